@@ -1,0 +1,3 @@
+"""Deep-hashing image retrieval in JAX/Flax."""
+
+__version__ = "0.1.0"
