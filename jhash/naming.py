@@ -52,7 +52,10 @@ def find_attribute(name: str, package: str, field: str) -> Any:
 def _exists(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except (ModuleNotFoundError, ValueError):  # a parent package is missing, or the name is malformed
+    except (
+        ModuleNotFoundError,
+        ValueError,
+    ):  # a parent package is missing, or the name is malformed
         return False
 
 

@@ -1,1 +1,4 @@
-"""..."""
+"""Losses as pure jitted functions, one family a file: arrays first, hyperparameters by keyword.
+
+They return one value a sample (the caller sums or averages) and import nothing of jhash.
+"""

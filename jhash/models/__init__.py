@@ -1,1 +1,49 @@
-"""..."""
+"""Backbones: `flax.linen` modules that map images [B, H, W, C] to real outputs [B, bits].
+
+Every model has the fields `bits` and `axis_name` (the mapped axis over which BatchNorm is
+synchronised; None on one device) and is called as `model(images, train)`. A bit is output > 0.
+"""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from jhash import naming
+from jhash.errors import InputError
+
+
+def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> nn.Module:
+    """Makes the model that a config names.
+
+    Args:
+      name: `module.Class`, of this package (`cnn_f.CNNF`) or of a user's file (`my_file.MyNet`).
+      bits: Code length, at least 1.
+      axis_name: Mapped axis over which BatchNorm statistics are averaged, or None.
+      **fields: Further fields of the class. Lists become tuples, as a module must be hashable.
+
+    Returns:
+      The module, without parameters.
+
+    Raises:
+      InputError: `name` is no flax module, `bits` is below 1, or a field is unknown.
+    """
+    model = naming.find_attribute(name, "jhash.models", "config.model.name")
+    if not (inspect.isclass(model) and issubclass(model, nn.Module)):
+        raise InputError(f"config.model.name: {name!r} is not a flax.linen.Module class.")
+    if bits < 1:
+        raise InputError(f"bits: {bits} given; a code has at least 1 bit.")
+    allowed = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name")]
+    fields = {"bits": bits, "axis_name": axis_name, **fields}
+    if unknown := sorted(set(fields) - set(allowed)):
+        raise InputError(
+            f"config.model: {name} has no field {', '.join(unknown)}; it has {', '.join(allowed)}."
+        )
+    return model(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def count_parameters(params: Any) -> int:
+    """Counts the numbers in a tree of arrays, or of their shapes (from `jax.eval_shape`)."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

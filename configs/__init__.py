@@ -1,0 +1,1 @@
+"""One file a method: `get_config(arg)` gives a ConfigDict."""

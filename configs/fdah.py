@@ -1,0 +1,61 @@
+"""FDAH (Lin et al. 2021): asymmetric, closed-form W and all bits of B at once.
+
+    python launch.py --config=configs/fdah.py
+
+trains on the embedded data (9,000 images, 1,000 queries of Fashion-MNIST's test part) with a small
+network, 32 bits. ARGUMENTS
+
+    configs/fdah.py:fashion_mnist,bits=12   all 70,000 images, the paper's split
+    configs/fdah.py:cifar10,bits=48         59,000 / 1,000; needs the data set prepared by TFDS
+    configs/fdah.py:nus_wide                21 classes; needs --config.data.options.folder
+    ...,paper                               CNN-F at 224 x 224 and SGD, as the paper trains it
+"""
+
+import ml_collections
+
+from configs import common
+
+
+def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
+    """The config; `argument` is what follows the file's name and a colon."""
+    config = common.base()
+    config.method = {
+        "name": "fdah",
+        # m, drawn anew in each epoch, and the passes over them: 50 x 3 are the paper's 150 epochs.
+        "queries": 2000,
+        "passes": 3,
+        "gamma1": 1e-3,
+        "gamma2": 10.0,
+        "gamma3": 1.0,
+    }
+    presets = {
+        "fashion_mnist": _fashion_mnist,
+        "cifar10": _cifar10,
+        "nus_wide": _nus_wide,
+        "paper": _paper,
+    }
+    return common.apply_argument(config, argument, presets, bits=int, seed=int)
+
+
+def _fashion_mnist(config):
+    config.data.source = config.data.split = "fashion_mnist"
+
+
+def _cifar10(config):
+    config.data.source, config.data.split = "tfds:cifar10", "cifar10_fdah"
+    config.image.size, config.image.pad = 32, 4
+
+
+def _nus_wide(config):
+    config.data.source, config.data.split = "lists", "nus_wide21"
+    config.method.queries = 5000
+    _cnn_f(config)
+
+
+def _paper(config):
+    _cnn_f(config)
+
+
+def _cnn_f(config):
+    config.model = {"name": "cnn_f.CNNF"}
+    config.image = {"size": 224, "scale": 1.0, "pad": 0, "crop": None, "flip": False, "channels": 3}

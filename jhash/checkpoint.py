@@ -1,0 +1,63 @@
+"""Everything that knows about orbax: the last good states of a run, whole at any moment.
+
+Orbax writes a checkpoint under a temporary name and renames it when it is complete, so a process
+killed while it saves leaves the checkpoint before.
+"""
+
+import logging
+import os
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jhash.errors import InputError
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every step of every save
+
+
+class Checkpoints:
+    """The checkpoints of a run, one an epoch, of which the last `keep` stay.
+
+    What is saved is a pytree of arrays on the host, so a run can go on with another number of
+    devices. To be used in a `with` block, whose end waits for the last save.
+    """
+
+    def __init__(self, folder: str, keep: int):
+        """Opens the folder, making it if need be, and removes half-written checkpoints."""
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(os.path.abspath(folder), options=options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._manager.close()
+
+    def restore(self, fresh):
+        """The newest checkpoint.
+
+        Args:
+          fresh: What a run starts with; gives structure, shapes and dtypes.
+
+        Returns:
+          (epochs done, the pytree as NumPy arrays); (0, fresh) if nothing was saved.
+
+        Raises:
+          InputError: The checkpoint holds something else (another version of jhash wrote it, say).
+        """
+        fresh = jax.tree.map(np.asarray, fresh)
+        epoch = self._manager.latest_step()
+        if epoch is None:
+            return 0, fresh
+        try:
+            return epoch, self._manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"--workdir: checkpoint {epoch} in {self._manager.directory} does not fit the "
+                f"config: {error}"
+            ) from error
+
+    def save(self, epoch: int, tree) -> None:
+        """Saves in the background, after the save before is complete."""
+        self._manager.save(epoch, args=ocp.args.StandardSave(jax.tree.map(np.asarray, tree)))

@@ -1,0 +1,117 @@
+"""What training and evaluation share: a config's data, method and network, built."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import optax
+
+from jhash import algorithms, data, models, optimizers, parallel, rng
+from jhash.data import augment, batches
+from jhash.errors import InputError
+from jhash.models import vgg_f_weights
+from jhash.state import TrainState
+
+# Images over which the mean image is taken, at most; evenly spaced over the training set.
+_MEAN_IMAGES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config with everything built that it names; parameters are not part of it.
+
+    Attributes:
+      config: The config, frozen.
+      method: The functions of the method.
+      data: Source, training set, database and queries, as the method's `prepare` left them.
+      extra: The method's pytree before the first epoch.
+      model: The network.
+      pretrained: Parameters that replace the random ones at the start, by name; may be empty.
+      mean: The mean image that preprocessing subtracts, float32 [H, W, channels].
+      optimizer: The optax optimiser.
+      steps_per_epoch: Training steps of an epoch.
+    """
+
+    config: ml_collections.FrozenConfigDict
+    method: algorithms.Method
+    data: data.Data
+    extra: Any
+    model: Any
+    pretrained: Any
+    mean: np.ndarray
+    optimizer: optax.GradientTransformation
+    steps_per_epoch: int
+
+    def epoch_indices(self, extra, epoch: int) -> np.ndarray:
+        """The samples of an epoch, in order."""
+        key = rng.stream(self.config.seed, "epoch", epoch)
+        return self.method.begin_epoch(self.config, self.data, extra, epoch, key)
+
+    def initial_state(self) -> TrainState:
+        """Parameters from `config.seed`, on the host."""
+
+        def init(key):
+            shape = (1, *self.data.source.image_shape)
+            x = augment.eval_images(
+                np.zeros(shape, np.uint8), self.mean, **image_fields(self.config)
+            )
+            return self.model.clone(axis_name=None).init(key, x, train=False)
+
+        variables = jax.jit(init)(rng.stream(self.config.seed, "init"))
+        params = variables["params"]
+        if self.pretrained:
+            params = vgg_f_weights.merge_pretrained(params, self.pretrained)
+        state = TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=params,
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=self.optimizer.init(params),
+        )
+        return jax.device_get(state)
+
+
+def build(config: ml_collections.FrozenConfigDict) -> Experiment:
+    """Loads the data, prepares the method and defines network and optimiser.
+
+    Raises:
+      InputError: A field of the config is bad; the message names it.
+    """
+    parallel.check_batch_size(config.batch_size, "config.batch_size")
+    parallel.check_batch_size(config.eval_batch_size, "config.eval_batch_size")
+    if not 1 <= config.bits <= 512:
+        raise InputError(f"config.bits: {config.bits} given; allowed are 1 to 512.")
+    method = algorithms.load(config.method.name, config.loss)
+    fields = dict(config.model)
+    model = models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
+    options = {name: value for name, value in config.data.options.items() if value is not None}
+    split = data.load(config.data.source, config.data.split, config.data.seed, **options)
+    split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
+    pretrained, mean = {}, None
+    if config.weights:
+        pretrained, mean = vgg_f_weights.load_vgg_f(config.weights)
+    if mean is None:
+        mean = _mean_image(split)
+    first = method.begin_epoch(config, split, extra, 0, rng.stream(config.seed, "epoch", 0))
+    if not len(first):
+        raise InputError(f"config.method.name: {config.method.name} chose no sample to train on.")
+    steps_per_epoch = len(batches.split(first, config.batch_size))
+    rate = optimizers.schedule(config.optimizer, config.epochs * steps_per_epoch, steps_per_epoch)
+    optimizer = optimizers.build(config.optimizer, rate)
+    return Experiment(
+        config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch
+    )
+
+
+def image_fields(config):
+    """The arguments of `augment.eval_images`, without those of random augmentation."""
+    return {name: config.image[name] for name in ("size", "scale", "crop", "channels")}
+
+
+def _mean_image(split):
+    spaced = np.linspace(0, len(split.train) - 1, min(len(split.train), _MEAN_IMAGES))
+    chosen = split.train[spaced.astype(np.int64)]
+    chunks = np.array_split(chosen, -(-len(chosen) // 500))
+    return augment.mean_image(split.source.images(chunk) for chunk in chunks)

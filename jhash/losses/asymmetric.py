@@ -1,0 +1,91 @@
+"""Asymmetric losses: a network's outputs for few queries against the codes of the whole database.
+
+The database enters by *groups* of images with equal labels: whatever a group's images share (label,
+regressed code, learned code) is stored once with the number of images, so that a sum over n images
+costs K groups (K = classes for single-label data) and no n x m matrix appears.
+
+Shapes in names: B queries of the batch, K groups, L bits, C classes.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+
+
+@jax.jit
+def affinity(labels_BxC: jax.Array, group_labels_KxC: jax.Array) -> jax.Array:
+    """A = 1 where a query and a group share at least one label, else 0.
+
+    Args:
+      labels_BxC: 0/1 labels of the queries.
+      group_labels_KxC: 0/1 labels of the groups.
+
+    Returns:
+      float32 [B, K].
+
+    References:
+      FDAH (Lin et al. 2021), A of eq. 3; its S is 2 A - 1.
+    """
+    chex.assert_rank([labels_BxC, group_labels_KxC], 2)
+    chex.assert_equal_shape_suffix([labels_BxC, group_labels_KxC], 1)
+    shared = labels_BxC.astype(jnp.float32) @ group_labels_KxC.astype(jnp.float32).T
+    return (shared > 0).astype(jnp.float32)
+
+
+@jax.jit
+def inner_product_loss(
+    u_BxL: jax.Array, predicted_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
+) -> jax.Array:
+    r"""Squared error of inner products against the scaled similarity, a query.
+
+    \sum_i (p_i^T u_j - l S_ij)^2, with i over all images: image i of group k has p_i = predicted_k.
+
+    Args:
+      u_BxL: Relaxed codes of the queries, tanh of the network's outputs.
+      predicted_KxL: Regressed codes W^T y of the groups (FDAH), or their binary codes (ADSH).
+      affinity_BxK: 1 where query and group are similar, else 0.
+      counts_K: Images a group.
+
+    Returns:
+      [B], the sum over all images for each query.
+
+    References:
+      FDAH eq. 2. The paper prints the factor on S as c, which it defines as the number of classes;
+      in ADSH (Jiang and Li 2018), whose objective this is, it is the code length, used here.
+    """
+    chex.assert_equal_shape_suffix([u_BxL, predicted_KxL], 1)
+    chex.assert_shape(affinity_BxK, (u_BxL.shape[0], predicted_KxL.shape[0]))
+    bits = u_BxL.shape[1]
+    error_BxK = u_BxL @ predicted_KxL.T - bits * (2 * affinity_BxK - 1)
+    return jnp.square(error_BxK) @ counts_K.astype(u_BxL.dtype)
+
+
+@jax.jit
+def reconstruction_loss(
+    u_BxL: jax.Array, codes_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
+) -> jax.Array:
+    r"""Mean squared distance from a query to the codes of the images similar to it.
+
+    \sum_i A_ij / tau_j ||b_i - u_j||^2, tau_j = the number of images similar to query j.
+
+    Args:
+      u_BxL: Relaxed codes of the queries.
+      codes_KxL: Binary codes of the groups, in {-1, +1}.
+      affinity_BxK: 1 where query and group are similar, else 0.
+      counts_K: Images a group.
+
+    Returns:
+      [B]; 0 for a query to which nothing is similar (tau = 0; not so when queries are training
+      samples, as in the paper).
+
+    References:
+      FDAH eq. 3, first term.
+    """
+    chex.assert_equal_shape([affinity_BxK, jnp.empty((u_BxL.shape[0], codes_KxL.shape[0]))])
+    weights_BxK = affinity_BxK * counts_K.astype(u_BxL.dtype)
+    weights_BxK /= jnp.maximum(weights_BxK.sum(1, keepdims=True), 1)
+    # ||b - u||^2 = ||b||^2 + ||u||^2 - 2 b.u, averaged over the similar images.
+    mean_code_BxL = weights_BxK @ codes_KxL
+    mean_norm_B = weights_BxK @ jnp.square(codes_KxL).sum(1)
+    squared_B = weights_BxK.sum(1) * jnp.square(u_BxL).sum(1)
+    return mean_norm_B + squared_B - 2 * (mean_code_BxL * u_BxL).sum(1)

@@ -1,0 +1,81 @@
+"""Everything that knows about several devices: one process, all its local devices, by pmap.
+
+A step runs on every device with its share of the batch; parameters and all else are replicated.
+Losses see the global batch: a step gathers the outputs (`gather`) before the loss. The gradient of
+a gathered value flows back to every device's own share (an all-gather transposes to a sum), so
+`mean` of the gradients over the devices is the gradient of the one global loss.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jhash.errors import InputError
+
+AXIS = "devices"
+
+
+def device_count():
+    """Number of local devices; every batch is split over all of them."""
+    if jax.process_count() > 1:
+        raise InputError(
+            f"jax.process_count() is {jax.process_count()}; jhash drives the devices of one "
+            "process."
+        )
+    return jax.local_device_count()
+
+
+def check_batch_size(batch_size, field):
+    """Raises InputError unless the devices can share the batch equally."""
+    if batch_size < 1 or batch_size % device_count():
+        raise InputError(
+            f"{field}: {batch_size} given; allowed is a positive multiple of the number of "
+            f"devices, {device_count()}."
+        )
+
+
+def map_devices(function, static=(), donate=()):
+    """The function on every device, over the leading axis of its arguments.
+
+    Args:
+      function: Of pytrees; may call `gather`, `mean` and `positions`.
+      static: Positions of arguments that are compile-time constants.
+      donate: Positions of arguments whose memory the results may take over.
+    """
+    return jax.pmap(
+        function, axis_name=AXIS, static_broadcasted_argnums=static, donate_argnums=donate
+    )
+
+
+def replicate(tree):
+    """A copy of every leaf on every device, along a new leading axis."""
+    devices = device_count()
+    return jax.pmap(lambda leaf: leaf)(
+        jax.tree.map(lambda leaf: np.broadcast_to(leaf, (devices, *np.shape(leaf))), tree)
+    )
+
+
+def first(tree):
+    """What the first device holds of a replicated tree."""
+    return jax.tree.map(lambda leaf: leaf[0], tree)
+
+
+def shard(batch):
+    """Splits the leading axis over the devices: [B, ...] -> [devices, B / devices, ...]."""
+    devices = device_count()
+    return jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
+
+
+def gather(tree):
+    """Inside a step: every device's share, concatenated to the global batch."""
+    return jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, AXIS, tiled=True), tree)
+
+
+def mean(tree):
+    """Inside a step: the mean over the devices."""
+    return jax.lax.pmean(tree, AXIS)
+
+
+def positions(count):
+    """Inside a step: places in the global batch of this device's `count` samples."""
+    return jax.lax.axis_index(AXIS) * count + jnp.arange(count)

@@ -1,0 +1,79 @@
+"""A run's folder belongs to one config."""
+
+import hashlib
+import json
+import os
+
+import ml_collections
+
+from jhash import files
+from jhash.errors import InputError
+
+_NAME = "config.json"
+
+
+def default(config) -> str:
+    """The folder of a config that is given none: one config, one folder under `runs/`."""
+    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{config.method.name}-{config.data.split}-{config.bits}bits-{digest}"
+    return os.path.join("runs", name)
+
+
+def check(workdir: str, config) -> ml_collections.FrozenConfigDict:
+    """Makes sure that the folder may hold a run of the config; changes nothing.
+
+    Returns:
+      The config as a later process will read it back from the folder.
+
+    Raises:
+      InputError: The folder holds a run of another config (the fields are named), or other files.
+    """
+    plain = _plain(config)
+    if os.path.exists(os.path.join(workdir, _NAME)):
+        differences = _differences(_plain(load(workdir)), plain)
+        if differences:
+            raise InputError(
+                f"--workdir: {workdir} holds a run of another config: {'; '.join(differences)}. "
+                "Choose another folder, or remove this one."
+            )
+    elif os.path.isdir(workdir) and any(not name.startswith(".") for name in os.listdir(workdir)):
+        raise InputError(
+            f"--workdir: {workdir} has files in it but no {_NAME}, so it is not a run of jhash. "
+            "Choose another folder."
+        )
+    return ml_collections.FrozenConfigDict(plain)
+
+
+def claim(workdir: str, config) -> None:
+    """Writes the config into the folder, which is made if need be; it passed `check` before."""
+    if not os.path.exists(os.path.join(workdir, _NAME)):
+        files.write_json(os.path.join(workdir, _NAME), _plain(config))
+
+
+def load(workdir: str) -> ml_collections.FrozenConfigDict:
+    """The config of the run in a folder.
+
+    Raises:
+      InputError: There is none.
+    """
+    path = os.path.join(workdir, _NAME)
+    try:
+        with open(path) as file:
+            return ml_collections.FrozenConfigDict(json.load(file))
+    except FileNotFoundError as error:
+        raise InputError(f"--workdir: {workdir} holds no run; there is no {path}.") from error
+
+
+def _plain(config):
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def _differences(old, new, prefix="config"):
+    found = []
+    for name in sorted(set(old) | set(new)):
+        before, now, field = old.get(name), new.get(name), f"{prefix}.{name}"
+        if isinstance(before, dict) and isinstance(now, dict):
+            found += _differences(before, now, field)
+        elif before != now:
+            found.append(f"{field} is {before!r} there and {now!r} here")
+    return found

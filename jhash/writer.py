@@ -1,0 +1,74 @@
+"""What a run says while it trains: `metrics.jsonl`, TensorBoard, and a check that all is finite."""
+
+import json
+import math
+import os
+
+import tensorboardX
+
+from jhash import files
+from jhash.errors import NonFiniteError
+
+
+class Writer:
+    """Appends to `metrics.jsonl` and to TensorBoard; a resumed run goes on where its state is.
+
+    A line of `metrics.jsonl` is a JSON object with `step` (steps done), `epoch` (epochs done before
+    it was written) and the metrics. It holds no times, so that an interrupted run leaves the same
+    bytes.
+    """
+
+    def __init__(self, workdir: str, step: int):
+        """Opens the run's files and drops what was written after `step`, the state's steps."""
+        self._path = os.path.join(workdir, "metrics.jsonl")
+        _keep_until(self._path, step)
+        self._file = open(self._path, "a")  # noqa: SIM115 - closed by close()
+        self._events = tensorboardX.SummaryWriter(
+            os.path.join(workdir, "tensorboard"), purge_step=step + 1 if step else None
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.flush()
+        self._file.close()
+        self._events.close()
+
+    def check(self, step: int, epoch: int, metrics) -> None:
+        """Raises NonFiniteError, naming step and metric, if a metric is NaN or infinite."""
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise NonFiniteError(
+                    f"step {step} (epoch {epoch}): {name} is {float(value)}. The run stops here; "
+                    "its last checkpoint is from before. A lower config.optimizer.learning_rate "
+                    "may help."
+                )
+
+    def write(self, step: int, epoch: int, metrics) -> None:
+        """Checks the metrics and writes them as a line; scalars by name."""
+        self.check(step, epoch, metrics)
+        values = {name: float(value) for name, value in metrics.items()}
+        self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
+        self.write_events(step, values)
+
+    def write_events(self, step: int, values: dict[str, float]) -> None:
+        """Writes to TensorBoard alone: times and rates."""
+        for name, value in values.items():
+            self._events.add_scalar(name, value, step)
+
+    def flush(self) -> None:
+        """Puts everything written so far on disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._events.flush()
+
+
+def _keep_until(path, step):
+    """Drops the lines after `step` and a last line that a kill left unfinished."""
+    if not os.path.exists(path):
+        return
+    with open(path) as file:
+        lines = [line for line in file if line.endswith("\n")]
+    with files.replacing(path) as file:
+        file.writelines(line for line in lines if json.loads(line)["step"] <= step)

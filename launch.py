@@ -1,0 +1,48 @@
+"""Trains a config, or evaluates a run: python launch.py --config=configs/fdah.py."""
+
+import os
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+from jhash import evaluate, summary, train, workdirs
+from jhash.errors import InputError, NonFiniteError
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "The config: FILE.py or FILE.py:ARGUMENT."
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "The run's folder; default: one a config, in runs/."
+)
+_MODE = flags.DEFINE_enum(
+    "mode", "train", ["train", "eval"], "eval: only evaluate --workdir again."
+)
+
+
+def main(_):
+    """Runs one mode and prints its results."""
+    if _MODE.value == "eval":
+        if not _WORKDIR.value:
+            raise InputError("--workdir: --mode=eval needs the folder of a run.")
+        workdir = _WORKDIR.value
+        results = evaluate.evaluate_workdir(workdir)
+    else:
+        if not _CONFIG.value:
+            raise InputError("--config: give a config, such as --config=configs/fdah.py.")
+        workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
+        results = train.train(_CONFIG.value, workdir)
+    print(f"\n{summary.table(results)}\n\n{summary.next_commands(workdir)}")
+
+
+def _run():
+    # A loss, method or source of the user's own lies in the folder where the command is given.
+    sys.path.insert(0, os.getcwd())
+    try:
+        app.run(main)
+    except (InputError, NonFiniteError) as error:
+        sys.exit(f"jhash: {error}")
+
+
+if __name__ == "__main__":
+    _run()

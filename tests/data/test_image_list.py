@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from jhash import data
+from jhash.data.image_list import ImageLists
+from jhash.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(6):
+        Image.new("RGB", (8, 6), (40 * number, 7, 9)).save(tmp_path / f"images/{number}.png")
+    write(tmp_path, "train", "images/0.png 1 0 0\nimages/1.png 0 1 0\n")
+    write(tmp_path, "database", "images/1.png 0 1 0\nimages/2.png 0 0 1\n\nimages/3.png 1 0 0")
+    write(tmp_path, "test", "images/4.png 0 1 0\nimages/5.png 0 0 1\n")
+    return tmp_path
+
+
+def write(folder, part, text):
+    (folder / f"{part}.txt").write_text(text)
+
+
+def test_lists_become_parts_and_class_ids(folder):
+    source = ImageLists(folder, image_size=4)
+    assert len(source) == 6  # 1.png is in two lists and one item
+    np.testing.assert_array_equal(source.parts["train"], [0, 1])
+    np.testing.assert_array_equal(source.parts["database"], [1, 2, 3])
+    np.testing.assert_array_equal(source.parts["test"], [4, 5])
+    assert source.labels.dtype == np.int32
+    np.testing.assert_array_equal(source.labels, [0, 1, 2, 0, 1, 2])
+    assert source.class_names == ("0", "1", "2")
+    images = source.images(np.array([5, 2]))
+    assert images.shape == (2, 4, 4, 3)
+    assert images.dtype == np.uint8
+    np.testing.assert_array_equal(images[:, 0, 0], [[200, 7, 9], [80, 7, 9]])
+
+
+def test_labels_stay_rows_when_one_image_has_two_or_none(folder):
+    for row in ("1 1 0", "0 0 0"):
+        write(folder, "test", f"images/4.png 0 1 0\nimages/5.png {row}\n")
+        source = ImageLists(folder)
+        assert source.labels.dtype == np.uint8
+        np.testing.assert_array_equal(source.labels[0], [1, 0, 0])
+        np.testing.assert_array_equal(source.labels[5], [int(bit) for bit in row.split()])
+
+
+def test_load_uses_the_lists_and_the_root(folder):
+    lists = folder / "lists"
+    lists.mkdir()
+    for part in ("train", "database", "test"):
+        (folder / f"{part}.txt").rename(lists / f"{part}.txt")
+    loaded = data.load("lists", "lists", folder=str(lists), root=str(folder), image_size=5)
+    assert loaded.source.image_shape == (5, 5, 3)
+    np.testing.assert_array_equal(loaded.train, [0, 1])
+    np.testing.assert_array_equal(loaded.database, [1, 2, 3])
+    np.testing.assert_array_equal(loaded.queries, [4, 5])
+    with pytest.raises(InputError, match=r"6 of 6 image files are missing, first .*0.png"):
+        data.load("lists", "lists", folder=str(lists))
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "message"),
+    [
+        ("test", "images/4.png 0 1 0\nimages/5.png 0 2 0\n", "test.txt, line 2: 'images/5.png 0 2"),
+        ("test", "images/4.png\n", "test.txt, line 1: .*not a path"),
+        ("test", "my image.png 0 1 0\n", "line 1: .*without blanks"),
+        ("test", "images/4.png 0 1\n", "test.txt, line 1: 2 labels, but 3"),
+        ("test", "", "test.txt is empty"),
+        ("test", "\n \n", "test.txt is empty"),
+        ("test", "images/4.png 0 1 0\n\nimages/./4.png 0 1 0\n", "line 3: .* in line 1 already"),
+        ("test", "images/1.png 0 1 0\n", "1 images of test.txt are in train.txt too, .*1.png"),
+        ("test", "images/./3.png 1 0 0\n", "1 images of test.txt are in database.txt too"),
+        ("database", "images/0.png 0 0 1\n", "database.txt, line 1: .* other labels before"),
+        ("database", "images/8.png 0 0 1\nimages/9.png 0 0 1", "2 of 6 image files .*8.png"),
+    ],
+)
+def test_bad_lists_are_rejected(folder, part, text, message):
+    write(folder, part, text)
+    with pytest.raises(InputError, match=message):
+        ImageLists(folder)
+
+
+def test_a_missing_list_is_named(folder):
+    (folder / "database.txt").unlink()
+    with pytest.raises(InputError, match=r"database.txt cannot be read"):
+        ImageLists(folder)
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"no image", lambda data: data[: len(data) // 2]])
+def test_an_unreadable_image_is_named(folder, damage):
+    path = folder / "images/2.png"
+    path.write_bytes(damage(path.read_bytes()))
+    source = ImageLists(folder)
+    source.images(np.array([0, 1]))
+    with pytest.raises(InputError, match=f"image {path} cannot be read"):
+        source.images(np.array([0, 2]))

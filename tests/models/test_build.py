@@ -1,0 +1,53 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jhash import models
+from jhash.errors import InputError
+from jhash.models.cnn_f import CNNF
+
+
+def test_builds_by_name_with_fields():
+    model = models.build("cnn_f.CNNF", 24, widths=[4, 6, 6, 6, 6], hidden=10)
+    assert model == CNNF(bits=24, axis_name=None, widths=(4, 6, 6, 6, 6), hidden=10)
+    assert hash(model) == hash(CNNF(bits=24, widths=(4, 6, 6, 6, 6), hidden=10))
+    assert models.build("cnn_f.CNNF", 24, "devices").axis_name == "devices"
+
+
+def test_builds_a_users_model(tmp_path, monkeypatch):
+    (tmp_path / "users_model.py").write_text(
+        "import flax.linen as nn\n"
+        "class MyNet(nn.Module):\n"
+        "    bits: int\n"
+        "    axis_name: str | None = None\n"
+        "    @nn.compact\n"
+        "    def __call__(self, x, train):\n"
+        "        return nn.Dense(self.bits)(x.reshape(x.shape[0], -1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    model = models.build("users_model.MyNet", 5)
+    outputs, variables = model.init_with_output(jax.random.key(0), jnp.ones((2, 3, 3, 1)), True)
+    assert outputs.shape == (2, 5)
+    assert models.count_parameters(variables["params"]) == 9 * 5 + 5
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "fields", "message"),
+    [
+        ("cnn_f.CNNF", 12, {"width": 3, "deep": 1}, "no field deep, width; it has bits, axis_name"),
+        ("cnn_f.CNNG", 12, {}, "config.model.name.*no 'CNNG'"),
+        ("cnn_g.CNNF", 12, {}, "config.model.name.*no module.*cnn_f"),
+        ("cnn_f.InputError", 12, {}, "not a flax.linen.Module"),
+        ("cnn_f._pool", 12, {}, "not a flax.linen.Module"),
+        ("cnn_f.CNNF", 0, {}, "bits: 0"),
+    ],
+)
+def test_refuses(name, bits, fields, message):
+    with pytest.raises(InputError, match=message):
+        models.build(name, bits, **fields)
+
+
+def test_count_parameters_needs_no_arrays():
+    tree = jax.eval_shape(lambda: nn.Dense(7).init(jax.random.key(0), jnp.zeros((1, 10**6))))
+    assert models.count_parameters(tree) == 7_000_007
