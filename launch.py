@@ -37,7 +37,7 @@ def main(_):
 
 def _run():
     # A loss, method or source of the user's own lies in the folder where the command is given.
-    sys.path.insert(0, os.getcwd())
+    sys.path.append(os.getcwd())
     try:
         app.run(main)
     except (InputError, NonFiniteError) as error:

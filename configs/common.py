@@ -33,15 +33,16 @@ def base() -> ml_collections.ConfigDict:
                     "image_size": placeholder(int),
                 },
             },
-            # See jhash.data.augment; sides and padding in pixels.
+            # The network's input: side in pixels, factor of (bytes - mean image), middle or random
+            # window, channels (3 repeats grey); None leaves a thing as it is.
             "image": {
                 "size": 28,
                 "scale": 1 / 64,
-                "pad": 2,
                 "crop": placeholder(int),
-                "flip": True,
                 "channels": placeholder(int),
             },
+            # In training alone: shifts by up to `pad` pixels, mirror images.
+            "augment": {"pad": 2, "flip": True},
             "epochs": 50,
             "batch_size": 128,
             "eval_batch_size": 1000,
@@ -59,10 +60,10 @@ def base() -> ml_collections.ConfigDict:
             },
             # See jhash.retrieval.summarize.
             "metrics": {
-                "precision_at": (100, 500, 1000),
+                "ranks": (100, 500, 1000),
                 "radius": 2,
                 "at": placeholder(int),
-                "top_percent": placeholder(float),
+                "percent": placeholder(float),
             },
             "log_every": 10,
             "checkpoint_every": 1,

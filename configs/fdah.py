@@ -43,7 +43,7 @@ def _fashion_mnist(config):
 
 def _cifar10(config):
     config.data.source, config.data.split = "tfds:cifar10", "cifar10_fdah"
-    config.image.size, config.image.pad = 32, 4
+    config.image.size, config.augment.pad = 32, 4
 
 
 def _nus_wide(config):
@@ -58,4 +58,5 @@ def _paper(config):
 
 def _cnn_f(config):
     config.model = {"name": "cnn_f.CNNF"}
-    config.image = {"size": 224, "scale": 1.0, "pad": 0, "crop": None, "flip": False, "channels": 3}
+    config.image.size, config.image.channels = 224, 3
+    config.augment = {"pad": 0, "flip": False}

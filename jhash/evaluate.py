@@ -1,5 +1,6 @@
 """Encodes both sets, searches, and writes codes and results of a run."""
 
+import math
 import os
 import time
 
@@ -20,10 +21,9 @@ class Encoder:
 
     def __init__(self, run: experiment.Experiment):
         """Compiles nothing yet; the first call does."""
-        fields = experiment.image_fields(run.config)
 
         def apply(state, images):
-            x = augment.eval_images(images, run.mean, **fields)
+            x = augment.eval_images(images, run.mean, **run.config.image)
             variables = {"params": state.params, "batch_stats": state.batch_stats}
             return run.model.apply(variables, x, train=False)
 
@@ -124,7 +124,11 @@ def _metrics(config, data, queries, database):
     )
     return {
         **retrieval.summarize(total, relevant, **config.metrics),
-        "ones_to_zeros": retrieval.bit_balance(database, config.bits).tolist(),
+        # None where a bit is 1 in every code: JSON has no infinity.
+        "ones_to_zeros": [
+            ratio if math.isfinite(ratio) else None
+            for ratio in retrieval.bit_balance(database, config.bits).tolist()
+        ],
         "distinct_codes": len(np.unique(database, axis=0)),
     }
 

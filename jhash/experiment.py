@@ -55,9 +55,7 @@ class Experiment:
 
         def init(key):
             shape = (1, *self.data.source.image_shape)
-            x = augment.eval_images(
-                np.zeros(shape, np.uint8), self.mean, **image_fields(self.config)
-            )
+            x = augment.eval_images(np.zeros(shape, np.uint8), self.mean, **self.config.image)
             return self.model.clone(axis_name=None).init(key, x, train=False)
 
         variables = jax.jit(init)(rng.stream(self.config.seed, "init"))
@@ -103,11 +101,6 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     return Experiment(
         config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch
     )
-
-
-def image_fields(config):
-    """The arguments of `augment.eval_images`, without those of random augmentation."""
-    return {name: config.image[name] for name in ("size", "scale", "crop", "channels")}
 
 
 def _mean_image(split):

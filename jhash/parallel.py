@@ -13,6 +13,8 @@ import numpy as np
 from jhash.errors import InputError
 
 AXIS = "devices"
+# Under the same axis name as the steps, which would be traced anew for their own results otherwise.
+_on_devices = jax.pmap(lambda tree: tree, axis_name=AXIS)
 
 
 def device_count():
@@ -50,7 +52,7 @@ def map_devices(function, static=(), donate=()):
 def replicate(tree):
     """A copy of every leaf on every device, along a new leading axis."""
     devices = device_count()
-    return jax.pmap(lambda leaf: leaf)(
+    return _on_devices(
         jax.tree.map(lambda leaf: np.broadcast_to(leaf, (devices, *np.shape(leaf))), tree)
     )
 

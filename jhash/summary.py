@@ -1,12 +1,14 @@
 """The short table with which a run ends."""
 
-_ROWS = (
-    ("map", "MAP"),
-    ("precision@100", "precision@100"),
-    ("precision@1000", "precision@1000"),
-    ("precision_within_2", "precision, radius 2"),
-    ("recall_within_2", "recall, radius 2"),
-)
+# Of these metrics the table shows those that a run has.
+_ROWS = {
+    "map": "MAP",
+    "precision_at_100": "precision@100",
+    "precision_at_1000": "precision@1000",
+    "precision_radius_2": "precision, radius 2",
+    "recall_radius_2": "recall, radius 2",
+    "f_measure_radius_2": "F-measure, radius 2",
+}
 
 
 def table(results: dict) -> str:
@@ -19,7 +21,7 @@ def table(results: dict) -> str:
         "",
         f"{'database codes':<22}" + "".join(f"{kind:>10}" for kind in kinds),
     ]
-    for key, label in _ROWS:
+    for key, label in _ROWS.items():
         if key in results[kinds[0]]:
             cells = "".join(f"{results[kind][key]:>10.4f}" for kind in kinds)
             lines.append(f"{label:<22}{cells}")

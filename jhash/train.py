@@ -55,9 +55,9 @@ def train(config, workdir: str) -> dict:
                 if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
                     tree = {"state": parallel.first(state), "extra": extra, "seconds": seconds}
                     tree = jax.device_get(tree)
-                    # A bad value that no metric has shown must not replace the last good
-                    # checkpoint. writer.check((epoch + 1) * run.steps_per_epoch, epoch + 1,
-                    # _totals(tree)) writer.flush()
+                    # A bad value that no metric shows must not replace the last good checkpoint.
+                    writer.check((epoch + 1) * run.steps_per_epoch, epoch + 1, _totals(tree))
+                    writer.flush()
                     checkpoints.save(epoch + 1, tree)
     return evaluate.evaluate(run, encode, state, extra, workdir, float(seconds))
 
@@ -75,7 +75,7 @@ def make_step(run: experiment.Experiment):
         # A sample's augmentation depends on its place in the global batch, not on its device.
         places = parallel.positions(len(batch["images"]))
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-        x = augment.train_images(batch["images"], keys, run.mean, **config.image)
+        x = augment.train_images(batch["images"], keys, run.mean, **config.image, **config.augment)
         seen = parallel.gather({"labels": batch["labels"], "index": batch["index"]})
 
         def objective(params):
@@ -95,7 +95,7 @@ def make_step(run: experiment.Experiment):
         gradients = parallel.mean(gradients)
         updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics = {"loss": loss, **aux, "grad_norm": optax.global_norm(gradients)}
+        metrics = {"loss": loss, **aux, "grad_norm": optax.tree.norm(gradients)}
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     return step

@@ -25,7 +25,7 @@ from jhash.losses import asymmetric
 _BLOCK_PAIRS = 1 << 23
 # Added to the diagonal of Y'Y, as a share of its mean: see `solve_regression`.
 _RIDGE = 1e-6
-# Candidates among which the first class codes are chosen.
+# Candidates for each bit of the first class codes.
 _CANDIDATES = 4096
 
 
@@ -191,10 +191,12 @@ def solve_codes(labels, w, query_outputs, query_labels, gamma2, gamma3):
 
 @functools.partial(jax.jit, static_argnames=("classes", "bits"))
 def initial_class_codes(key, classes, bits):
-    """Class codes chosen one after another, each as far as possible from those chosen before.
+    """Class codes that are far apart, with every bit +1 for half of the classes.
 
     The paper does not say how W and B start. With a random W the class codes sgn(W) of ten classes
-    can coincide at 12 bits, and images of two classes then share codes for good.
+    can coincide at 12 bits, and images of two classes then share codes for good. Balance matters as
+    much as distance: most pairs are dissimilar, so where a bit has one sign for most classes, the
+    similarity term pulls the outputs of *all* images to the other sign, away from their codes.
 
     Args:
       key: PRNG key.
@@ -202,23 +204,23 @@ def initial_class_codes(key, classes, bits):
       bits: Code length.
 
     Returns:
-      float32 [classes, bits] in {-1, +1}: the first of 4,096 random codes (or of all 2^bits in
-      random order, if they are not more), then each time the candidate whose least distance is
-      largest. Two codes are equal only if classes > 2^bits.
+      float32 [classes, bits] in {-1, +1}. Bits are chosen one after another among 4,096 random
+      balanced ones, each time that with the least sum over pairs of classes of 2^-distance, so that
+      it separates the classes that are closest so far.
     """
-    if bits <= 12:
-        order = jax.random.permutation(key, 1 << bits)
-        pool = 2.0 * ((order[:, None] >> jnp.arange(bits)) & 1) - 1
-    else:
-        pool = jax.random.rademacher(key, (_CANDIDATES, bits), jnp.float32)
+    rank_key, sign_key = jax.random.split(key)
+    ranks = jnp.argsort(jax.random.uniform(rank_key, (_CANDIDATES, classes)), axis=1)
+    signs = jax.random.rademacher(sign_key, (_CANDIDATES, 1), jnp.float32)
+    candidates = signs * jnp.where(ranks < classes // 2, -1.0, 1.0)
+    first, second = np.triu_indices(classes, 1)
+    separates = (candidates[:, first] != candidates[:, second]).astype(jnp.float32)
 
-    def choose(i, carry):
-        chosen, least = carry
-        code = pool[jnp.argmax(least)]
-        return chosen.at[i].set(code), jnp.minimum(least, (bits - pool @ code) / 2)
+    def choose(weights, _):
+        best = jnp.argmin(weights @ (1 - separates.T / 2))
+        weights = weights * (1 - separates[best] / 2)
+        return weights / weights.max(initial=1e-30), candidates[best]
 
-    start = (jnp.zeros((classes, bits)), jnp.full(len(pool), jnp.inf))
-    return jax.lax.fori_loop(0, classes, choose, start)[0]
+    return jax.lax.scan(choose, jnp.ones(len(first)), length=bits)[1].T
 
 
 @jax.jit

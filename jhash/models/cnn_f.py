@@ -29,7 +29,9 @@ class CNNF(nn.Module):
     else as published, so that 28x28 runs 28, 14, 7, 3. Published weights need `"published"`,
     3 channels and 224 pixels; resize the images to use them.
 
-    Fresh weights are He-normal before a ReLU and LeCun-normal in the hash layer; biases are 0.
+    *From scratch*, scale the centred bytes by about 1/64: the outputs then start near 1 (near 18 on
+    plain bytes, where tanh has no gradient). Fresh weights are He-normal before a ReLU and
+    LeCun-normal in the hash layer; biases are 0.
 
     Attributes:
       bits: Code length.

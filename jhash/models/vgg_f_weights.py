@@ -38,7 +38,8 @@ def load_vgg_f(path: str | os.PathLike) -> tuple[Params, np.ndarray]:
     """
     root = _read(path)
     root = root["net"].flat[0] if "net" in root else root
-    layers = {_text(layer, "name"): layer for layer in _records(_get(root, "layers", path))}
+    structs = [cell.flat[0] for cell in _get(root, "layers", path).flat]
+    layers = {_text(struct, "name"): struct for struct in structs}
     if missing := [name for name in LAYERS if name not in layers]:
         raise InputError(
             f"{path}: no layer {', '.join(missing)}; the file has {', '.join(layers)}."
@@ -106,11 +107,6 @@ def _get(record: Any, name: str, path: Any) -> Any:
     return record[name]
 
 
-def _records(array: np.ndarray) -> list[np.void]:
-    """The structs of a cell array of 1x1 structs, or of a struct array."""
-    return [entry.flat[0] if isinstance(entry, np.ndarray) else entry for entry in array.flat]
-
-
 def _text(record: np.void, name: str) -> str:
     return str(record[name].flat[0]) if name in _names(record) and record[name].size else ""
 
@@ -137,7 +133,8 @@ def _weights(name: str, layer: np.void, path: Any) -> dict[str, np.ndarray]:
 
 
 def _mean_image(root: Any, path: Any) -> np.ndarray:
-    holder = root["meta"].flat[0] if "meta" in _names(root) else root
+    inside = "meta" in _names(root) and "normalization" not in _names(root)
+    holder = root["meta"].flat[0] if inside else root
     mean = _get(_get(holder, "normalization", path).flat[0], "averageImage", path)
     mean = mean.astype(np.float32)
     if mean.size == 3:

@@ -1,14 +1,16 @@
 """Per query: how many items, and how many relevant ones, lie at every Hamming distance.
 
 Every metric of `metrics.py` follows from these counts, because a Hamming distance has only
-`bits + 1` values. A scatter costs XLA some 5 ns an item on a CPU; comparing a tile of distances
-with every value in turn and adding up bytes costs 0.4 ns. Three steps make it cheap:
+`bits + 1` values. A scatter costs XLA some 5 ns an item on a CPU core; comparing a tile of
+distances with every value in turn and adding up bytes costs 0.7 ns at 48 bits. Three steps lead
+there:
 
-1. Items with the same code and the same label count alike, so each such kind is computed once. A
-   kind of multiplicity 5 = 4 + 1 stands once in the group of weight 4 and once in that of weight 1.
+1. Items with the same code and the same label count alike, so each such kind is computed once, of
+   the queries as of the database, where trained networks leave few kinds. One of multiplicity
+   5 = 4 + 1 stands once in the group of weight 4 and once in that of weight 1.
 2. Items are grouped by (weight, label) and groups are cut into chunks. A whole chunk is relevant
    to a query or none of it is, so that one histogram serves both counts.
-3. Within a chunk the counts are bytes: a vector register holds 32 to 64 of them.
+3. Within a chunk distances and counts are bytes: a vector register holds 32 to 64 of them.
 """
 
 import functools
@@ -25,17 +27,18 @@ from jhash.retrieval.codes import check_packed
 # Rows of a chunk. Byte counters hold up to 255; small groups waste less with short chunks.
 _CHUNK_ROWS = (8, 16, 32, 64, 128, 224)
 # Adding a chunk's counts to the totals costs about as much as this many rows.
-_CHUNK_OVERHEAD_ROWS = 16
+_CHUNK_OVERHEAD_ROWS = 40
 # Rows that one fused loop adds up while a counter stays in its register.
 _UNROLL = 32
 _LANES = 128
-_BLOCK_LANES = 16  # Blocks of 16 x 128 queries keep a chunk's distances in the L2 cache.
+# Queries at a time, in rows of _LANES: XLA's CPU loops use several cores only when they are long.
+_BLOCK_LANES = 80
 
 
 class _Chunks(NamedTuple):
     """The database, grouped; buffers may hold more chunks than are in use."""
 
-    codes: np.ndarray  # uint32 [chunks, rows, words]
+    codes: np.ndarray  # uint8 [chunks, rows, bytes]
     unused: np.ndarray  # bool [chunks, rows]
     labels: np.ndarray  # uint32 [chunks, label words]
     weights: np.ndarray  # int32 [chunks]
@@ -78,18 +81,31 @@ def distance_histograms(
             f"q_labels: got shape {np.shape(q_labels)}, and {np.shape(db_labels)} in db_labels; "
             "both must be class ids, or both 0/1 rows over the same classes."
         )
-    queries = len(q_words)
-    lanes = _BLOCK_LANES if queries > _LANES * _BLOCK_LANES else max(1, -(-queries // _LANES))
-    blocks = max(1, -(-queries // (lanes * _LANES)))
+    q_kinds = _ranks(np.asarray(q_codes), _ranks(q_words))
+    query = _examples(q_kinds)
+    lanes = _room(-(-len(query) // _LANES))
+    blocks = -(-lanes // _BLOCK_LANES)
+    lanes = -(-lanes // blocks)
 
-    def tiled(words: np.ndarray) -> np.ndarray:
-        spare = blocks * lanes * _LANES - queries
-        words = np.pad(words, ((0, spare), (0, 0)))
-        return words.reshape(blocks, lanes, _LANES, -1)
+    def tiled(rows: np.ndarray) -> np.ndarray:
+        rows = np.pad(rows, ((0, blocks * lanes * _LANES - len(rows)), (0, 0)))
+        return rows.reshape(blocks, lanes, _LANES, -1).transpose(0, 3, 1, 2)
 
-    chunks = _group(np.asarray(db_codes), db_words)
-    total, relevant = _count(tiled(np.asarray(q_codes)), tiled(q_words), chunks, bits, multi)
-    return total[:queries], relevant[:queries]
+    chunks = _group(np.asarray(db_codes), db_words, bits)
+    q_bytes = _code_bytes(np.asarray(q_codes)[query], bits)
+    total, relevant = _count(tiled(q_bytes), tiled(q_words[query]), chunks, bits, multi)
+    return total[q_kinds], relevant[q_kinds]
+
+
+def _room(count: int) -> int:
+    """Rounds up to 1, 2, 4, 8, 16, 24, ..., so that new codes seldom mean a new compilation."""
+    return 1 << max(0, count - 1).bit_length() if count < 8 else -(-count // 8) * 8
+
+
+def _code_bytes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """The bytes of a code that are in use, uint8 [N, ceil(bits / 8)]."""
+    codes = np.ascontiguousarray(codes, "<u4")
+    return codes.view(np.uint8)[:, : -(-bits // 8)]
 
 
 def _label_words(name: str, labels: jax.Array, codes: jax.Array) -> np.ndarray:
@@ -112,14 +128,12 @@ def _pack_rows(labels: np.ndarray) -> np.ndarray:
     return np.packbits(on, axis=1, bitorder="little").view("<u4").astype(np.uint32)
 
 
-def _group(codes: np.ndarray, labels: np.ndarray) -> _Chunks:
+def _group(codes: np.ndarray, labels: np.ndarray, bits: int) -> _Chunks:
     """Groups distinct (label, code) pairs by (binary digit of their multiplicity, label)."""
     label_of = _ranks(labels)
     kind_of = _ranks(codes, label_of)
     multiplicity = np.bincount(kind_of)
-    example = np.empty(len(multiplicity), np.int64)
-    example[kind_of] = np.arange(len(kind_of))
-
+    example = _examples(kind_of)
     digits = int(multiplicity.max(initial=0)).bit_length()
     picked = [np.flatnonzero(multiplicity >> digit & 1) for digit in range(digits)]
     digit_of = np.repeat(np.arange(digits), [len(kinds) for kinds in picked])
@@ -147,7 +161,7 @@ def _group(codes: np.ndarray, labels: np.ndarray) -> _Chunks:
     chunk_labels[:count] = np.repeat(labels[items[starts]], chunks, axis=0)
     weights = np.zeros(room, np.int32)
     weights[:count] = np.repeat(1 << digit_of[starts], chunks)
-    grouped = grouped.reshape(room, rows, -1)
+    grouped = _code_bytes(grouped, bits).reshape(room, rows, -1)
     return _Chunks(grouped, unused.reshape(room, rows), chunk_labels, weights, count)
 
 
@@ -161,19 +175,26 @@ def _ranks(words: np.ndarray, ranks: np.ndarray | None = None) -> np.ndarray:
     return ranks
 
 
+def _examples(ranks: np.ndarray) -> np.ndarray:
+    """For every rank, the index of an item that has it."""
+    examples = np.empty(ranks.max(initial=-1) + 1, np.int64)
+    examples[ranks] = np.arange(len(ranks))
+    return examples
+
+
 @functools.partial(jax.jit, static_argnames=("bits", "multi"))
 def _count(
     q_codes: jax.Array, q_labels: jax.Array, chunks: _Chunks, bits: int, multi: bool
 ) -> tuple[jax.Array, jax.Array]:
-    """Counts over blocks of queries: [blocks, lanes, 128, words] -> two [Q, bits + 1]."""
+    """Counts over blocks of queries: [blocks, bytes, lanes, 128] -> two [Q, bits + 1]."""
     small = jnp.uint8 if bits < 255 else jnp.uint16  # The largest value marks an unused row.
     rows = chunks.codes.shape[1]
-    step = min(rows, _UNROLL)
+    step = min(rows // 2, _UNROLL)  # XLA dissolves a loop of one step: never that.
     bins = jnp.arange(bits + 1, dtype=small)[:, None]
 
     def count_block(block):
         codes, labels = block
-        shape = (codes.shape[0], bits + 1, _LANES)
+        shape = (codes.shape[1], bits + 1, _LANES)
 
         def count_rows(counts, distances):
             for row in range(step):
@@ -183,16 +204,18 @@ def _count(
         def count_chunk(index, sums):
             total, relevant = sums
             chunk = chunks.codes[index]
-            distances = jnp.zeros((rows, *codes.shape[:-1]), jnp.uint32)
-            for word in range(codes.shape[-1]):
-                distances += lax.population_count(chunk[:, word, None, None] ^ codes[..., word])
-            distances |= -chunks.unused[index].astype(jnp.uint32)[:, None, None]
-            distances = distances.astype(small).reshape(rows // step, step, *codes.shape[:-1])
+            # Bytes, as the counts: four times as many in a register as words.
+            distances = jnp.zeros((rows, *codes.shape[1:]), small)
+            for byte in range(codes.shape[0]):
+                differ = lax.population_count(chunk[:, byte, None, None] ^ codes[byte])
+                distances += differ.astype(small)
+            distances |= -chunks.unused[index].astype(small)[:, None, None]
+            distances = distances.reshape(rows // step, step, *codes.shape[1:])
             # The scan keeps bytes apart from the int32 sums; one fusion would widen them all.
             counts = lax.scan(count_rows, jnp.zeros(shape, jnp.uint8), distances)[0]
             counts = counts.astype(jnp.int32) * chunks.weights[index]
-            label = chunks.labels[index]
-            match = jnp.any(labels & label, -1) if multi else jnp.all(labels == label, -1)
+            label = chunks.labels[index][:, None, None]
+            match = jnp.any(labels & label, 0) if multi else jnp.all(labels == label, 0)
             return total + counts, relevant + jnp.where(match[:, None, :], counts, 0)
 
         zeros = jnp.zeros(shape, jnp.int32)

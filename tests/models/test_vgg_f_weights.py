@@ -186,6 +186,10 @@ def test_names_what_the_file_lacks(tmp_path, arrays):
         load_vgg_f(path)
     with pytest.raises(InputError, match=r"conv2 has filters .*\(5, 5, 6, 8\).*\(1, 7\)"):
         load_vgg_f(write(path, arrays | {"conv2": (arrays["conv2"][0], np.zeros((1, 7)))}))
+    layers = scipy.io.loadmat(write(path, arrays))["layers"]
+    scipy.io.savemat(path, {"layers": layers})
+    with pytest.raises(InputError, match="no field 'normalization'"):
+        load_vgg_f(path)
     with pytest.raises(InputError, match=r"averageImage has shape \(224, 224\)"):
         load_vgg_f(write(path, arrays, mean=np.zeros((224, 224))))
 

@@ -1,0 +1,355 @@
+"""Retrieval metrics from distance histograms: exact expectations over random orders of ties.
+
+Hamming ranking ties all the time, and the order that a sort leaves ties in can move the MAP by a
+tenth and more. So every metric of a ranking is the mean over all orders of the items within each
+distance, computed in closed form, in float64, on the host.
+
+`total` and `relevant` are the two results of `distance_histograms`: [Q, bits + 1] counts at
+distances 0..bits. Queries without any relevant item count 0 everywhere; none is dropped.
+"""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+from scipy.special import gammaln
+
+from jhash.errors import InputError
+from jhash.retrieval.histograms import distance_histograms
+
+# Queries whose cut group is expanded at a time, which bounds memory.
+_CUT_BLOCK = 1024
+
+
+def average_precision(total: jax.Array, relevant: jax.Array, at: int | None = None) -> np.ndarray:
+    """Average precision of every query, the expectation over random orders of ties.
+
+    A group of n items, p of them relevant, that follows N items, A of them relevant, adds
+
+      `S = p/n * (b n + (A + 1 - b (N + 1)) (H(N + n) - H(N)))`, `b = (p - 1) / (n - 1)`
+
+    to the expected sum of precisions at relevant ranks (b = 0 when n = 1; H: harmonic number).
+    Over the full ranking, AP is that sum over all groups, divided by the relevant items.
+
+    AP@k divides by the relevant items *retrieved* in the top k, as the hashing papers do (others
+    divide by min(k, all relevant)). When rank k cuts a group and takes t of its n items, the number
+    x of relevant ones among them is hypergeometric, and given x these are placed uniformly:
+    `AP@k = sum_x P(x) (S_before + S(t, x)) / (A + x)`.
+
+    Args:
+      total: [Q, bits + 1] items at each distance.
+      relevant: [Q, bits + 1] relevant items at each distance.
+      at: k, the ranks that count, 1 to N; None for all.
+
+    Returns:
+      float64 [Q]; 0 for a query without a relevant item (in the top k).
+
+    Raises:
+      InputError: `at` is out of range, or the histograms are not histograms.
+    """
+    total, relevant = _histograms(total, relevant)
+    size = _database_size(total)
+    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, size + 1))])
+    if at is not None:
+        _check_rank("at", at, size)
+    before = np.cumsum(total, axis=1) - total
+    relevant_before = np.cumsum(relevant, axis=1) - relevant
+    sums = _expected_sum(total, relevant, before, relevant_before, harmonic)
+    if at is None:
+        return _ratio(sums.sum(axis=1), relevant.sum(axis=1))
+
+    whole = before + total <= at
+    sums = np.where(whole, sums, 0.0).sum(axis=1)
+    found = np.where(whole, relevant, 0).sum(axis=1)
+    result = _ratio(sums, found)
+    taken = at - np.where(whole, total, 0).sum(axis=1)
+    cut = np.flatnonzero(taken > 0)
+    group = np.argmin(whole, axis=1)  # The first distance that the top k does not exhaust.
+    for rows in np.split(cut, np.arange(_CUT_BLOCK, len(cut), _CUT_BLOCK)):
+        n, p = total[rows, group[rows]], relevant[rows, group[rows]]
+        t = taken[rows]
+        x, probability = _relevant_taken(n, p, t)
+        t, found_before = t[:, None], found[rows, None]
+        inside = _expected_sum(t, x, at - t, found_before, harmonic)
+        values = _ratio(sums[rows, None] + inside, found_before + x)
+        result[rows] = np.sum(probability * values, axis=1)
+    return result
+
+
+def mean_average_precision(
+    q_codes: jax.Array,
+    db_codes: jax.Array,
+    q_labels: jax.Array,
+    db_labels: jax.Array,
+    bits: int,
+    at: int | None = None,
+) -> float:
+    """The mean of `average_precision` over all queries, those without relevant items included.
+
+    Args:
+      q_codes: Packed queries, uint32 [Q, ceil(bits / 32)].
+      db_codes: Packed database, uint32 [N, ceil(bits / 32)].
+      q_labels: Integer class ids [Q], or 0/1 [Q, C].
+      db_labels: Integer class ids [N], or 0/1 [N, C].
+      bits: Code length, 1 to 512.
+      at: k for MAP@k, 1 to N; None for the full ranking. See `top_percent` for mAP@p%.
+
+    Returns:
+      The mean; NaN when there is no query.
+
+    Raises:
+      InputError: As `distance_histograms` and `average_precision` do.
+    """
+    total, relevant = distance_histograms(q_codes, db_codes, q_labels, db_labels, bits)
+    return _mean(average_precision(total, relevant, at))
+
+
+def top_percent(percent: float, n: int) -> int:
+    """The ranks that the top `percent` of a database of `n` items take: ceil(percent / 100 * n).
+
+    Raises:
+      InputError: `percent` is not in (0, 100].
+    """
+    if not 0 < percent <= 100:
+        raise InputError(f"percent: got {percent}; allowed is more than 0 and up to 100.")
+    # Rounded first, so that 0.1 % of 3000 is 3 in spite of binary fractions.
+    return math.ceil(round(percent * n / 100, 9))
+
+
+def precision_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
+    """Expected share of relevant items among the first n ranks.
+
+    Where rank n cuts a group of ties, t of its items taken, its share of relevant items counts t
+    times.
+
+    Args:
+      total: [Q, bits + 1] items at each distance.
+      relevant: [Q, bits + 1] relevant items at each distance.
+      n: Ranks, 1 to the database's size.
+
+    Returns:
+      float64 [Q].
+
+    Raises:
+      InputError: `n` is out of range.
+    """
+    return _found_in_top(*_histograms(total, relevant), n) / n
+
+
+def recall_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
+    """Expected share of all relevant items that the first n ranks hold; see `precision_at`."""
+    total, relevant = _histograms(total, relevant)
+    return _ratio(_found_in_top(total, relevant, n), relevant.sum(axis=1))
+
+
+def precision_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
+    """Share of relevant items among those within a Hamming radius ("hash lookup").
+
+    Args:
+      total: [Q, bits + 1] items at each distance.
+      relevant: [Q, bits + 1] relevant items at each distance.
+      radius: Largest distance that counts, 0 to bits.
+
+    Returns:
+      float64 [Q]; 0 for a query with nothing within the radius, the field's convention.
+
+    Raises:
+      InputError: `radius` is out of range.
+    """
+    total, relevant = _within(total, relevant, radius)
+    return _ratio(relevant.sum(axis=1), total.sum(axis=1))
+
+
+def recall_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
+    """Share of all relevant items that lie within a Hamming radius; see `precision_within`."""
+    found = _within(total, relevant, radius)[1].sum(axis=1)
+    return _ratio(found, _histograms(total, relevant)[1].sum(axis=1))
+
+
+def f_measure(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+    """Harmonic mean `2 P R / (P + R)` of precision and recall; 0 where both are 0."""
+    precision, recall = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
+    return _ratio(2 * precision * recall, precision + recall)
+
+
+def precision_recall_curve(total: jax.Array, relevant: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall at every Hamming radius 0..bits, averaged over the queries.
+
+    The macro average of hash-lookup curves: each query counts alike, and at a radius within which
+    it finds nothing its precision is 0 (so curves of long codes may rise at first).
+
+    Args:
+      total: [Q, bits + 1] items at each distance.
+      relevant: [Q, bits + 1] relevant items at each distance.
+
+    Returns:
+      (precision, recall), both float64 [bits + 1], by radius.
+    """
+    total, relevant = _histograms(total, relevant)
+    found = np.cumsum(relevant, axis=1)
+    precision = _ratio(found, np.cumsum(total, axis=1))
+    recall = _ratio(found, found[:, -1:])
+    return precision.mean(axis=0), recall.mean(axis=0)
+
+
+def queries_without_relevant(relevant: jax.Array) -> int:
+    """How many queries have no relevant item in the database; they count 0 in every metric."""
+    return int(np.sum(np.asarray(relevant).sum(axis=1) == 0))
+
+
+def summarize(
+    total: jax.Array,
+    relevant: jax.Array,
+    *,
+    at: int | None = None,
+    percent: float | None = None,
+    ranks: Sequence[int] = (100, 500, 1000),
+    radius: int = 2,
+) -> dict[str, float | int | list]:
+    """All metrics of a run, under the names that `results.json` uses.
+
+    Args:
+      total: [Q, bits + 1] items at each distance.
+      relevant: [Q, bits + 1] relevant items at each distance.
+      at: k for `map_at_<k>`; None leaves it out.
+      percent: p for `map_top_<p>_percent`; None leaves it out.
+      ranks: `precision_at_<n>` and `recall_at_<n>` for each of these.
+      radius: For `precision_radius_<r>`, `recall_radius_<r>` and `f_measure_radius_<r>`, the
+        F-measure of the two averages.
+        `at` and `ranks` that exceed the database, and a `radius` that exceeds the bits, are cut to
+        it; the names tell the number that was used.
+
+    Returns:
+      Means over the queries as floats; `queries` and `queries_without_relevant` as ints; and the
+      curves as lists: `curve_radius_precision` and `curve_radius_recall` by radius 0..bits,
+      `curve_top_precision` and `curve_top_recall` at the ranks `curve_top`.
+
+    Raises:
+      InputError: There is no query, or an argument is out of range.
+    """
+    total, relevant = _histograms(total, relevant)
+    if len(total) == 0:
+        raise InputError("total: got no queries; metrics need at least one.")
+    size = _database_size(total)
+    radius = min(radius, total.shape[1] - 1)
+    result = {
+        "map": _mean(average_precision(total, relevant)),
+        "queries": len(total),
+        "queries_without_relevant": queries_without_relevant(relevant),
+    }
+    if at is not None:
+        at = min(at, size)
+        result[f"map_at_{at}"] = _mean(average_precision(total, relevant, at))
+    if percent is not None:
+        top = average_precision(total, relevant, top_percent(percent, size))
+        result[f"map_top_{percent:g}_percent"] = _mean(top)
+    for n in sorted({min(n, size) for n in ranks}):
+        result[f"precision_at_{n}"], result[f"recall_at_{n}"] = _means_at(total, relevant, n)
+    precision = _mean(precision_within(total, relevant, radius))
+    recall = _mean(recall_within(total, relevant, radius))
+    result[f"precision_radius_{radius}"] = precision
+    result[f"recall_radius_{radius}"] = recall
+    result[f"f_measure_radius_{radius}"] = float(f_measure(precision, recall))
+
+    by_radius = precision_recall_curve(total, relevant)
+    result["curve_radius_precision"] = by_radius[0].tolist()
+    result["curve_radius_recall"] = by_radius[1].tolist()
+    tops = _curve_ranks(size)
+    by_rank = [_means_at(total, relevant, n) for n in tops]
+    result["curve_top"] = tops
+    result["curve_top_precision"] = [precision for precision, _ in by_rank]
+    result["curve_top_recall"] = [recall for _, recall in by_rank]
+    return result
+
+
+def _histograms(total: jax.Array, relevant: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+    total, relevant = np.asarray(total), np.asarray(relevant)
+    if total.ndim != 2 or total.shape != relevant.shape:
+        raise InputError(
+            f"relevant: got shape {relevant.shape}, and {total.shape} in total; both must be "
+            "[Q, bits + 1], as distance_histograms returns them."
+        )
+    return total.astype(np.int64), relevant.astype(np.int64)
+
+
+def _database_size(total: np.ndarray) -> int:
+    sizes = total.sum(axis=1)
+    if len(sizes) and sizes.min() != sizes.max():
+        raise InputError(
+            f"total: rows sum to {sizes.min()} up to {sizes.max()}; every query must have the "
+            "same database."
+        )
+    return int(sizes[0]) if len(sizes) else 0
+
+
+def _check_rank(name: str, rank: int, size: int) -> None:
+    if not 1 <= rank <= size:
+        raise InputError(f"{name}: got {rank}; allowed are 1 to {size}, the database's size.")
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divides; 0 where the denominator is 0."""
+    shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
+    return np.divide(numerator, denominator, out=np.zeros(shape), where=np.asarray(denominator) > 0)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.mean(values)) if len(values) else math.nan
+
+
+def _expected_sum(
+    n: np.ndarray, p: np.ndarray, before: np.ndarray, found: np.ndarray, harmonic: np.ndarray
+) -> np.ndarray:
+    """Expected sum of the precisions at a group's relevant ranks: S of `average_precision`.
+
+    An item of the group at its rank i is relevant with p/n; given that, the i - 1 items before it
+    in the group hold (i - 1) b relevant ones: sum_i p/n (found + 1 + (i - 1) b) / (before + i).
+    """
+    b = _ratio(p - 1, n - 1)
+    spread = harmonic[before + n] - harmonic[before]
+    return _ratio(p, n) * (b * n + (found + 1 - b * (before + 1)) * spread)
+
+
+def _relevant_taken(n: np.ndarray, p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values and probabilities of a hypergeometric number, p of n marked and t drawn: [Q, X].
+
+    Left out are values so far from the mean that Bernstein's inequality gives them less than
+    1e-15 together; the rest is normalised, which also takes off the rounding of gammaln.
+    """
+    mean = t * p / n
+    reach = 9 * np.sqrt(mean * (1 - p / n)) + 30
+    low = np.maximum(np.maximum(0, t - (n - p)), np.floor(mean - reach)).astype(np.int64)
+    high = np.minimum(np.minimum(t, p), np.ceil(mean + reach)).astype(np.int64)
+    n, p, t = n[:, None], p[:, None], t[:, None]
+    x = low[:, None] + np.arange(np.max(high - low, initial=0) + 1)
+    inside = x <= high[:, None]
+    x = np.minimum(x, high[:, None])
+    log = -(gammaln(x + 1) + gammaln(p - x + 1) + gammaln(t - x + 1) + gammaln(n - p - t + x + 1))
+    weight = np.where(inside, np.exp(log - log.max(axis=1, keepdims=True)), 0.0)
+    return x, weight / weight.sum(axis=1, keepdims=True)
+
+
+def _means_at(total: np.ndarray, relevant: np.ndarray, n: int) -> tuple[float, float]:
+    """Mean `precision_at` and mean `recall_at`, whose counts they share."""
+    found = _found_in_top(total, relevant, n)
+    return _mean(found / n), _mean(_ratio(found, relevant.sum(axis=1)))
+
+
+def _found_in_top(total: np.ndarray, relevant: np.ndarray, n: int) -> np.ndarray:
+    _check_rank("n", n, _database_size(total))
+    taken = np.clip(n - (np.cumsum(total, axis=1) - total), 0, total)
+    return np.sum(relevant * _ratio(taken, total), axis=1)
+
+
+def _within(total: jax.Array, relevant: jax.Array, radius: int) -> tuple[np.ndarray, np.ndarray]:
+    total, relevant = _histograms(total, relevant)
+    if not 0 <= radius < total.shape[1]:
+        raise InputError(f"radius: got {radius}; allowed are 0 to {total.shape[1] - 1}.")
+    return total[:, : radius + 1], relevant[:, : radius + 1]
+
+
+def _curve_ranks(size: int) -> list[int]:
+    """1, 2, 5, 10, 20, 50, ... and the database's size."""
+    steps = [m * 10**e for e in range(len(str(size))) for m in (1, 2, 5)]
+    return [*(n for n in steps if n < size), size]

@@ -1,0 +1,60 @@
+"""The command line, as a user types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def launch(*arguments, cwd):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    environment["PYTHONPATH"] = str(ROOT / "tests")
+    return subprocess.run(
+        [sys.executable, str(ROOT / "launch.py"), *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "--config: give a config"),
+        (("--mode=eval",), "--workdir: --mode=eval needs"),
+        (("--mode=eval", "--workdir=missing"), "--workdir: missing holds no run"),
+        ((f"--config={ROOT}/configs/fdah.py:bit=12",), "unknown argument 'bit=12'; allowed are"),
+        ((f"--config={ROOT}/configs/fdah.py:bits=x",), "bits='x' cannot be read"),
+        (
+            (f"--config={ROOT}/tests/tiny.py", "--config.data.source=nothing.here"),
+            "no module named 'nothing'",
+        ),
+    ],
+)
+def test_bad_input_gets_one_line_and_no_traceback(tmp_path, arguments, message):
+    done = launch(*arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
+    trained = launch(f"--config={ROOT}/tests/tiny.py", "--config.epochs=2", cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    (workdir,) = (tmp_path / "runs").iterdir()
+    assert f"--mode=eval --workdir=runs/{workdir.name}" in trained.stdout
+    evaluated = launch("--mode=eval", f"--workdir=runs/{workdir.name}", cwd=tmp_path)
+    assert evaluated.returncode == 0, evaluated.stderr
+
+    def scores(output):
+        return [line for line in output.splitlines() if line.startswith(("MAP", "precision"))]
+
+    assert scores(trained.stdout) == scores(evaluated.stdout)
+    assert len(scores(trained.stdout)) >= 2

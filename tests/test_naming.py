@@ -1,0 +1,35 @@
+import pytest
+
+from jhash import naming
+from jhash.algorithms import fdah
+from jhash.errors import InputError
+
+
+def test_jhash_comes_first_then_the_import_path():
+    assert naming.find_module("fdah", "jhash.algorithms", "f") is fdah
+    assert naming.find_module("tiny", "jhash.algorithms", "f").__name__ == "tiny"
+    assert naming.find_attribute("fdah.loss", "jhash.algorithms", "f") is fdah.loss
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nothing", r"my_field: 'nothing' names no module.*fdah"),
+        ("missing.f", r"my_field: no module named 'missing'.*fdah"),
+        (
+            "fdah.missing",
+            r"my_field: module jhash\.algorithms\.fdah has no 'missing'; it has .*loss",
+        ),
+        ("a..b.c", r"my_field: no module named"),
+    ],
+)
+def test_unknown_names_say_what_there_is(name, message):
+    with pytest.raises(InputError, match=message):
+        naming.find_attribute(name, "jhash.algorithms", "my_field")
+
+
+def test_an_error_inside_the_users_module_is_shown_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "breaks_inside.py").write_text("import no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        naming.find_module("breaks_inside", "jhash.algorithms", "f")

@@ -1,0 +1,116 @@
+"""A run that is killed at any moment and started again ends with the same bits."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from jhash.checkpoint import Checkpoints
+
+ROOT = Path(__file__).resolve().parent.parent
+# What may differ between two runs of one config.
+TIMES = ("train_seconds", "encode_seconds_per_image", "seconds")
+
+
+def launch(workdir, cache):
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "PYTHONPATH": str(ROOT / "tests"),
+    }
+    command = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/tests/tiny.py"]
+    command += [f"--workdir={workdir}", "--config.epochs=12"]
+    return subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output.decode()
+
+
+def final_state(workdir):
+    """Every leaf of the last checkpoint but the time, as bytes."""
+    import orbax.checkpoint as ocp
+
+    manager = ocp.CheckpointManager(workdir / "checkpoints")
+    tree = manager.restore(12, args=ocp.args.StandardRestore())
+    manager.close()
+    tree.pop("seconds")
+    return tree
+
+
+def results(workdir):
+    def timeless(value):
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k not in TIMES}
+        return value
+
+    return timeless(json.loads((workdir / "results.json").read_text()))
+
+
+def test_killed_runs_end_with_the_same_bits(tmp_path):
+    whole, broken, cache = tmp_path / "whole", tmp_path / "broken", tmp_path / "cache"
+    finish(launch(whole, cache))
+    random.seed(0)
+    kills = 0
+    for epoch in (1, 4, 8):
+        process = launch(broken, cache)
+        # Once the run has come so far, at a moment that the test does not choose.
+        deadline = time.time() + 120
+        while not has_epoch(broken, epoch) and process.poll() is None and time.time() < deadline:
+            time.sleep(0.002)
+        time.sleep(random.uniform(0, 0.05))
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.communicate()
+    assert kills == 3, "a run ended before it was killed"
+    assert not (broken / "results.json").exists()
+    finish(launch(broken, cache))
+
+    import jax
+
+    left, right = final_state(whole), final_state(broken)
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(left):
+        other = right
+        for key in path:
+            other = other[getattr(key, "key", getattr(key, "idx", None))]
+        assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes(), path
+    assert (whole / "metrics.jsonl").read_bytes() == (broken / "metrics.jsonl").read_bytes()
+    assert results(whole) == results(broken)
+    for name in ("queries", "database", "database_learned"):
+        with (
+            np.load(whole / "codes" / f"{name}.npz") as one,
+            np.load(broken / "codes" / f"{name}.npz") as two,
+        ):
+            assert all(np.array_equal(one[key], two[key]) for key in one.files)
+
+
+def has_epoch(workdir, epoch):
+    path = workdir / "metrics.jsonl"
+    return path.exists() and f'"epoch": {epoch},' in path.read_text()
+
+
+def test_a_half_written_checkpoint_is_ignored(tmp_path):
+    tree = {"x": np.arange(3.0)}
+    with Checkpoints(str(tmp_path), keep=2) as checkpoints:
+        checkpoints.save(1, tree)
+    torn = tmp_path / "2.orbax-checkpoint-tmp"
+    torn.mkdir()
+    (torn / "garbage").write_bytes(b"x")
+    with Checkpoints(str(tmp_path), keep=2) as checkpoints:
+        epoch, restored = checkpoints.restore({"x": np.zeros(3)})
+    assert epoch == 1
+    np.testing.assert_array_equal(restored["x"], tree["x"])

@@ -1,0 +1,136 @@
+"""The loop: equal on 1 and 8 devices, honest about NaN, one trace a run."""
+
+import json
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from jhash import evaluate, experiment, parallel, train, workdirs
+from jhash.data import batches
+from jhash.errors import InputError, NonFiniteError
+
+
+def run_steps(config, devices, steps, monkeypatch):
+    """Losses and state after some steps on the first devices."""
+    monkeypatch.setattr(parallel, "device_count", lambda: devices)
+    # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.
+    config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.1
+    run = experiment.build(workdirs.check("none", config))
+    step = parallel.map_devices(train.make_step(run))
+    state, extra = parallel.replicate(run.initial_state()), parallel.replicate(run.extra)
+    orders = batches.split(run.epoch_indices(run.extra, 0), config.batch_size)[:steps]
+    losses = []
+    for batch in batches.read(run.data.source, orders):
+        state, metrics = step(state, extra, parallel.shard(batch))
+        chex.assert_trees_all_equal(*[jax.tree.map(lambda x, d=d: x[d], metrics) for d in (0, -1)])
+        losses.append(float(metrics["loss"][0]))
+    outputs = evaluate.Encoder(run)(state, run.data.queries)
+    return losses, jax.device_get(parallel.first(state)), outputs
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_one_device_equals_eight(multi_label, monkeypatch):
+    """A shard-local loss or BatchNorm would give other numbers; so would shard-local randomness."""
+    config = tiny.get_config()
+    config.data.options = {"multi_label": multi_label}
+    losses, state, outputs = run_steps(config, 1, 5, monkeypatch)
+    losses_8, state_8, outputs_8 = run_steps(config, 8, 5, monkeypatch)
+    np.testing.assert_allclose(losses_8, losses, rtol=1e-5)
+    chex.assert_trees_all_close(state_8, state, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(outputs_8, outputs, rtol=1e-4, atol=1e-5)
+
+
+def local_mean_loss(outputs, batch, extra, config):
+    """Not linear in the samples: the square of a mean over the batch."""
+    del batch, extra, config
+    return jnp.square(jnp.mean(outputs)), {"images": jnp.float32(len(outputs))}
+
+
+def test_the_loss_sees_the_global_batch(monkeypatch):
+    config = tiny.get_config()
+    config.loss = f"{__name__}.local_mean_loss"
+    one = run_steps(config, 1, 2, monkeypatch)
+    eight = run_steps(config, 8, 2, monkeypatch)
+    np.testing.assert_allclose(one[0], eight[0], rtol=1e-5)
+    chex.assert_trees_all_close(one[1], eight[1], rtol=1e-4, atol=1e-6)
+
+
+def test_training_learns_and_leaves_a_run(tmp_path):
+    config = tiny.get_config()
+    config.epochs, config.optimizer.learning_rate = 12, 1e-2
+    results = train.train(config, str(tmp_path))
+    assert results["map_learned"] > 0.95
+    assert results["map_encoded"] > 0.95
+    assert json.loads((tmp_path / "results.json").read_text()) == results
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert lines[-1]["distinct_class_codes"] == 4
+    assert lines[-1]["least_class_distance"] >= 1
+    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 121))
+    assert list((tmp_path / "tensorboard").iterdir())
+    with np.load(tmp_path / "codes" / "queries.npz") as queries:
+        np.testing.assert_array_equal(queries["ids"], np.arange(200, 240))
+        assert queries["codes"].shape == (40, 1)
+        assert queries["bits"] == 12
+    again = evaluate.evaluate_workdir(str(tmp_path))
+    for name in ("map_learned", "map_encoded", "steps", "train_seconds"):
+        assert again[name] == results[name], name
+
+
+def test_steps_are_traced_once(tmp_path, monkeypatch):
+    make_step = train.make_step
+    monkeypatch.setattr(train, "make_step", lambda run: chex.assert_max_traces(make_step(run), n=1))
+    train.train(tiny.get_config(), str(tmp_path))
+
+
+@pytest.mark.parametrize("poison", ["loss", "extra"])
+def test_a_bad_number_stops_the_run_and_keeps_the_last_good_checkpoint(
+    tmp_path, monkeypatch, poison
+):
+    config = tiny.get_config()
+    config.method.name = "poison_method"
+    config.method.poison = poison
+    with pytest.raises(NonFiniteError, match=r"step \d+ \(epoch \d\): .* is (nan|inf)"):
+        train.train(config, str(tmp_path))
+    saved = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert saved == ["1", "2"]
+    results = evaluate.evaluate_workdir(str(tmp_path))
+    assert results["epochs"] == 2
+
+
+def test_a_workdir_of_another_config_is_refused(tmp_path):
+    config = tiny.get_config()
+    config.epochs = 1
+    train.train(config, str(tmp_path))
+    config.bits = 16
+    before = (tmp_path / "results.json").read_bytes()
+    with pytest.raises(InputError, match=r"config\.bits is 12 there and 16 here"):
+        train.train(config, str(tmp_path))
+    assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):
+    config = tiny.get_config()
+    config.model.name = "small_cnn.Missing"
+    with pytest.raises(InputError, match=r"config\.model\.name"):
+        train.train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("batch_size", 12, r"config\.batch_size: 12 given.*devices, 8"),
+        ("eval_batch_size", 0, r"config\.eval_batch_size: 0"),
+        ("bits", 513, r"config\.bits: 513 given; allowed are 1 to 512"),
+        ("loss", "asymmetric.missing", r"config\.loss.*no 'missing'"),
+    ],
+)
+def test_bad_fields_are_named(tmp_path, field, value, message):
+    config = tiny.get_config()
+    config[field] = value
+    with pytest.raises(InputError, match=message):
+        train.train(config, str(tmp_path))
