@@ -3,7 +3,7 @@
 import os
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jhash import evaluate, summary, train, workdirs
@@ -22,6 +22,7 @@ _MODE = flags.DEFINE_enum(
 
 def main(_):
     """Runs one mode and prints its results."""
+    logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
     if _MODE.value == "eval":
         if not _WORKDIR.value:
             raise InputError("--workdir: --mode=eval needs the folder of a run.")

@@ -4,7 +4,6 @@ Orbax writes a checkpoint under a temporary name and renames it when it is compl
 killed while it saves leaves the checkpoint before.
 """
 
-import logging
 import os
 
 import jax
@@ -12,8 +11,6 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jhash.errors import InputError
-
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every step of every save
 
 
 class Checkpoints:

@@ -1,8 +1,11 @@
 """The errors that a user can mend; `launch.py` prints them without a traceback."""
 
 
-class InputError(ValueError):
-    """Bad input: the message names the field, what was given and what is allowed."""
+class InputError(Exception):
+    """Bad input: the message names the field, what was given and what is allowed.
+
+    Not a ValueError: the flags library turns those of a config file into a traceback.
+    """
 
 
 class NonFiniteError(ArithmeticError):

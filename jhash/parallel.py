@@ -52,6 +52,8 @@ def map_devices(function, static=(), donate=()):
 def replicate(tree):
     """A copy of every leaf on every device, along a new leading axis."""
     devices = device_count()
+    if not jax.tree.leaves(tree):
+        return tree  # pmap needs an array.
     return _on_devices(
         jax.tree.map(lambda leaf: np.broadcast_to(leaf, (devices, *np.shape(leaf))), tree)
     )

@@ -1,0 +1,98 @@
+"""Every config is imported and run for a step; arguments are read, or refused by name."""
+
+import importlib
+import json
+from pathlib import Path
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from configs import common, fdah
+from jhash import data, experiment, parallel, train, workdirs
+from jhash.data import Arrays, batches, splits
+from jhash.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = sorted(
+    path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "common")
+)
+ARGUMENTS = {
+    "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"]
+}
+
+
+def stand_in(config, monkeypatch):
+    """Random images of the config's shape in place of data that is not on every machine.
+
+    The network is narrowed, not replaced.
+    """
+    config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
+    if config.model.name == "cnn_f.CNNF":
+        config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
+    side, channels = {"cifar10_fdah": (32, 3), "nus_wide21": (256, 3)}.get(
+        config.data.split, (28, 1)
+    )
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (64, side, side, channels), np.uint8)
+    labels = np.arange(64, dtype=np.int32) % 10
+    if config.data.split == "nus_wide21":
+        labels = np.eye(10, dtype=np.uint8)[labels]
+    small = data.Data(Arrays(images, labels), np.arange(48), np.arange(48), np.arange(48, 64))
+    monkeypatch.setattr(data, "load", lambda *_, **__: small)
+
+
+def test_every_config_has_its_arguments_here():
+    assert sorted(ARGUMENTS) == CONFIGS
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"), [(name, argument) for name in CONFIGS for argument in ARGUMENTS[name]]
+)
+def test_a_step_of_every_config(name, argument, monkeypatch):
+    config = importlib.import_module(f"configs.{name}").get_config(argument)
+    assert config.data.split in splits.PROTOCOLS
+    stand_in(config, monkeypatch)
+    run = experiment.build(workdirs.check("none", config))
+    step = parallel.map_devices(train.make_step(run))
+    state, extra = parallel.replicate(run.initial_state()), parallel.replicate(run.extra)
+    orders = batches.split(run.epoch_indices(run.extra, 0), config.batch_size)[:1]
+    (batch,) = batches.read(run.data.source, orders)
+    before = jax.device_get(parallel.first(state.params))
+    state, metrics = step(state, extra, parallel.shard(batch))
+    after = jax.device_get(parallel.first(state.params))
+    assert all(np.isfinite(value).all() for value in jax.tree.leaves(metrics))
+    changed = jax.tree.map(lambda old, new: not np.array_equal(old, new), before, after)
+    assert all(jax.tree.leaves(changed)), "a parameter has no gradient"
+
+
+def test_arguments_are_applied_in_order():
+    config = fdah.get_config("fashion_mnist,bits=12,seed=3")
+    assert (config.bits, config.seed, config.data.source) == (12, 3, "fashion_mnist")
+    assert fdah.get_config("paper").model.name == "cnn_f.CNNF"
+    assert fdah.get_config(None) == fdah.get_config("")
+
+
+@pytest.mark.parametrize("argument", ["imagenet", "bit=12", "bits", "fashion_mnist,bits=12,x=1"])
+def test_unknown_arguments_are_refused_by_name(argument):
+    unknown = argument.split(",")[-1]
+    with pytest.raises(InputError, match=f"unknown argument '{unknown}'; allowed are .*bits="):
+        fdah.get_config(argument)
+    with pytest.raises(InputError, match="bits='twelve' cannot be read"):
+        fdah.get_config("bits=twelve")
+
+
+def test_a_config_survives_json():
+    """What a run reads back from its folder is what it started with."""
+    config = fdah.get_config("nus_wide,paper")
+    frozen = workdirs.check("none", config)
+    assert ml_collections.FrozenConfigDict(json.loads(json.dumps(config.to_dict()))) == frozen
+
+
+def test_default_workdirs_differ_by_config():
+    first, second = common.base(), common.base()
+    first.method.name = second.method.name = "fdah"
+    assert workdirs.default(first) == workdirs.default(second)
+    second.seed = 1
+    assert workdirs.default(first) != workdirs.default(second)
