@@ -3,9 +3,9 @@
     python benchmarks/evaluation_speed.py
     python benchmarks/evaluation_speed.py --queries=1000 --database=9000 --bits=32
 
-Two data sets: random codes, all distinct, which is the slowest case; and clustered codes, as
-trained networks give them: a class has one code, and half of its items differ from it in a few
-bits.
+Data: random codes, all distinct, which is the slowest case; clustered codes, where a class has one
+code, and half of its items differ from it in a few bits; and, with --run, the codes of a run, the
+database encoded by the network.
 
 Two loops. "usual" is the one of public hashing code: the product of +-1 codes in float32, argsort,
 average precision of that order. "tuned" is the fastest that we could write in NumPy: XOR and
@@ -85,18 +85,32 @@ def timed(function, *arguments):
     return time.perf_counter() - start, result
 
 
-def compare(name, make, flags):
+def made_codes(make, flags):
     rng = np.random.default_rng(flags.seed)
     prototypes = rng.integers(0, 2, (flags.classes, flags.bits), dtype=np.int8)
     q, q_labels = make(rng, flags.queries, flags.bits, flags.classes, prototypes)
     db, db_labels = make(rng, flags.database, flags.bits, flags.classes, prototypes)
-    arguments = (*map(retrieval.pack_codes, (q, db)), q_labels, db_labels, flags.bits)
+    return q, q_labels, db, db_labels
+
+
+def run_codes(workdir):
+    sets = []
+    for name in ("queries", "database"):
+        with np.load(os.path.join(workdir, "codes", f"{name}.npz")) as file:
+            bits = int(file["bits"])
+            sets += [np.asarray(retrieval.unpack_codes(file["codes"], bits)) > 0, file["labels"]]
+    return [sets[0].astype(np.int8), sets[1], sets[2].astype(np.int8), sets[3]]
+
+
+def compare(name, codes, flags):
+    q, q_labels, db, db_labels = codes
+    arguments = (*map(retrieval.pack_codes, (q, db)), q_labels, db_labels, q.shape[1])
     signs = [2 * codes.astype(np.float32) - 1 for codes in (q, db)]
     words = [words64(codes) for codes in (q, db)]
 
     compiling, mean = timed(retrieval.mean_average_precision, *arguments)
-    part = slice(0, min(flags.numpy_queries, flags.queries))
-    scale = flags.queries / (part.stop - part.start)
+    part = slice(0, min(flags.numpy_queries, len(q)))
+    scale = len(q) / (part.stop - part.start)
     times = {"usual loop": [], "tuned loop": [], "jhash": []}
     for _ in range(flags.repeats):
         seconds, _ = timed(usual_loop, signs[0][part], signs[1], q_labels[part], db_labels)
@@ -106,14 +120,17 @@ def compare(name, make, flags):
         times["jhash"].append(timed(retrieval.mean_average_precision, *arguments)[0])
 
     each = retrieval.average_precision(*retrieval.distance_histograms(*arguments))
-    for i in range(min(20, flags.queries)):
+    for i in range(min(20, len(q))):
         distances = np.bitwise_count(words[1] ^ words[0][i])
-        check(distances, db_labels == q_labels[i], flags.bits, each[i])
+        check(distances, db_labels == q_labels[i], q.shape[1], each[i])
     np.testing.assert_allclose(each.mean(), mean)
 
     medians = {method: float(np.median(seconds)) for method, seconds in times.items()}
     distinct = len(np.unique(words[1]))
-    print(f"\n{name}: {distinct:,} distinct of {flags.database:,} codes, MAP {mean:.4f}")
+    print(
+        f"\n{name}, {q.shape[1]} bits: {len(q):,} queries, {len(db):,} codes, {distinct:,} of them"
+    )
+    print(f"distinct, MAP {mean:.4f}")
     print(f"{'':12}{'seconds':>10}{'x jhash':>10}")
     for method, seconds in medians.items():
         print(f"{method:12}{seconds:10.3f}{seconds / medians['jhash']:10.1f}")
@@ -131,14 +148,15 @@ def main():
     parser.add_argument("--numpy_queries", type=int, default=200, help="that the loops run on")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--run", help="a run's folder, to compare on its codes too")
     flags = parser.parse_args()
     if not 1 <= flags.bits <= 64:
         parser.error(f"--bits: got {flags.bits}; allowed are 1 to 64.")
-    part = min(flags.numpy_queries, flags.queries)
-    print(f"{flags.queries:,} queries, {flags.database:,} codes of {flags.bits} bits,")
-    print(f"{flags.classes} classes; loops timed on {part:,} queries and scaled.")
-    compare("random codes", random_codes, flags)
-    compare("clustered codes", clustered_codes, flags)
+    print(f"The loops are timed on {flags.numpy_queries:,} queries and scaled to all.")
+    compare("random codes", made_codes(random_codes, flags), flags)
+    compare("clustered codes", made_codes(clustered_codes, flags), flags)
+    if flags.run:
+        compare("codes of a run", run_codes(flags.run), flags)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ class SmallCNN(nn.Module):
 
     bits: int
     axis_name: str | None = None
-    widths: Sequence[int] = (32, 64)
-    convolutions: Sequence[int] = (2, 2)
+    widths: Sequence[int] = (64, 128)
+    convolutions: Sequence[int] = (1, 1)
     hidden: int = 256
 
     @nn.compact
