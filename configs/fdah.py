@@ -26,8 +26,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "passes": 3,
         "gamma1": 1e-3,
         "gamma2": 10.0,
-        # The paper's 1 lets W grow and class codes drift together (at 12 bits from distance 5 to 2);
-        # it finds MAP insensitive to it up to 100, which keeps them apart.
+        # The paper's 1 lets W grow and class codes drift together (at 12 bits from distance 5 to
+        # 2); the paper finds MAP insensitive to it up to 100, which keeps them apart.
         "gamma3": 100.0,
     }
     config.epochs = 30

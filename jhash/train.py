@@ -124,7 +124,8 @@ def _report(run, writer, bar, epoch, number, metrics):
         rate = bar.format_dict["rate"]
         if rate:
             writer.write_events(number, {"images_per_second": rate})
-    bar.set_postfix(epoch=f"{epoch + 1}/{run.config.epochs}", loss=f"{metrics['loss']:.4g}")
+    progress = f"{epoch + 1}/{run.config.epochs}"
+    bar.set_postfix(refresh=False, epoch=progress, loss=f"{metrics['loss']:.4g}")
     bar.update(run.config.batch_size)
 
 
