@@ -24,8 +24,8 @@ def main(_):
     """Runs one mode and prints its results."""
     logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
     if _MODE.value == "eval":
-        if not _WORKDIR.value:
-            raise InputError("--workdir: --mode=eval needs the folder of a run.")
+        if not _WORKDIR.value or _CONFIG.value:
+            raise InputError("--mode=eval needs --workdir, a run's folder, and takes its config.")
         workdir = _WORKDIR.value
         results = evaluate.evaluate_workdir(workdir)
     else:

@@ -31,6 +31,8 @@ def base() -> ml_collections.ConfigDict:
                     "root": placeholder(str),
                     "data_dir": placeholder(str),
                     "image_size": placeholder(int),
+                    "image_key": placeholder(str),
+                    "label_key": placeholder(str),
                 },
             },
             # The network's input: side in pixels, factor of (bytes - mean image), middle or random

@@ -20,9 +20,18 @@ class Checkpoints:
     devices. To be used in a `with` block, whose end waits for the last save.
     """
 
-    def __init__(self, folder: str, keep: int):
-        """Opens the folder, making it if need be, and removes half-written checkpoints."""
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+    def __init__(self, folder: str, keep: int | None = None):
+        """Opens the folder.
+
+        Args:
+          folder: Where the checkpoints are.
+          keep: How many stay, for the one process that trains: it makes the folder if need be and
+            removes half-written checkpoints. None for reading, beside a training process even.
+        """
+        if keep is None:
+            options = ocp.CheckpointManagerOptions(read_only=True)
+        else:
+            options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(os.path.abspath(folder), options=options)
 
     def __enter__(self):
@@ -32,13 +41,10 @@ class Checkpoints:
         self._manager.close()
 
     def restore(self, fresh):
-        """The newest checkpoint.
+        """The newest checkpoint, as NumPy arrays; `fresh` if nothing was saved.
 
         Args:
           fresh: What a run starts with; gives structure, shapes and dtypes.
-
-        Returns:
-          (epochs done, the pytree as NumPy arrays); (0, fresh) if nothing was saved.
 
         Raises:
           InputError: The checkpoint holds something else (another version of jhash wrote it, say).
@@ -46,9 +52,9 @@ class Checkpoints:
         fresh = jax.tree.map(np.asarray, fresh)
         epoch = self._manager.latest_step()
         if epoch is None:
-            return 0, fresh
+            return fresh
         try:
-            return epoch, self._manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
+            return self._manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"--workdir: checkpoint {epoch} in {self._manager.directory} does not fit the "

@@ -5,11 +5,13 @@ import os
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jhash import experiment, files, parallel, provenance, retrieval, workdirs
+from jhash import experiment, files, models, parallel, provenance, retrieval, workdirs, writer
 from jhash.checkpoint import Checkpoints
 from jhash.data import augment, batches
+from jhash.errors import InputError
 
 
 class Encoder:
@@ -46,45 +48,57 @@ def fresh(run: experiment.Experiment):
 
 
 def evaluate_workdir(workdir: str) -> dict:
-    """Evaluates the last checkpoint of a run again; see `evaluate`."""
+    """Evaluates the last checkpoint of a run again, finished or not; see `evaluate`.
+
+    Raises:
+      InputError: There is no run in the folder, or no checkpoint yet.
+    """
     run = experiment.build(workdirs.load(workdir))
-    with Checkpoints(os.path.join(workdir, "checkpoints"), run.config.keep_checkpoints) as saved:
-        _, tree = saved.restore(fresh(run))
-    state = parallel.replicate(tree["state"])
-    return evaluate(run, Encoder(run), state, tree["extra"], workdir, float(tree["seconds"]))
+    with Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
+        saved = checkpoints.restore(fresh(run))
+    if not saved["state"].step:
+        raise InputError(f"--workdir: the run in {workdir} has no checkpoint yet.")
+    return evaluate(run, Encoder(run), saved, workdir)
 
 
-def evaluate(run, encode, state, extra, workdir: str, train_seconds: float) -> dict:
+def evaluate(run: experiment.Experiment, encode: Encoder, saved, workdir: str) -> dict:
     """Metrics of a trained network; writes `codes/` and `results.json`.
 
     `encoded` are the metrics with the database encoded by the network, as the queries are;
-    `learned` those with the database's codes learned in training (FDAH's B), if the method has any.
-    The two are different experiments and have different names everywhere: `map_encoded`,
+    `learned` those with the database's codes learned in training (FDAH's B), if the method has
+    any. The two are different experiments and have different names everywhere: `map_encoded`,
     `map_learned`.
 
     Args:
       run: The experiment.
       encode: Its Encoder.
-      state: Replicated over the devices.
-      extra: The method's pytree.
+      saved: What a checkpoint holds: state, extra, seconds.
       workdir: The run's folder.
-      train_seconds: Time spent in training, over all processes that had a share in it.
 
     Returns:
-      The content of `results.json`.
+      The content of `results.json`. Times are in seconds: `train_seconds` of all epochs, whichever
+      process ran them, without the writing of checkpoints; `encode_seconds_per_image` is the wall
+      time from reading an image to its outputs, compiled, averaged over the database.
     """
-    config, data = run.config, run.data
-    steps = int(parallel.first(state).step)
-    codes = {}
-    codes["queries"], _ = _encode(run, encode, state, data.queries)
-    codes["database"], encode_seconds = _encode(run, encode, state, data.database)
+    config, data, extra = run.config, run.data, jax.tree.map(jnp.asarray, saved["extra"])
+    state = parallel.replicate(saved["state"])
+    outputs = {"queries": encode(state, data.queries)}  # The first call compiles.
+    began = time.perf_counter()
+    outputs["database"] = encode(state, data.database)
+    encode_seconds = time.perf_counter() - began
+    codes = {
+        name: np.asarray(retrieval.pack_codes(run.method.logits(part)))
+        for name, part in outputs.items()
+    }
     learned = run.method.learned_codes(config, data, extra)
     if learned is not None:
         codes["database_learned"] = np.asarray(retrieval.pack_codes(learned))
     _save_codes(workdir, data, codes, config.bits)
 
+    steps = int(saved["state"].step)
     results = {
         "method": config.method.name,
+        "model": config.model.name,
         "bits": config.bits,
         "seed": config.seed,
         "data": {
@@ -95,26 +109,24 @@ def evaluate(run, encode, state, extra, workdir: str, train_seconds: float) -> d
             "queries": len(data.queries),
         },
         "epochs": steps // run.steps_per_epoch,
+        "epochs_planned": config.epochs,
         "steps": steps,
+        "parameters": models.count_parameters(saved["state"].params),
     }
     for name, key in (("learned", "database_learned"), ("encoded", "database")):
         if key in codes:
-            began = time.perf_counter()
-            metrics = _metrics(config, data, codes["queries"], codes[key])
-            results[f"map_{name}"] = metrics["map"]
-            results[name] = {**metrics, "seconds": time.perf_counter() - began}
-    results["train_seconds"] = train_seconds
-    results["encode_seconds_per_image"] = encode_seconds / len(data.database)
-    results["eval_batch_size"] = config.eval_batch_size
-    results |= provenance.describe()
+            results[name] = _metrics(config, data, codes["queries"], codes[key])
+            results[f"map_{name}"] = results[name]["map"]
+    results |= {
+        "last_line": writer.last_line(workdir),
+        "train_seconds": float(saved["seconds"]),
+        "encode_seconds_per_image": encode_seconds / len(data.database),
+        "eval_batch_size": config.eval_batch_size,
+        "config": workdirs.plain(config),
+        **provenance.describe(),
+    }
     files.write_json(os.path.join(workdir, "results.json"), results)
     return results
-
-
-def _encode(run, encode, state, indices):
-    began = time.perf_counter()
-    logits = run.method.logits(encode(state, indices))
-    return np.asarray(retrieval.pack_codes(logits)), time.perf_counter() - began
 
 
 def _metrics(config, data, queries, database):

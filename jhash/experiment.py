@@ -17,6 +17,14 @@ from jhash.state import TrainState
 
 # Images over which the mean image is taken, at most; evenly spaced over the training set.
 _MEAN_IMAGES = 10_000
+# Fields that count something, and the most that they may be.
+_COUNTS = {
+    "bits": 512,
+    "epochs": 10**6,
+    "log_every": 10**9,
+    "checkpoint_every": 10**6,
+    "keep_checkpoints": 10**6,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,16 +87,23 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     """
     parallel.check_batch_size(config.batch_size, "config.batch_size")
     parallel.check_batch_size(config.eval_batch_size, "config.eval_batch_size")
-    if not 1 <= config.bits <= 512:
-        raise InputError(f"config.bits: {config.bits} given; allowed are 1 to 512.")
+    for name, most in _COUNTS.items():
+        if not 1 <= config[name] <= most:
+            raise InputError(f"config.{name}: {config[name]} given; allowed are 1 to {most}.")
     method = algorithms.load(config.method.name, config.loss)
     fields = dict(config.model)
     model = models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
     options = {name: value for name, value in config.data.options.items() if value is not None}
     split = data.load(config.data.source, config.data.split, config.data.seed, **options)
     split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
+    extra = jax.tree.map(jnp.asarray, extra)
     pretrained, mean = {}, None
     if config.weights:
+        if config.image.scale != 1:
+            raise InputError(
+                f"config.image.scale: {config.image.scale} given with config.weights; the "
+                "published weights are for bytes minus the mean image, so 1 is needed."
+            )
         pretrained, mean = vgg_f_weights.load_vgg_f(config.weights)
     if mean is None:
         mean = _mean_image(split)

@@ -52,10 +52,11 @@ def find_attribute(name: str, package: str, field: str) -> Any:
 def _exists(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except (
-        ModuleNotFoundError,
-        ValueError,
-    ):  # a parent package is missing, or the name is malformed
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            return False  # A parent package is missing; not something that a parent imports.
+        raise
+    except ValueError:  # The name is malformed.
         return False
 
 

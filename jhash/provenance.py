@@ -7,7 +7,9 @@ from pathlib import Path
 
 import jax
 
-_PACKAGES = ("jhash", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+import jhash
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def describe() -> dict:
@@ -15,6 +17,7 @@ def describe() -> dict:
     return {
         "versions": {
             "python": platform.python_version(),
+            "jhash": jhash.__version__,  # Works in a checkout that is not installed, too.
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
         "device": {

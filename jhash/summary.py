@@ -1,34 +1,27 @@
 """The short table with which a run ends."""
 
-# Of these metrics the table shows those that a run has.
-_ROWS = {
-    "map": "MAP",
-    "precision_at_100": "precision@100",
-    "precision_at_1000": "precision@1000",
-    "precision_radius_2": "precision, radius 2",
-    "recall_radius_2": "recall, radius 2",
-    "f_measure_radius_2": "F-measure, radius 2",
-}
+# Metrics of a ranking that the table shows, by the start of their names.
+_SHOWN = ("map", "precision_at_", "precision_radius_", "recall_radius_", "f_measure_radius_")
 
 
 def table(results: dict) -> str:
     """A table of the main metrics, a column for each kind of database code, and the times."""
     kinds = [kind for kind in ("learned", "encoded") if kind in results]
-    data = results["data"]
+    data, seconds = results["data"], results["train_seconds"]
     lines = [
         f"{results['method']}, {results['bits']} bits, {data['queries']:,} queries against "
         f"{data['database']:,} images ({data['source']}, split {data['split']})",
         "",
         f"{'database codes':<22}" + "".join(f"{kind:>10}" for kind in kinds),
     ]
-    for key, label in _ROWS.items():
-        if key in results[kinds[0]]:
-            cells = "".join(f"{results[kind][key]:>10.4f}" for kind in kinds)
-            lines.append(f"{label:<22}{cells}")
+    for name in results[kinds[0]]:
+        if name.startswith(_SHOWN):
+            cells = "".join(f"{results[kind][name]:>10.4f}" for kind in kinds)
+            lines.append(f"{name:<22}{cells}")
     lines += [
         "",
-        f"training {results['train_seconds']:.0f} s; encoding "
-        f"{1e3 * results['encode_seconds_per_image']:.3f} ms an image "
+        f"epoch {results['epochs']} of {results['epochs_planned']}; training {seconds:.0f} s; "
+        f"encoding {1e3 * results['encode_seconds_per_image']:.3f} ms an image "
         f"(batches of {results['eval_batch_size']}, {results['device']['count']} x "
         f"{results['device']['kind']})",
     ]

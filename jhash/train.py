@@ -1,10 +1,12 @@
 """The only training loop: prepare, epochs, evaluate. No method is named in it."""
 
+import functools
 import os
 import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import tqdm
@@ -12,6 +14,7 @@ import tqdm
 from jhash import evaluate, experiment, parallel, rng, workdirs
 from jhash.checkpoint import Checkpoints
 from jhash.data import augment, batches
+from jhash.errors import InputError
 from jhash.state import TrainState
 from jhash.writer import Writer
 
@@ -32,34 +35,46 @@ def train(config, workdir: str) -> dict:
     """
     config = workdirs.check(workdir, config)
     run = experiment.build(config)
-    workdirs.claim(workdir, config)  # Not before: a config that cannot be built claims nothing.
+    # Not before: a config that cannot be built claims no folder.
+    with workdirs.lock(workdir):
+        workdirs.claim(workdir, config)
+        encode = evaluate.Encoder(run)
+        saved = _train(run, encode, workdir)
+        return evaluate.evaluate(run, encode, saved, workdir)
+
+
+def _train(run, encode, workdir):
+    """The epochs that are still to do; gives what the last checkpoint holds."""
+    config, method = run.config, run.method
     step = parallel.map_devices(make_step(run), donate=(0,))
-    encode = evaluate.Encoder(run)
-    with Checkpoints(os.path.join(workdir, "checkpoints"), config.keep_checkpoints) as checkpoints:
-        done, saved = checkpoints.restore(evaluate.fresh(run))
-        state, extra, seconds = parallel.replicate(saved["state"]), saved["extra"], saved["seconds"]
+    folder = os.path.join(workdir, "checkpoints")
+    with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
+        saved = checkpoints.restore(evaluate.fresh(run))
+        state = parallel.replicate(saved["state"])
+        extra, seconds = saved["extra"], saved["seconds"]
+        done = int(saved["state"].step) // run.steps_per_epoch
         with Writer(workdir, int(saved["state"].step)) as writer, _bar(run, done) as bar:
             for epoch in range(done, config.epochs):
                 began = time.perf_counter()
+                # As JAX arrays from the first epoch of a process on: NumPy would round otherwise.
+                extra = jax.tree.map(jnp.asarray, extra)
                 indices = run.epoch_indices(extra, epoch)
                 state = _run_epoch(run, step, state, extra, indices, epoch, writer, bar)
-                extra, metrics = run.method.end_epoch(
-                    config,
-                    run.data,
-                    extra,
-                    indices,
-                    lambda chosen: encode(state, chosen),  # noqa: B023
+                extra, metrics = method.end_epoch(
+                    config, run.data, extra, indices, functools.partial(encode, state)
                 )
-                writer.write((epoch + 1) * run.steps_per_epoch, epoch + 1, jax.device_get(metrics))
+                steps = (epoch + 1) * run.steps_per_epoch
+                if metrics:
+                    writer.write(steps, epoch + 1, jax.device_get(metrics))
                 seconds = seconds + (time.perf_counter() - began)
                 if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
-                    tree = {"state": parallel.first(state), "extra": extra, "seconds": seconds}
-                    tree = jax.device_get(tree)
+                    saved = {"state": parallel.first(state), "extra": extra, "seconds": seconds}
+                    saved = jax.device_get(saved)
                     # A bad value that no metric shows must not replace the last good checkpoint.
-                    writer.check((epoch + 1) * run.steps_per_epoch, epoch + 1, _totals(tree))
+                    writer.check(steps, epoch + 1, _totals(saved))
                     writer.flush()
-                    checkpoints.save(epoch + 1, tree)
-    return evaluate.evaluate(run, encode, state, extra, workdir, float(seconds))
+                    checkpoints.save(epoch + 1, saved)
+    return saved
 
 
 def make_step(run: experiment.Experiment):
@@ -76,6 +91,9 @@ def make_step(run: experiment.Experiment):
         places = parallel.positions(len(batch["images"]))
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
         x = augment.train_images(batch["images"], keys, run.mean, **config.image, **config.augment)
+        # Dropout draws a mask for the device's whole share, so it does depend on their number.
+        dropout = jax.random.fold_in(rng.stream(config.seed, "dropout"), state.step)
+        dropout = jax.random.fold_in(dropout, places[0])
         seen = parallel.gather({"labels": batch["labels"], "index": batch["index"]})
 
         def objective(params):
@@ -84,7 +102,7 @@ def make_step(run: experiment.Experiment):
                 x,
                 train=True,
                 mutable=["batch_stats"],
-                rngs={"dropout": keys[0]},
+                rngs={"dropout": dropout},
             )
             loss, aux = run.method.loss(parallel.gather(outputs), seen, extra, config)
             return loss, (aux, changed.get("batch_stats", {}))
@@ -105,6 +123,12 @@ def _run_epoch(run, step, state, extra, indices, epoch, writer, bar):
     """The steps of one epoch; metrics are fetched a step late, so that devices need not wait."""
     extra = parallel.replicate(extra)
     orders = batches.split(indices, run.config.batch_size)
+    if len(orders) != run.steps_per_epoch:
+        raise InputError(
+            f"config.method.name: begin_epoch of {run.config.method.name} gave {len(indices)} "
+            f"samples in epoch {epoch}, {len(orders)} batches; every epoch must have as many "
+            f"batches as the first, {run.steps_per_epoch}."
+        )
     number, late = epoch * run.steps_per_epoch, None
     for batch in batches.read(run.data.source, orders):
         state, metrics = step(state, extra, parallel.shard(batch))
@@ -135,7 +159,7 @@ def _totals(tree):
     return {
         "checkpoint" + jax.tree_util.keystr(path): np.sum(leaf, dtype=np.float64)
         for path, leaf in leaves
-        if np.issubdtype(leaf.dtype, np.floating)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
     }
 
 

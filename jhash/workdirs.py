@@ -1,5 +1,7 @@
 """A run's folder belongs to one config."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -14,7 +16,7 @@ _NAME = "config.json"
 
 def default(config) -> str:
     """The folder of a config that is given none: one config, one folder under `runs/`."""
-    digest = hashlib.sha256(json.dumps(_plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:8]
     name = f"{config.method.name}-{config.data.split}-{config.bits}bits-{digest}"
     return os.path.join("runs", name)
 
@@ -28,9 +30,9 @@ def check(workdir: str, config) -> ml_collections.FrozenConfigDict:
     Raises:
       InputError: The folder holds a run of another config (the fields are named), or other files.
     """
-    plain = _plain(config)
+    plain = plain(config)
     if os.path.exists(os.path.join(workdir, _NAME)):
-        differences = _differences(_plain(load(workdir)), plain)
+        differences = _differences(plain(load(workdir)), plain)
         if differences:
             raise InputError(
                 f"--workdir: {workdir} holds a run of another config: {'; '.join(differences)}. "
@@ -47,7 +49,25 @@ def check(workdir: str, config) -> ml_collections.FrozenConfigDict:
 def claim(workdir: str, config) -> None:
     """Writes the config into the folder, which is made if need be; it passed `check` before."""
     if not os.path.exists(os.path.join(workdir, _NAME)):
-        files.write_json(os.path.join(workdir, _NAME), _plain(config))
+        files.write_json(os.path.join(workdir, _NAME), plain(config))
+
+
+@contextlib.contextmanager
+def lock(workdir: str):
+    """Holds the folder for this process; the system releases it even when the process is killed.
+
+    Raises:
+      InputError: Another process trains in the folder.
+    """
+    os.makedirs(workdir, exist_ok=True)
+    with open(os.path.join(workdir, ".lock"), "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(
+                f"--workdir: another process is training in {workdir}; wait for it or stop it."
+            ) from error
+        yield
 
 
 def load(workdir: str) -> ml_collections.FrozenConfigDict:
@@ -64,7 +84,8 @@ def load(workdir: str) -> ml_collections.FrozenConfigDict:
         raise InputError(f"--workdir: {workdir} holds no run; there is no {path}.") from error
 
 
-def _plain(config):
+def plain(config) -> dict:
+    """The config as JSON gives it back."""
     return json.loads(json.dumps(config.to_dict()))
 
 

@@ -4,10 +4,11 @@ import json
 import math
 import os
 
+import numpy as np
 import tensorboardX
 
 from jhash import files
-from jhash.errors import NonFiniteError
+from jhash.errors import InputError, NonFiniteError
 
 
 class Writer:
@@ -24,7 +25,7 @@ class Writer:
         _keep_until(self._path, step)
         self._file = open(self._path, "a")  # noqa: SIM115 - closed by close()
         self._events = tensorboardX.SummaryWriter(
-            os.path.join(workdir, "tensorboard"), purge_step=step + 1 if step else None
+            os.path.join(workdir, "tensorboard"), purge_step=step + 1
         )
 
     def __enter__(self):
@@ -38,6 +39,11 @@ class Writer:
     def check(self, step: int, epoch: int, metrics) -> None:
         """Raises NonFiniteError, naming step and metric, if a metric is NaN or infinite."""
         for name, value in metrics.items():
+            if np.ndim(value) or name in ("step", "epoch"):
+                raise InputError(
+                    f"metric {name!r}: shape {np.shape(value)} given; allowed are scalars that are "
+                    "not called step or epoch."
+                )
             if not math.isfinite(value):
                 raise NonFiniteError(
                     f"step {step} (epoch {epoch}): {name} is {float(value)}. The run stops here; "
@@ -46,10 +52,10 @@ class Writer:
                 )
 
     def write(self, step: int, epoch: int, metrics) -> None:
-        """Checks the metrics and writes them as a line; scalars by name."""
+        """Checks the metrics, scalars by name, and writes them as a line."""
         self.check(step, epoch, metrics)
         values = {name: float(value) for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
+        self._file.write(json.dumps({**values, "step": step, "epoch": epoch}) + "\n")
         self.write_events(step, values)
 
     def write_events(self, step: int, values: dict[str, float]) -> None:
@@ -62,6 +68,16 @@ class Writer:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._events.flush()
+
+
+def last_line(workdir: str) -> dict:
+    """The last metrics that a run has written; empty before the first."""
+    path = os.path.join(workdir, "metrics.jsonl")
+    if not os.path.exists(path):
+        return {}
+    with open(path) as file:
+        lines = [line for line in file if line.endswith("\n")]
+    return json.loads(lines[-1]) if lines else {}
 
 
 def _keep_until(path, step):

@@ -83,6 +83,12 @@ def test_unknown_arguments_are_refused_by_name(argument):
         fdah.get_config("bits=twelve")
 
 
+def test_the_paper_draws_more_queries_from_nus_wide():
+    assert fdah.get_config("fashion_mnist,paper").method.queries == 2000
+    for argument in ("nus_wide", "nus_wide,paper", "paper,nus_wide"):
+        assert fdah.get_config(argument).method.queries == 5000
+
+
 def test_a_config_survives_json():
     """What a run reads back from its folder is what it started with."""
     config = fdah.get_config("nus_wide,paper")

@@ -27,7 +27,11 @@ def launch(*arguments, cwd):
     ("arguments", "message"),
     [
         ((), "--config: give a config"),
-        (("--mode=eval",), "--workdir: --mode=eval needs"),
+        (("--mode=eval",), "--mode=eval needs --workdir"),
+        (
+            ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/tiny.py"),
+            "takes its config",
+        ),
         (("--mode=eval", "--workdir=missing"), "--workdir: missing holds no run"),
         ((f"--config={ROOT}/configs/fdah.py:bit=12",), "unknown argument 'bit=12'; allowed are"),
         ((f"--config={ROOT}/configs/fdah.py:bits=x",), "bits='x' cannot be read"),
@@ -54,7 +58,7 @@ def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
     assert evaluated.returncode == 0, evaluated.stderr
 
     def scores(output):
-        return [line for line in output.splitlines() if line.startswith(("MAP", "precision"))]
+        return [line for line in output.splitlines() if line.startswith(("map", "precision"))]
 
     assert scores(trained.stdout) == scores(evaluated.stdout)
     assert len(scores(trained.stdout)) >= 2

@@ -33,3 +33,7 @@ def test_an_error_inside_the_users_module_is_shown_as_it_is(tmp_path, monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         naming.find_module("breaks_inside", "jhash.algorithms", "f")
+    (tmp_path / "package_breaks").mkdir()
+    (tmp_path / "package_breaks" / "__init__.py").write_text("import no_such_package\n")
+    with pytest.raises(ModuleNotFoundError, match="no_such_package"):
+        naming.find_module("package_breaks.method", "jhash.algorithms", "f")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from jhash.checkpoint import Checkpoints
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TIMES = ("train_seconds", "encode_seconds_per_image", "seconds")
 
 
-def launch(workdir, cache):
+def launch(workdir, cache, multi_label):
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
@@ -29,6 +30,7 @@ def launch(workdir, cache):
     }
     command = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/tests/tiny.py"]
     command += [f"--workdir={workdir}", "--config.epochs=12"]
+    command += [f"--config.data.options.multi_label={multi_label}"]
     return subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -59,25 +61,28 @@ def results(workdir):
     return timeless(json.loads((workdir / "results.json").read_text()))
 
 
-def test_killed_runs_end_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_killed_runs_end_with_the_same_bits(tmp_path, multi_label):
     whole, broken, cache = tmp_path / "whole", tmp_path / "broken", tmp_path / "cache"
-    finish(launch(whole, cache))
+    finish(launch(whole, cache, multi_label))
     random.seed(0)
     kills = 0
-    for epoch in (1, 4, 8):
-        process = launch(broken, cache)
-        # Once the run has come so far, at a moment that the test does not choose.
+    # Once the run has come so far, at a moment that the test does not choose: in the first epochs,
+    # around later checkpoints, and in the evaluation.
+    stages = [(lambda n=n: has_epoch(broken, n), 0.1) for n in (0, 1, 6)]
+    stages.append((lambda: (broken / "codes").exists(), 0))
+    for reached, spread in stages:
+        process = launch(broken, cache, multi_label)
         deadline = time.time() + 120
-        while not has_epoch(broken, epoch) and process.poll() is None and time.time() < deadline:
-            time.sleep(0.002)
-        time.sleep(random.uniform(0, 0.05))
+        while not reached() and process.poll() is None and time.time() < deadline:
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, spread))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
         process.communicate()
-    assert kills == 3, "a run ended before it was killed"
-    assert not (broken / "results.json").exists()
-    finish(launch(broken, cache))
+    assert kills == len(stages), "a run ended before it was killed"
+    finish(launch(broken, cache, multi_label))
 
     import jax
 

@@ -7,11 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.io
 import tiny
 
 from jhash import evaluate, experiment, parallel, train, workdirs
+from jhash.algorithms import fdah
 from jhash.data import batches
 from jhash.errors import InputError, NonFiniteError
+from jhash.models import cnn_f, vgg_f_weights
 
 
 def run_steps(config, devices, steps, monkeypatch):
@@ -36,7 +39,7 @@ def run_steps(config, devices, steps, monkeypatch):
 def test_one_device_equals_eight(multi_label, monkeypatch):
     """A shard-local loss or BatchNorm would give other numbers; so would shard-local randomness."""
     config = tiny.get_config()
-    config.data.options = {"multi_label": multi_label}
+    config.data.options.multi_label = multi_label
     losses, state, outputs = run_steps(config, 1, 5, monkeypatch)
     losses_8, state_8, outputs_8 = run_steps(config, 8, 5, monkeypatch)
     np.testing.assert_allclose(losses_8, losses, rtol=1e-5)
@@ -126,7 +129,10 @@ def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):
         ("batch_size", 12, r"config\.batch_size: 12 given.*devices, 8"),
         ("eval_batch_size", 0, r"config\.eval_batch_size: 0"),
         ("bits", 513, r"config\.bits: 513 given; allowed are 1 to 512"),
-        ("loss", "asymmetric.missing", r"config\.loss.*no 'missing'"),
+        ("loss", "fdah.missing", r"config\.loss.*no 'missing'"),
+        ("keep_checkpoints", 0, r"config\.keep_checkpoints: 0 given"),
+        ("log_every", 0, r"config\.log_every: 0 given"),
+        ("weights", "vgg.mat", r"config\.image\.scale: 0\.015625 given with config\.weights"),
     ],
 )
 def test_bad_fields_are_named(tmp_path, field, value, message):
@@ -134,3 +140,55 @@ def test_bad_fields_are_named(tmp_path, field, value, message):
     config[field] = value
     with pytest.raises(InputError, match=message):
         train.train(config, str(tmp_path))
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path):
+    with (
+        workdirs.lock(str(tmp_path)),
+        pytest.raises(InputError, match="another process is training"),
+    ):
+        train.train(tiny.get_config(), str(tmp_path))
+
+
+def test_a_run_without_a_checkpoint_is_not_evaluated(tmp_path):
+    workdirs.claim(str(tmp_path), tiny.get_config())
+    with pytest.raises(InputError, match="has no checkpoint yet"):
+        evaluate.evaluate_workdir(str(tmp_path))
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_epochs_of_unequal_length_are_refused(tmp_path, monkeypatch):
+    def shrinking(config, data, extra, epoch, key):
+        return data.train[: 160 - 32 * epoch]
+
+    monkeypatch.setattr(fdah, "begin_epoch", shrinking)
+    with pytest.raises(InputError, match=r"128 samples in epoch 1, 8 batches.* first, 10"):
+        train.train(tiny.get_config(), str(tmp_path))
+
+
+def test_published_weights_are_the_start_of_a_run(tmp_path):
+    """A narrow CNN-F from a .mat of the published layout: all layers but the hash layer."""
+    rng = np.random.default_rng(0)
+    model = {"name": "cnn_f.CNNF", "widths": (2, 2, 2, 2, 2), "hidden": 3}
+    net = cnn_f.CNNF(12, widths=model["widths"], hidden=3)
+    shapes = jax.eval_shape(net.init, jax.random.key(0), np.zeros((1, 224, 224, 3)), False)
+    layers, kernels = np.empty((1, 8), object), {}
+    for place, name in enumerate(vgg_f_weights.LAYERS):
+        shape = shapes["params"][name]["kernel"].shape
+        kernels[name] = rng.normal(size=shape).astype(np.float32)
+        stored = {"fc6": (6, 6, 2, 3), "fc7": (1, 1, 3, 3)}.get(name, shape)
+        weights = np.empty((1, 2), object)
+        weights[0] = [kernels[name].reshape(stored), np.zeros((shape[-1], 1), np.float32)]
+        layers[0, place] = {"name": name, "type": "conv", "weights": weights}
+    layers[0, 7] = {"name": "prob", "type": "softmax"}
+    mean = rng.uniform(0, 255, (224, 224, 3)).astype(np.float32)
+    path = tmp_path / "narrow.mat"
+    scipy.io.savemat(path, {"layers": layers, "meta": {"normalization": {"averageImage": mean}}})
+    config = tiny.get_config()
+    config.weights, config.model = str(path), model
+    config.image.size, config.image.channels, config.image.scale = 224, 3, 1.0
+    run = experiment.build(workdirs.check("none", config))
+    np.testing.assert_array_equal(run.mean, mean)
+    params = run.initial_state().params
+    for name, kernel in kernels.items():
+        np.testing.assert_array_equal(params[name]["kernel"], kernel)

@@ -32,7 +32,7 @@ def get_config(argument=None):
     config = fdah.get_config(argument)
     config.bits = 12
     config.data.source, config.data.split = "tiny.source", "tiny.split"
-    config.data.options = {}
+    config.data.options = {"multi_label": False}
     config.model = {
         "name": "small_cnn.SmallCNN",
         "widths": (8,),
@@ -40,6 +40,7 @@ def get_config(argument=None):
         "hidden": 16,
     }
     config.image.size, config.augment.pad = 8, 1
+    config.augment.flip = False  # A mirrored quadrant is another class.
     config.method.queries = 80
     config.method.passes = 2
     config.epochs = 4

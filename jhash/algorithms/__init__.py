@@ -75,8 +75,8 @@ def load(name: str, loss: str = "") -> Method:
 
     Args:
       name: A module of this package (`fdah`) or of the user's (`my_method`).
-      loss: Empty, or `module.function` that replaces the method's loss; `module` is one of
-        `jhash.losses` or the user's.
+      loss: Empty, or `module.function` of the same arguments that replaces the method's loss;
+        `module` is found as methods are.
 
     Returns:
       The method.
@@ -91,7 +91,7 @@ def load(name: str, loss: str = "") -> Method:
         if isinstance(getattr(module, field.name, None), types.FunctionType | Callable)
     }
     if loss:
-        functions["loss"] = naming.find_attribute(loss, "jhash.losses", "config.loss")
+        functions["loss"] = naming.find_attribute(loss, "jhash.algorithms", "config.loss")
     if "loss" not in functions:
         raise InputError(f"config.method.name: module {module.__name__} has no function `loss`.")
     return Method(**functions)

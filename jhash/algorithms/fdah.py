@@ -31,6 +31,10 @@ _CANDIDATES = 4096
 
 def prepare(config, data, key):
     """First codes: class codes far apart, B = sgn(Y W), one group for each distinct label."""
+    for name in ("passes", "gamma3"):
+        if getattr(config.method, name) <= 0:
+            given = getattr(config.method, name)
+            raise InputError(f"config.method.{name}: {given} given; allowed is > 0.")
     if not 1 <= config.method.queries <= len(data.train):
         raise InputError(
             f"config.method.queries: {config.method.queries} given, but there are "
@@ -44,7 +48,7 @@ def prepare(config, data, key):
         "group_counts": np.bincount(group_index, minlength=len(group_labels)).astype(np.float32),
         "group_codes": _sign(group_labels @ w),
     }
-    return data, jax.tree.map(jnp.asarray, extra)
+    return data, extra
 
 
 def begin_epoch(config, data, extra, epoch, key):
@@ -87,9 +91,9 @@ def end_epoch(config, data, extra, indices, encode):
     )
     u = jnp.tanh(encode(drawn))
     query_labels = one_hot(data.labels(drawn), data.num_classes)
-    label_codes = (labels * counts[:, None]).T @ old_codes
+    code_sums = counts[:, None] * old_codes
     w = _regression(
-        labels, counts, label_codes, u, query_labels, gamma1=method.gamma1, gamma3=method.gamma3
+        labels, counts, code_sums, u, query_labels, gamma1=method.gamma1, gamma3=method.gamma3
     )
     # The code that an image of one class alone would get: the groups themselves, if single-label.
     rows = jnp.concatenate([labels, jnp.eye(data.num_classes)])
@@ -145,7 +149,7 @@ def solve_regression(labels, codes, query_outputs, query_labels, gamma1, gamma3)
     return _regression(
         group_labels,
         counts,
-        group_labels.T @ code_sums,
+        code_sums,
         jnp.asarray(query_outputs),
         query_labels,
         gamma1=gamma1,
@@ -190,6 +194,7 @@ def solve_codes(labels, w, query_outputs, query_labels, gamma2, gamma3):
 
 
 @functools.partial(jax.jit, static_argnames=("classes", "bits"))
+@jax.default_matmul_precision("highest")
 def initial_class_codes(key, classes, bits):
     """Class codes that are far apart, with every bit +1 for half of the classes.
 
@@ -205,12 +210,14 @@ def initial_class_codes(key, classes, bits):
 
     Returns:
       float32 [classes, bits] in {-1, +1}. Bits are chosen one after another among 4,096 random
-      balanced ones, each time that with the least sum over pairs of classes of 2^-distance, so that
-      it separates the classes that are closest so far.
+      balanced ones (fewer from 65 classes on, to save memory), each time that with the least sum
+      over pairs of classes of 2^-distance, so that it separates the classes that are closest.
     """
+    pairs = max(1, classes * (classes - 1) // 2)
+    pool = max(64, min(_CANDIDATES, _BLOCK_PAIRS // pairs))
     rank_key, sign_key = jax.random.split(key)
-    ranks = jnp.argsort(jax.random.uniform(rank_key, (_CANDIDATES, classes)), axis=1)
-    signs = jax.random.rademacher(sign_key, (_CANDIDATES, 1), jnp.float32)
+    ranks = jnp.argsort(jax.random.uniform(rank_key, (pool, classes)), axis=1)
+    signs = jax.random.rademacher(sign_key, (pool, 1), jnp.float32)
     candidates = signs * jnp.where(ranks < classes // 2, -1.0, 1.0)
     first, second = np.triu_indices(classes, 1)
     separates = (candidates[:, first] != candidates[:, second]).astype(jnp.float32)
@@ -250,7 +257,7 @@ def group_labels_of(labels, num_classes):
     labels = np.asarray(labels)
     if labels.ndim == 1:
         return np.eye(num_classes, dtype=np.float32), labels
-    packed = np.packbits(labels.astype(bool), axis=1)
+    packed = np.ascontiguousarray(np.packbits(labels.astype(bool), axis=1))
     rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
     _, first, index = np.unique(rows, return_index=True, return_inverse=True)
     return labels[first].astype(np.float32), index
@@ -284,21 +291,25 @@ def _sum_over_similar(rows_RxC, others_MxC, values_MxV):
 
 
 @functools.partial(jax.jit, static_argnames=("gamma1", "gamma3"))
-def _regression(labels_KxC, counts_K, label_codes_CxL, u_MxL, query_labels_MxC, *, gamma1, gamma3):
-    """`solve_regression` on groups; label_codes = Y'B."""
+@jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
+def _regression(labels_KxC, counts_K, code_sums_KxL, u_MxL, query_labels_MxC, *, gamma1, gamma3):
+    """`solve_regression` on groups, each with the sum of its images' codes."""
     weighted_KxC = labels_KxC * counts_K[:, None]
-    classes, bits = label_codes_CxL.shape
+    classes, bits = labels_KxC.shape[1], code_sums_KxL.shape[1]
     # Y' S~ U = l (2 Y' A U - (Y'1) (1'U)).
     similar_KxL = _sum_over_similar(labels_KxC, query_labels_MxC, u_MxL)
     all_pairs_CxL = jnp.outer(weighted_KxC.sum(0), u_MxL.sum(0))
     target_CxL = bits * (2 * weighted_KxC.T @ similar_KxL - all_pairs_CxL)
     gram_CxC = weighted_KxC.T @ labels_KxC
     gram_CxC += _RIDGE * jnp.trace(gram_CxC) / classes * jnp.eye(classes)
-    left_CxL = jnp.linalg.solve(gram_CxC, gamma1 * target_CxL + gamma3 * label_codes_CxL)
+    left_CxL = jnp.linalg.solve(
+        gram_CxC, gamma1 * target_CxL + gamma3 * labels_KxC.T @ code_sums_KxL
+    )
     return jnp.linalg.solve(gamma1 * u_MxL.T @ u_MxL + gamma3 * jnp.eye(bits), left_CxL.T).T
 
 
 @functools.partial(jax.jit, static_argnames=("gamma2", "gamma3"))
+@jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def _codes(rows_RxC, labels_KxC, counts_K, w, u_MxL, query_labels_MxC, *, gamma2, gamma3):
     """Eq. 9 for images labelled `rows`, with tau counted over the database's groups."""
     tau_Mx1 = _sum_over_similar(query_labels_MxC, labels_KxC, counts_K[:, None])

@@ -15,6 +15,8 @@ from jhash.errors import InputError
 
 _BLOCK = 1024  # records read at once while labels are collected
 _PROBE_SECONDS = 3.0
+# Where TFDS keeps the descriptions of its data sets.
+_TFDS_HOST = "https://storage.googleapis.com"
 
 
 class TfdsSource:
@@ -131,10 +133,12 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
         raise InputError(f"{here}, and TFDS has no builder of this name.") from error
     if importlib.util.find_spec("tensorflow") is None:
         raise InputError(f"{here}, and preparing needs TensorFlow, which is missing. {advice}")
+    # Asked before the builder is made, which looks up its description there, and retries.
+    if not _reachable(_TFDS_HOST):
+        raise InputError(f"{here}, and {_TFDS_HOST} does not answer. {advice}")
     builder = tfds.builder(name, try_gcs=False, file_format="array_record", **where)
-    host = builder.info.homepage or "https://www.tensorflow.org"
-    if not _reachable(host):
-        raise InputError(f"{here}, and {host} does not answer. {advice}")
+    if builder.info.homepage and not _reachable(builder.info.homepage):
+        raise InputError(f"{here}, and {builder.info.homepage} does not answer. {advice}")
     try:
         builder.download_and_prepare()
     except (OSError, ImportError) as error:  # OSError: also whatever a download met

@@ -1,4 +1,8 @@
 """Losses as pure jitted functions, one family a file: arrays first, hyperparameters by keyword.
 
-They return one value a sample (the caller sums or averages) and import nothing of jhash.
+They return one value a sample (the caller sums or averages) and import nothing else of jhash.
 """
+
+from jhash.losses import asymmetric
+
+__all__ = ["asymmetric"]

@@ -33,6 +33,7 @@ def affinity(labels_BxC: jax.Array, group_labels_KxC: jax.Array) -> jax.Array:
 
 
 @jax.jit
+@jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def inner_product_loss(
     u_BxL: jax.Array, predicted_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
 ) -> jax.Array:
@@ -61,6 +62,7 @@ def inner_product_loss(
 
 
 @jax.jit
+@jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def reconstruction_loss(
     u_BxL: jax.Array, codes_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
 ) -> jax.Array:

@@ -125,7 +125,8 @@ def _label_words(name: str, labels: jax.Array, codes: jax.Array) -> np.ndarray:
 def _pack_rows(labels: np.ndarray) -> np.ndarray:
     words = -(-labels.shape[1] // 32)
     on = np.pad(labels > 0, ((0, 0), (0, words * 32 - labels.shape[1])))
-    return np.packbits(on, axis=1, bitorder="little").view("<u4").astype(np.uint32)
+    packed = np.ascontiguousarray(np.packbits(on, axis=1, bitorder="little"))
+    return packed.view("<u4").astype(np.uint32)
 
 
 def _group(codes: np.ndarray, labels: np.ndarray, bits: int) -> _Chunks:

@@ -96,6 +96,16 @@ def test_no_flipped_bit_lowers_the_objective(problem):
             b[i, j] *= -1
 
 
+def test_labels_in_any_memory_order(problem):
+    """`labels[:, columns]`, the usual choice of classes, is in Fortran's order."""
+    p = problem
+    arguments = (p.w, p.u, p.query_labels, G2, G3)
+    np.testing.assert_array_equal(
+        fdah.solve_codes(np.asfortranarray(p.labels), *arguments),
+        fdah.solve_codes(p.labels, *arguments),
+    )
+
+
 def test_sign_of_zero_is_plus():
     labels = np.array([0, 1], np.int32)
     codes = fdah.solve_codes(labels, np.zeros((2, 3)), np.zeros((2, 3)), labels, G2, G3)
