@@ -30,9 +30,9 @@ def check(workdir: str, config) -> ml_collections.FrozenConfigDict:
     Raises:
       InputError: The folder holds a run of another config (the fields are named), or other files.
     """
-    plain = plain(config)
+    given = plain(config)
     if os.path.exists(os.path.join(workdir, _NAME)):
-        differences = _differences(plain(load(workdir)), plain)
+        differences = _differences(plain(load(workdir)), given)
         if differences:
             raise InputError(
                 f"--workdir: {workdir} holds a run of another config: {'; '.join(differences)}. "
@@ -43,7 +43,7 @@ def check(workdir: str, config) -> ml_collections.FrozenConfigDict:
             f"--workdir: {workdir} has files in it but no {_NAME}, so it is not a run of jhash. "
             "Choose another folder."
         )
-    return ml_collections.FrozenConfigDict(plain)
+    return ml_collections.FrozenConfigDict(given)
 
 
 def claim(workdir: str, config) -> None:

@@ -23,7 +23,7 @@ class Writer:
         """Opens the run's files and drops what was written after `step`, the state's steps."""
         self._path = os.path.join(workdir, "metrics.jsonl")
         _keep_until(self._path, step)
-        self._file = open(self._path, "a")  # noqa: SIM115 - closed by close()
+        self._file = open(self._path, "a", buffering=1)  # noqa: SIM115 - closed by close()
         self._events = tensorboardX.SummaryWriter(
             os.path.join(workdir, "tensorboard"), purge_step=step + 1
         )
@@ -55,7 +55,7 @@ class Writer:
         """Checks the metrics, scalars by name, and writes them as a line."""
         self.check(step, epoch, metrics)
         values = {name: float(value) for name, value in metrics.items()}
-        self._file.write(json.dumps({**values, "step": step, "epoch": epoch}) + "\n")
+        self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
         self.write_events(step, values)
 
     def write_events(self, step: int, values: dict[str, float]) -> None:

@@ -116,6 +116,5 @@ def test_a_half_written_checkpoint_is_ignored(tmp_path):
     torn.mkdir()
     (torn / "garbage").write_bytes(b"x")
     with Checkpoints(str(tmp_path), keep=2) as checkpoints:
-        epoch, restored = checkpoints.restore({"x": np.zeros(3)})
-    assert epoch == 1
+        restored = checkpoints.restore({"x": np.zeros(3)})
     np.testing.assert_array_equal(restored["x"], tree["x"])
