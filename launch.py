@@ -1,6 +1,7 @@
 """Trains a config, or evaluates a run: python launch.py --config=configs/fdah.py."""
 
 import os
+import re
 import sys
 
 from absl import app, flags, logging
@@ -24,23 +25,42 @@ def main(_):
     """Runs one mode and prints its results."""
     logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
     if _MODE.value == "eval":
-        if not _WORKDIR.value or _CONFIG.value:
+        if not _WORKDIR.value or _CONFIG.present:
             raise InputError("--mode=eval needs --workdir, a run's folder, and takes its config.")
         workdir = _WORKDIR.value
         results = evaluate.evaluate_workdir(workdir)
     else:
-        if not _CONFIG.value:
-            raise InputError("--config: give a config, such as --config=configs/fdah.py.")
+        _check_config()
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
     print(f"\n{summary.table(results)}\n\n{summary.next_commands(workdir)}")
+
+
+def _check_config():
+    if not _CONFIG.present:
+        raise InputError("--config: give a config, such as --config=configs/fdah.py.")
+    path = config_flags.get_config_filename(flags.FLAGS["config"])
+    if not os.path.exists(path):
+        raise InputError(f"--config: there is no file {path}.")
+
+
+def _parse(arguments):
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except AttributeError as error:
+        missing = re.search(r"\w+", str(error))[0]
+        if not any(re.match(rf"--config\.(.*\.)?{missing}\b", text) for text in arguments):
+            raise  # Not in an override, but in the config's own code.
+        guess = re.search(r'Did you mean "(\w+)"', str(error))
+        hint = f" Did you mean {guess[1]}?" if guess else ""
+        raise InputError(f"--config: the config has no field {missing!r}.{hint}") from error
 
 
 def _run():
     # A loss, method or source of the user's own lies in the folder where the command is given.
     sys.path.append(os.getcwd())
     try:
-        app.run(main)
+        app.run(main, flags_parser=_parse)
     except (InputError, NonFiniteError) as error:
         sys.exit(f"jhash: {error}")
 

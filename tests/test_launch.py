@@ -27,6 +27,11 @@ def launch(*arguments, cwd):
     ("arguments", "message"),
     [
         ((), "--config: give a config"),
+        (("--config=missing.py",), "--config: there is no file missing.py"),
+        (
+            (f"--config={ROOT}/tests/tiny.py", "--config.optimizer.learning_rat=1"),
+            "no field 'learning_rat'. Did you mean learning_rate?",
+        ),
         (("--mode=eval",), "--mode=eval needs --workdir"),
         (
             ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/tiny.py"),
