@@ -39,7 +39,7 @@ def main(_):
 def _check_config():
     if not _CONFIG.present:
         raise InputError("--config: give a config, such as --config=configs/fdah.py.")
-    path = config_flags.get_config_filename(flags.FLAGS["config"])
+    path = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
     if not os.path.exists(path):
         raise InputError(f"--config: there is no file {path}.")
 

@@ -95,17 +95,21 @@ def end_epoch(config, data, extra, indices, encode):
     w = _regression(
         labels, counts, code_sums, u, query_labels, gamma1=method.gamma1, gamma3=method.gamma3
     )
-    # The code that an image of one class alone would get: the groups themselves, if single-label.
-    rows = jnp.concatenate([labels, jnp.eye(data.num_classes)])
+    # With B, the codes that an image of one class alone would get (B's own, if single-label) and
+    # those of the drawn queries.
+    rows = jnp.concatenate([labels, jnp.eye(data.num_classes), query_labels])
     codes = _codes(
         rows, labels, counts, w, u, query_labels, gamma2=method.gamma2, gamma3=method.gamma3
     )
-    codes, class_codes = codes[: len(labels)], codes[len(labels) :]
+    ends = np.cumsum([len(labels), data.num_classes])
+    codes, class_codes, query_codes = jnp.split(codes, ends)
     distinct, least = code_separation(class_codes)
     metrics = {
         "changed_bits": jnp.average((codes != old_codes).mean(1), weights=counts),
         "distinct_class_codes": distinct,
         "least_class_distance": least,
+        # Bits in which a query's output and its learned code disagree: see configs/fdah.py.
+        "query_bit_errors": jnp.mean(_sign(u) != query_codes),
     }
     return {**extra, "w": w, "group_codes": codes}, metrics
 

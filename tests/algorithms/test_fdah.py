@@ -224,6 +224,8 @@ def test_end_epoch_solves_for_w_then_b(problem):
         after, fdah.solve_codes(labels, extra["w"], u, query_labels, G2, G3)
     )
     np.testing.assert_allclose(metrics["changed_bits"], np.mean(before != after), rtol=1e-5)
+    wrong = np.where(u >= 0, 1, -1) != after[np.searchsorted(data.train, drawn)]
+    np.testing.assert_allclose(metrics["query_bit_errors"], wrong.mean(), rtol=1e-5)
 
 
 def test_learned_codes_exist_for_the_training_set_only(problem):
