@@ -67,13 +67,14 @@ def _train(run, encode, workdir):
                 if metrics:
                     writer.write(steps, epoch + 1, jax.device_get(metrics))
                 seconds = seconds + (time.perf_counter() - began)
-                if (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs:
-                    saved = {"state": parallel.first(state), "extra": extra, "seconds": seconds}
-                    saved = jax.device_get(saved)
-                    # A bad value that no metric shows must not replace the last good checkpoint.
-                    writer.check(steps, epoch + 1, _totals(saved))
-                    writer.flush()
-                    checkpoints.save(epoch + 1, saved)
+                if (epoch + 1) % config.checkpoint_every and epoch + 1 < config.epochs:
+                    continue
+                saved = {"state": parallel.first(state), "extra": extra, "seconds": seconds}
+                saved = jax.device_get(saved)
+                # A bad value that no metric shows must not replace the last good checkpoint.
+                writer.check(steps, epoch + 1, _totals(saved))
+                writer.flush()
+                checkpoints.save(epoch + 1, saved)
     return saved
 
 
