@@ -167,12 +167,15 @@ def test_gradient_of_the_loss_is_the_corrected_equation_6(problem):
 
 
 @pytest.mark.parametrize(
-    ("classes", "bits", "least"), [(10, 12, 6), (10, 24, 10), (10, 48, 20), (21, 12, 4), (4, 2, 1)]
+    ("classes", "bits", "least"),
+    # With every bit balanced, the mean distance of ten codes is 5/9 of the bits: 6.7, 13.3, 26.7.
+    [(10, 12, 5), (10, 24, 12), (10, 48, 25), (21, 12, 4), (4, 2, 1)],
 )
-def test_initial_class_codes_are_far_apart(classes, bits, least):
+def test_initial_class_codes_are_far_apart_and_balanced(classes, bits, least):
     for seed in range(3):
         codes = fdah.initial_class_codes(jax.random.key(seed), classes, bits)
         np.testing.assert_array_equal(np.abs(codes), 1)
+        np.testing.assert_array_equal(np.abs(np.sum(codes, axis=0)), classes % 2)
         distinct, distance = fdah.code_separation(codes)
         assert int(distinct) == classes
         assert float(distance) >= least

@@ -174,8 +174,18 @@ def test_unprepared_without_network_fails_within_seconds(tmp_path, monkeypatch):
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name: name
     )  # as if TensorFlow were here
+    built = []
+    monkeypatch.setattr(tfds, "builder", lambda name, **_: built.append(name))
     monkeypatch.setattr(tfds_source, "_reachable", lambda host: False)
-    with pytest.raises(InputError, match=r"cs.toronto.edu/\S* does not answer. To prepare it"):
+    with pytest.raises(InputError, match=r"storage\S* does not answer\. To prepare it"):
+        data.load("tfds:cifar10", "cifar10_fdah", data_dir=tmp_path)
+    assert not built, "the builder asks the network too, with retries"
+
+
+def test_the_host_of_the_data_set_is_asked_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(tfds_source, "_reachable", lambda host: "toronto" not in host)
+    with pytest.raises(InputError, match=r"cs.toronto.edu/\S* does not answer\. To prepare it"):
         data.load("tfds:cifar10", "cifar10_fdah", data_dir=tmp_path)
 
 
