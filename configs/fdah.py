@@ -10,7 +10,9 @@ small network, 32 bits. Other set-ups:
     configs/fdah.py:nus_wide                21 classes; needs --config.data.options.folder
     ...,paper                               CNN-F at 224 x 224 and the paper's schedule and gamma3
 
-DEFAULT_SCORE
+Seen on two CPU cores, seed 0: embedded data, 100 s: map_learned 0.916, map_encoded 0.856. All of
+Fashion-MNIST, 10 to 14 minutes a run, 12 / 24 / 32 / 48 bits: map_learned 0.934 / 0.936 / 0.938 /
+0.937, map_encoded 0.893 / 0.891 / 0.894 / 0.894. The others were not run.
 The published CNN-F weights: --config.weights=imagenet-vgg-f.mat --config.image.scale=1.
 
 Ours where the paper is silent: the optimiser (AdamW, cosine) and the first codes. Ours against it,
