@@ -1,8 +1,8 @@
 """Retrieval metrics from distance histograms: exact expectations over random orders of ties.
 
 Hamming ranking ties all the time, and the order that a sort leaves ties in can move the MAP of a
-trained network's codes by several points. So every metric of a ranking is the mean over all orders of the items within each
-distance, computed in closed form, in float64, on the host.
+trained network's codes by several points. So every metric of a ranking is the mean over all orders
+of the items within each distance, computed in closed form, in float64, on the host.
 
 `total` and `relevant` are the two results of `distance_histograms`: [Q, bits + 1] counts at
 distances 0..bits. Queries without any relevant item count 0 everywhere; none is dropped.
