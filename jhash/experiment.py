@@ -55,8 +55,7 @@ class Experiment:
 
     def epoch_indices(self, extra, epoch: int) -> np.ndarray:
         """The samples of an epoch, in order."""
-        key = rng.stream(self.config.seed, "epoch", epoch)
-        return self.method.begin_epoch(self.config, self.data, extra, epoch, key)
+        return _epoch_indices(self.config, self.method, self.data, extra, epoch)
 
     def initial_state(self) -> TrainState:
         """Parameters from `config.seed`, on the host."""
@@ -97,7 +96,6 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     split = data.load(config.data.source, config.data.split, config.data.seed, **options)
     split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
     extra = jax.tree.map(jnp.asarray, extra)
-    pretrained, mean = {}, None
     if config.weights:
         if config.image.scale != 1:
             raise InputError(
@@ -105,9 +103,9 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
                 "published weights are for bytes minus the mean image, so 1 is needed."
             )
         pretrained, mean = vgg_f_weights.load_vgg_f(config.weights)
-    if mean is None:
-        mean = _mean_image(split)
-    first = method.begin_epoch(config, split, extra, 0, rng.stream(config.seed, "epoch", 0))
+    else:
+        pretrained, mean = {}, _mean_image(split)
+    first = _epoch_indices(config, method, split, extra, 0)
     if not len(first):
         raise InputError(f"config.method.name: {config.method.name} chose no sample to train on.")
     steps_per_epoch = len(batches.split(first, config.batch_size))
@@ -116,6 +114,11 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     return Experiment(
         config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch
     )
+
+
+def _epoch_indices(config, method, split, extra, epoch):
+    key = rng.stream(config.seed, "epoch", epoch)
+    return method.begin_epoch(config, split, extra, epoch, key)
 
 
 def _mean_image(split):

@@ -36,17 +36,14 @@ def check_batch_size(batch_size, field):
         )
 
 
-def map_devices(function, static=(), donate=()):
+def map_devices(function, donate=()):
     """The function on every device, over the leading axis of its arguments.
 
     Args:
       function: Of pytrees; may call `gather`, `mean` and `positions`.
-      static: Positions of arguments that are compile-time constants.
       donate: Positions of arguments whose memory the results may take over.
     """
-    return jax.pmap(
-        function, axis_name=AXIS, static_broadcasted_argnums=static, donate_argnums=donate
-    )
+    return jax.pmap(function, axis_name=AXIS, donate_argnums=donate)
 
 
 def replicate(tree):

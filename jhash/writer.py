@@ -72,19 +72,20 @@ class Writer:
 
 def last_line(workdir: str) -> dict:
     """The last metrics that a run has written; empty before the first."""
-    path = os.path.join(workdir, "metrics.jsonl")
-    if not os.path.exists(path):
-        return {}
-    with open(path) as file:
-        lines = [line for line in file if line.endswith("\n")]
+    lines = _whole_lines(os.path.join(workdir, "metrics.jsonl"))
     return json.loads(lines[-1]) if lines else {}
 
 
 def _keep_until(path, step):
     """Drops the lines after `step` and a last line that a kill left unfinished."""
+    lines = _whole_lines(path)
+    if os.path.exists(path):
+        with files.replacing(path) as file:
+            file.writelines(line for line in lines if json.loads(line)["step"] <= step)
+
+
+def _whole_lines(path):
     if not os.path.exists(path):
-        return
+        return []
     with open(path) as file:
-        lines = [line for line in file if line.endswith("\n")]
-    with files.replacing(path) as file:
-        file.writelines(line for line in lines if json.loads(line)["step"] <= step)
+        return [line for line in file if line.endswith("\n")]

@@ -23,7 +23,6 @@ arguments.
 """
 
 import dataclasses
-import types
 from collections.abc import Callable
 from typing import Any
 
@@ -88,7 +87,7 @@ def load(name: str, loss: str = "") -> Method:
     functions = {
         field.name: getattr(module, field.name)
         for field in dataclasses.fields(Method)
-        if isinstance(getattr(module, field.name, None), types.FunctionType | Callable)
+        if callable(getattr(module, field.name, None))
     }
     if loss:
         functions["loss"] = naming.find_attribute(loss, "jhash.algorithms", "config.loss")
