@@ -1,18 +1,38 @@
-"""Hamming distances and the exact nearest neighbours of packed codes."""
+"""Hamming distances and the exact nearest neighbours of packed codes.
+
+A search goes through a tile of queries at a time, in three steps:
+
+1. The database is cut into groups of consecutive codes, and the least distance within each group
+   is computed. That is the only step that sees every pair, and it is one loop of XOR, popcount and
+   minimum whose innermost axis, the queries, fills vector registers.
+2. The k groups that are least by (minimum, position) are selected. The k nearest codes by
+   (distance, position) lie in them: a group left out has k codes ahead of its own.
+3. Their members' distances are computed again, the k smallest selected, and sorted.
+
+With one query or two, the database's lanes take their place on the innermost axis.
+"""
 
 import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import MAX_BITS, check_packed
+from jhash.retrieval import selection
+from jhash.retrieval.codes import WORD_BITS, check_packed
+from jhash.retrieval.layout import LANES, MAX_GROUP, Prepared, prepare
 
-# Queries x candidates that are in memory at a time.
-_TILE_ELEMENTS = 1 << 21
-_TILE_DATABASE = 8192
 _TILE_QUERIES = 128
+# So few queries are searched one by one, in lanes; a tile has at least the second number of them.
+_FEW_QUERIES = 2
+_LEAST_TILE = 16
+# Terms of the unrolled loop over a group's members and words, which keeps minima in registers.
+_MAX_TERMS = 256
+# Elements of the largest intermediate arrays: minima of groups, and members of chosen groups.
+_MAX_MINIMA = 1 << 26
+_MAX_CANDIDATES = 1 << 22
 
 
 def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
@@ -28,15 +48,16 @@ def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
     Raises:
       InputError: Not packed codes, or codes of different lengths.
     """
-    queries, database = _check(queries, database)
+    queries, database = jnp.asarray(queries), jnp.asarray(database)
+    _check(queries, "database", database)
     return _distances(queries, database)
 
 
 def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
     """Finds the k nearest codes of every query, exactly, ordered by (distance, index).
 
-    The database is scanned in tiles and the best k so far are carried along, so that memory
-    holds queries x (tile + k), never queries x database.
+    Memory holds a tile of queries x (database / group size), never queries x database. To search
+    a database more than once, `layout.prepare` it, or build a `HammingIndex`.
 
     Args:
       queries: Packed, uint32 [Q, words]. Q may be 0.
@@ -50,26 +71,66 @@ def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.A
     Raises:
       InputError: k is out of range, not packed codes, or codes of different lengths.
     """
-    queries, database = _check(queries, database)
+    queries, database = jnp.asarray(queries), jnp.asarray(database)
+    _check(queries, "database", database)
     if not 1 <= k <= database.shape[0]:
         raise InputError(f"k: got {k}; allowed are 1 to {database.shape[0]}, the database's size.")
-    return _topk(queries, database, k)
+    return search(prepare(database, lanes=False), queries, k)
 
 
-def _check(queries: jax.Array, database: jax.Array) -> tuple[jax.Array, jax.Array]:
-    queries, database = jnp.asarray(queries), jnp.asarray(database)
+def search(prepared: Prepared, queries: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+    """Finds the k nearest live codes of every query; see `hamming_topk`.
+
+    Args:
+      prepared: The database.
+      queries: Packed, uint32 [Q, words].
+      k: How many, 1 to the number of live codes. Were there fewer, distances of more bits than a
+        code has would follow.
+
+    Returns:
+      Distances and positions, both int32 [Q, k], ordered by (distance, position).
+
+    Raises:
+      InputError: Not packed codes, or codes of another length than the database's.
+    """
+    _check(queries, "prepared", prepared.rows)
+    if prepared.lanes.size and queries.shape[0] <= _FEW_QUERIES:
+        return _over_tiles(_search, prepared, queries, 1, k=k)
+    tile = _tile(prepared.rows.shape[0], k, queries.shape[0])
+    return _over_tiles(_search, prepared, queries, tile, k=k)
+
+
+def count_within(prepared: Prepared, queries: jax.Array, radius: int) -> jax.Array:
+    """Counts the live codes within a Hamming radius of every query.
+
+    Args:
+      prepared: The database.
+      queries: Packed, uint32 [Q, words].
+      radius: In bits; the radius itself is within.
+
+    Returns:
+      int32 [Q].
+
+    Raises:
+      InputError: Not packed codes, or codes of another length than the database's.
+    """
+    _check(queries, "prepared", prepared.rows)
+    tile = _tile(prepared.rows.shape[0], 1, queries.shape[0])
+    return _over_tiles(_count_within, prepared, queries, tile, np.int32(radius))
+
+
+def _check(queries, name, database):
     check_packed("queries", queries)
-    check_packed("database", database)
+    check_packed(name, database)
     if queries.shape[1] != database.shape[1]:
         raise InputError(
-            f"queries: got {queries.shape[1]} words a code and {database.shape[1]} in database; "
+            f"queries: got {queries.shape[1]} words a code and {database.shape[1]} in {name}; "
             "both must be packed from the same number of bits."
         )
-    return queries, database
 
 
 @jax.jit
-def _distances(a: jax.Array, b: jax.Array) -> jax.Array:
+def _distances(a, b):
     # Word by word: [Q, N, words] would be many times the result.
     total = jnp.zeros((a.shape[0], b.shape[0]), jnp.int32)
     for word in range(a.shape[1]):
@@ -78,40 +139,165 @@ def _distances(a: jax.Array, b: jax.Array) -> jax.Array:
     return total
 
 
-@functools.partial(jax.jit, static_argnames="k")
-def _topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    n, words = database.shape
-    # A tile is at least k wide, so that carrying k along at most doubles the work.
-    width = min(n, max(k, _TILE_DATABASE))
-    tiles = -(-n // width)
-    height = max(1, min(queries.shape[0], _TILE_QUERIES, _TILE_ELEMENTS // width))
-    blocks = -(-queries.shape[0] // height)
-    database = jnp.pad(database, ((0, tiles * width - n), (0, 0))).reshape(tiles, width, words)
-    padded = jnp.pad(queries, ((0, blocks * height - queries.shape[0]), (0, 0)))
-    starts = jnp.arange(tiles, dtype=jnp.int32) * width
+def _tile(n, k, queries):
+    """How many queries go through the database at a time: a power of two."""
+    size = _group_size(n, k, 1)
+    room = max(1, min(_MAX_MINIMA * size // n, _MAX_CANDIDATES // (k * size)))
+    wanted = max(_LEAST_TILE, min(_TILE_QUERIES, queries))
+    return min(1 << (wanted - 1).bit_length(), 1 << room.bit_length() - 1)
 
-    def search(block: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def merge(best, tile):
-            near, ids = best
-            codes, start = tile
-            index = start + jnp.arange(width, dtype=jnp.int32)
-            # float32 holds these integers, and its top_k is a partial sort where int32's is a
-            # full one. It is stable, and what is carried has the lower indices: ties stay in order.
-            distance = _distances(block, codes).astype(jnp.float32)
-            distance = jnp.where(index < n, distance, MAX_BITS + 1)
-            near = jnp.concatenate([near, distance], axis=1)
-            ids = jnp.concatenate([ids, jnp.broadcast_to(index, distance.shape)], axis=1)
-            negated, place = lax.top_k(-near, k)
-            return (-negated, jnp.take_along_axis(ids, place, axis=1)), None
 
-        # Placeholders rank behind every code, and k <= n leaves none of them.
-        empty = (
-            jnp.full((height, k), MAX_BITS + 1, jnp.float32),
-            jnp.zeros((height, k), jnp.int32),
-        )
-        return lax.scan(merge, empty, (database, starts))[0]
+def _group_size(n, k, words):
+    """About the best of: few groups, of which k are selected, and few members of k groups."""
+    best = min((n / (2 * k)) ** 0.5, MAX_GROUP, _MAX_TERMS / words)
+    return 1 << max(0, int(best).bit_length() - 1)
 
-    near, ids = lax.map(search, padded.reshape(blocks, height, words))
-    rows = queries.shape[0]
-    near = near.reshape(blocks * height, k)[:rows]
-    return near.astype(jnp.int32), ids.reshape(blocks * height, k)[:rows]
+
+def _over_tiles(function, prepared, queries, tile, *args, **static):
+    """Calls a function of (prepared, a tile of queries, ...) until all queries are done."""
+    count = queries.shape[0]
+    tiles = max(1, -(-count // tile))
+    if isinstance(queries, jax.core.Tracer) or isinstance(prepared.rows, jax.core.Tracer):
+        queries = jnp.pad(queries, ((0, tiles * tile - count), (0, 0)))
+        call = functools.partial(function, **static)
+        out = lax.map(lambda part: call(prepared, part, *args), queries.reshape(tiles, tile, -1))
+        return jax.tree.map(lambda x: x.reshape(tiles * tile, *x.shape[2:])[:count], out)
+    call = _compiled(function, tuple(static), next(iter(prepared.rows.devices())).platform)
+    queries = np.asarray(queries)
+    if tiles * tile > count:
+        queries = np.pad(queries, ((0, tiles * tile - count), (0, 0)))
+    parts = [call(prepared, part, *args, **static) for part in queries.reshape(tiles, tile, -1)]
+    if count == tile:
+        return parts[0]
+    parts = jax.device_get(parts)
+    return jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)[:count]), *parts)
+
+
+@functools.cache
+def _compiled(function, static, platform):
+    # XLA's default is half of the widest registers; here all of them gain a fourth.
+    options = {"xla_cpu_prefer_vector_width": 512} if platform == "cpu" else None
+    return jax.jit(function, static_argnames=static, compiler_options=options)
+
+
+def _search(prepared, queries, k):
+    """See `search`: queries [Q, words] -> two int32 [Q, k]."""
+    n, words = prepared.rows.shape
+    flag = prepared.count >= 0
+    if queries.shape[0] == 1 and 2 * k <= prepared.dead.size:
+        dead = prepared.dead
+        codes = prepared.lanes.reshape(len(dead), -1, words, LANES)
+        size = codes.shape[1]
+    else:
+        size = _group_size(n, k, words)
+        codes = prepared.rows.reshape(-1, size, words, 1)
+        dead = _dead_groups(prepared.live, size)[:, None]
+    minima = selection.materialize(flag, _minima, codes, dead, queries)
+    beyond = _beyond(words)
+    found = selection.smallest(minima, k, beyond, flag)
+    if size == 1:
+        return selection.materialize(flag, functools.partial(_sort, k=k), found, minima, found)
+    values, places = selection.materialize(
+        flag, functools.partial(_members, size=size), prepared, queries, found
+    )
+    chosen = selection.smallest(values, k, beyond, flag)
+    ids = jnp.take_along_axis(places, chosen // size, axis=0, mode="clip") + chosen % size
+    return _sort(chosen, values, ids, k)
+
+
+def _beyond(words):
+    """The distance that dead rows are given: more bits than a code has."""
+    return words * WORD_BITS + 1
+
+
+def _value_type(words):
+    return jnp.uint8 if _beyond(words) < 256 else jnp.uint16
+
+
+def _group_distances(codes, queries):
+    """Yields every member's distances [G, L, Q]; codes [G, size, words, L], queries [Q, words]."""
+    for member in range(codes.shape[1]):
+        distance = 0
+        for word in range(codes.shape[2]):
+            differ = codes[:, member, word, :, None] ^ queries[:, word]
+            distance += lax.population_count(differ)
+        yield distance
+
+
+def _minima(codes, dead, queries):
+    """The least distance within each group, [G, L, Q]."""
+    words = codes.shape[2]
+    least = functools.reduce(jnp.minimum, _group_distances(codes, queries))
+    least = jnp.where(dead[:, :, None], _beyond(words), least)
+    return least.astype(_value_type(words))
+
+
+def _dead_groups(live, size):
+    """Whether no row of a group is live, bool [N / size]."""
+    if size >= WORD_BITS:
+        return ~jnp.any(live.reshape(-1, size // WORD_BITS) != 0, axis=1)
+    shifts = jnp.arange(0, WORD_BITS, size, dtype=jnp.uint32)
+    return (live[:, None] >> shifts & jnp.uint32((1 << size) - 1) == 0).reshape(-1)
+
+
+def _members(prepared, queries, groups, size):
+    """Distances of all members of groups: [slots * size, 1, Q], and every group's first row."""
+    words = prepared.rows.shape[1]
+    rows = prepared.rows.reshape(-1, size, words)
+    exists = groups >= 0
+    groups = jnp.maximum(groups, 0)
+    distance = 0
+    for word in range(words):
+        codes = rows[:, :, word].at[groups].get(mode="promise_in_bounds")
+        distance += lax.population_count(codes ^ queries[:, word, None])
+    first = groups * size
+    span = max(1, size // WORD_BITS)
+    bits = prepared.live.reshape(-1, span)
+    bits = bits.at[first // (WORD_BITS * span)].get(mode="promise_in_bounds")
+    shift = (first[:, :, None] + jnp.arange(size)) % WORD_BITS
+    live = jnp.repeat(bits, size // span, axis=2) >> shift.astype(jnp.uint32) & 1
+    distance = jnp.where((live == 1) & exists[:, :, None], distance, _beyond(words))
+    values = distance.astype(_value_type(words)).transpose(0, 2, 1)
+    return values.reshape(-1, 1, groups.shape[1]), first
+
+
+def _sort(chosen, values, ids, k):
+    """The first k of the chosen, by (distance, position): two int32 [Q, k].
+
+    Args:
+      chosen: int32 [slots, Q]: ascending positions in `values`; -1 is none.
+      values: [R, L, Q].
+      ids: int32 [slots, Q]: what to return for the chosen.
+      k: How many.
+    """
+    slots, queries = chosen.shape
+    values = values.transpose(1, 0, 2).reshape(-1, queries)
+    near = jnp.take_along_axis(values, jnp.maximum(chosen, 0), axis=0, mode="promise_in_bounds")
+    largest = int(jnp.iinfo(values.dtype).max)
+    near = jnp.where(chosen >= 0, near, largest).astype(jnp.uint32).T
+    slot = jnp.broadcast_to(jnp.arange(slots, dtype=jnp.uint32), near.shape)
+    if (largest + 1) * slots < 1 << 32:
+        # One word is sorted several times faster than two.
+        key = lax.sort(near * slots + slot, is_stable=False)[:, :k]
+        near, slot = key // slots, key % slots
+    else:
+        near, slot = (part[:, :k] for part in lax.sort((near, slot), num_keys=2))
+    ids = jnp.take_along_axis(ids.T, slot.astype(jnp.int32), axis=1, mode="promise_in_bounds")
+    return near.astype(jnp.int32), ids
+
+
+def _count_within(prepared, queries, radius):
+    """See `count_within`: queries [Q, words] -> int32 [Q]."""
+    words = prepared.rows.shape[1]
+    size = WORD_BITS // 2
+    codes = prepared.rows.reshape(-1, size, words, 1)
+
+    def hits():
+        bits = prepared.live[:, None] >> jnp.arange(0, WORD_BITS, size, dtype=jnp.uint32)
+        bits = bits.reshape(-1, 1, 1)
+        total = 0
+        for member, distance in enumerate(_group_distances(codes, queries)):
+            total += (distance <= radius.astype(jnp.uint32)).astype(jnp.uint32) & bits >> member
+        return total.astype(jnp.uint8)
+
+    return selection.add_up(selection.materialize(prepared.count >= 0, hits))
