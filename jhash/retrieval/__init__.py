@@ -3,6 +3,7 @@
 from jhash.retrieval.codes import bit_balance, pack_codes, unpack_codes
 from jhash.retrieval.hamming import hamming_distances, hamming_topk
 from jhash.retrieval.histograms import distance_histograms
+from jhash.retrieval.index import HammingIndex
 from jhash.retrieval.metrics import (
     average_precision,
     f_measure,
@@ -18,6 +19,7 @@ from jhash.retrieval.metrics import (
 )
 
 __all__ = [
+    "HammingIndex",
     "average_precision",
     "bit_balance",
     "distance_histograms",

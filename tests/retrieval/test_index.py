@@ -1,0 +1,523 @@
+"""The index against a list of (id, code) that is searched by brute force, and against faiss.
+
+Compiling a search takes seconds, so that most tests ask for 16 codes of one or two words.
+"""
+
+import gc
+import sys
+import threading
+
+import faiss
+import numpy as np
+import pytest
+
+from jhash.errors import InputError
+from jhash.retrieval import hamming, index
+from jhash.retrieval.index import HammingIndex
+
+
+@pytest.fixture(autouse=True)
+def small_buffers(monkeypatch):
+    monkeypatch.setattr(index, "_LEAST_GROWTH", 32)
+
+
+def random_codes(n, bits, seed=0):
+    """Packed codes, of which about a third are repeated."""
+    rng = np.random.default_rng(seed)
+    packed = np.packbits(rng.integers(0, 2, (n, bits), np.uint8), axis=1, bitorder="little")
+    padded = np.zeros((n, -(-bits // 32) * 4), np.uint8)
+    padded[:, : packed.shape[1]] = packed
+    padded[2 * n // 3 :] = padded[: n - 2 * n // 3]
+    return padded.view(np.uint32)
+
+
+def all_distances(queries, codes):
+    differ = queries[:, None, :] ^ codes[None, :, :]
+    return np.bitwise_count(differ).sum(axis=2, dtype=np.int32).reshape(len(queries), len(codes))
+
+
+def brute_force(queries, codes, ids, k):
+    distances = all_distances(queries, codes)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(distances, order, axis=1), np.asarray(ids)[order]
+
+
+def check_search(found, queries, codes, ids, k):
+    distances, expected = brute_force(queries, codes, ids, k)
+    np.testing.assert_array_equal(found[0], distances)
+    np.testing.assert_array_equal(found[1], expected)
+    assert found[0].dtype == np.int32
+    assert found[1].dtype.kind == ("U" if isinstance(ids[0], str) else "i")
+
+
+def check_radius(found, queries, codes, ids, radius):
+    limits, distances, found_ids = found
+    every, every_id = brute_force(queries, codes, ids, len(codes))
+    inside = every <= radius
+    np.testing.assert_array_equal(limits, [0, *np.cumsum(inside.sum(axis=1))])
+    np.testing.assert_array_equal(distances, every[inside])
+    np.testing.assert_array_equal(found_ids, every_id[inside])
+    assert (limits.dtype, distances.dtype) == (np.int64, np.int32)
+
+
+@pytest.mark.parametrize(("bits", "ks", "radii"), [(12, [16], [2]), (48, [16, 64], [0, 16, 17])])
+def test_search_and_radius_are_brute_force(bits, ks, radii):
+    codes, queries = random_codes(150, bits), random_codes(5, bits, 1)
+    ids = np.random.default_rng(2).permutation(150) * 10**16 - 5
+    built = HammingIndex.build(codes, bits, ids)
+    assert (built.bits, len(built)) == (bits, 150)
+    np.testing.assert_array_equal(built.ids, ids)
+    for k in ks:
+        check_search(built.search(queries, k), queries, codes, ids, k)
+    for radius in radii:
+        check_radius(built.search_radius(queries, radius), queries, codes, ids, radius)
+
+
+def test_the_index_does_not_see_what_becomes_of_its_arguments():
+    codes, ids, metadata = random_codes(50, 64), np.arange(50), {"a": 1}
+    built = HammingIndex.build(codes, 64, ids, metadata)
+    before = codes.copy()
+    codes[:], ids[:], metadata["a"] = 0, 7, 2
+    np.testing.assert_array_equal(built.export(), before.view(np.uint8))
+    np.testing.assert_array_equal(built.ids, np.arange(50))
+    assert built.metadata == {"a": 1}
+    built.ids[:] = 0
+    built.export()[:] = 0
+    np.testing.assert_array_equal(built.export(), before.view(np.uint8))
+    np.testing.assert_array_equal(built.ids, np.arange(50))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda i: 3 * i - 50, lambda i: i * 7919 % 10007 - 5000, lambda i: f"größe/{i}.jpg"],
+    ids=["ascending", "integers", "strings"],
+)
+def test_adding_and_removing(make):
+    """A hundred random changes, through growth and compaction, also to nothing and back."""
+    rng = np.random.default_rng(5)
+    pool, queries = random_codes(700, 48), random_codes(3, 48, 9)
+    rows = list(range(60))
+    built = HammingIndex.build(pool[rows], 48, [make(row) for row in rows])
+    fresh, growths, compactions = 60, 0, 0
+    for step in range(100):
+        capacity = len(built._codes)
+        # The middle third removes more than is added.
+        gone = rng.permutation(rows)[: rng.integers(0, 12 if 33 < step < 66 else 5)].tolist()
+        if step == 50:
+            gone = list(rows)
+        built.remove([make(row) for row in gone])
+        rows = [row for row in rows if row not in gone]
+        compactions += len(built._codes) < capacity
+        capacity = len(built._codes)
+        new = list(range(fresh, fresh + rng.integers(0, 8)))
+        if gone and step % 3 == 0 and step > 20:
+            new.append(gone[0])  # A removed id comes back, behind the others.
+        built.add(pool[new], [make(row) for row in new])
+        fresh += len(new)
+        rows += new
+        growths += len(built._codes) > capacity
+        assert len(built) == len(rows)
+        if step % 3 == 0 and len(rows) >= 16:
+            ids = [make(row) for row in rows]
+            assert built.ids.tolist() == ids
+            check_search(built.search(queries, 16), queries, pool[rows], ids, 16)
+            with pytest.raises(InputError, match=f"allowed are 1 to {len(rows)}"):
+                built.search(queries, len(rows) + 1)
+    assert growths >= 3
+    assert compactions >= 2
+    check_radius(built.search_radius(queries, 14), queries, pool[rows], [make(r) for r in rows], 14)
+
+
+def test_small_changes_cost_one_update(monkeypatch):
+    calls = []
+
+    def prepare(*arguments, function=hamming.prepare):
+        calls.append("prepare")
+        return function(*arguments)
+
+    def replace(*arguments, function=hamming.replace):
+        calls.append(("replace", len(arguments[1])))
+        return function(*arguments)
+
+    monkeypatch.setattr(hamming, "prepare", prepare)
+    monkeypatch.setattr(hamming, "replace", replace)
+    codes = random_codes(300, 64)
+    built = HammingIndex.build(codes[:200], 64)
+    assert calls == []
+    built.search(codes[:2], 16)
+    built.add(codes[200:201])
+    built.search(codes[:2], 16)
+    # Made once, and once more when the buffer has grown.
+    assert calls == ["prepare", "prepare"]
+    calls.clear()
+    for row in range(201, 230):
+        built.add(codes[row : row + 1])
+    built.remove([3, 5, 7])
+    built.remove([229])
+    assert calls == []
+    for _ in range(3):
+        ids = np.delete(np.arange(229), [3, 5, 7])
+        check_search(built.search(codes[:2], 16), codes[:2], codes[ids], ids, 16)
+    assert calls == [("replace", 32)]  # 29 added, of which one is removed again, and 3 others.
+
+
+def test_many_queries_are_searched_in_batches(monkeypatch):
+    monkeypatch.setattr(index, "_BATCH_QUERIES", 16)
+    codes, queries = random_codes(90, 48), random_codes(41, 48, 1)
+    built = HammingIndex.build(codes, 48)
+    for n in (0, 16, 17, 41):
+        check_search(built.search(queries[:n], 16), queries[:n], codes, range(90), 16)
+        check_radius(built.search_radius(queries[:n], 12), queries[:n], codes, range(90), 12)
+
+
+def test_radius_search_is_bounded_in_memory(monkeypatch):
+    sizes = []
+
+    def counted(prepared, queries, k, function=hamming.search):
+        sizes.append(len(queries) * k)
+        return function(prepared, queries, k)
+
+    monkeypatch.setattr(hamming, "search", counted)
+    monkeypatch.setattr(index, "_BATCH_RESULTS", 128)
+    # One query with 60 hits, one with none, many with a few.
+    codes = np.concatenate([np.zeros((60, 2), np.uint32), random_codes(90, 64)])
+    queries = np.concatenate([codes[70:110], codes[:1], ~codes[:1], codes[90:140]])
+    found = HammingIndex.build(codes, 64).search_radius(queries, 6)
+    check_radius(found, queries, codes, range(150), 6)
+    assert max(sizes) <= 128
+    assert sum(sizes) < 2000  # With k = 64 for all it would be 92 * 64.
+
+
+def test_the_greatest_radius_finds_all_the_living():
+    codes = random_codes(30, 48)
+    built = HammingIndex.build(codes, 48)
+    built.remove(range(5))
+    found = built.search_radius(codes[:3], 48)
+    check_radius(found, codes[:3], codes[5:], np.arange(5, 30), 48)
+
+
+def test_no_hits_and_no_queries():
+    codes = np.zeros((20, 1), np.uint32)
+    built = HammingIndex.build(codes, 32, [f"{i}" for i in range(20)])
+    limits, distances, ids = built.search_radius(np.full((3, 1), 2**32 - 1, np.uint32), 31)
+    assert limits.tolist() == [0, 0, 0, 0]
+    assert distances.shape == ids.shape == (0,)
+    assert ids.dtype.kind == "U"
+    none = np.zeros((0, 1), np.uint32)
+    distances, ids = built.search(none, 4)
+    assert distances.shape == ids.shape == (0, 4)
+    assert built.search_radius(none, 4)[0].tolist() == [0]
+
+
+def test_an_empty_index():
+    empty = HammingIndex.build(np.zeros((0, 2), np.uint32), 64)
+    queries = random_codes(16, 64)
+    with pytest.raises(InputError, match="the index is empty"):
+        empty.search(queries, 1)
+    assert empty.search_radius(queries, 64)[0].tolist() == [0] * 17
+    assert empty.export().shape == (0, 8)
+    empty.add(queries, list("abcdefghijklmnop"))
+    check_search(empty.search(queries, 16), queries, queries, list("abcdefghijklmnop"), 16)
+    empty.remove(list("ponmlkjihgfedcba"))
+    with pytest.raises(InputError, match="the index is empty"):
+        empty.search(queries, 1)
+    empty.add(queries[:2], [4, 2])
+    assert empty.ids.tolist() == [4, 2]
+
+
+def test_default_ids_go_on_after_the_greatest():
+    codes = random_codes(3, 64)
+    built = HammingIndex.build(codes, 64, [7, -3, 5])
+    built.add(codes)
+    built.remove([10])
+    built.add(codes[:1])  # 10 is not given to another code.
+    assert built.ids.tolist() == [7, -3, 5, 8, 9, 11]
+    built.add(codes[:1], [2**63 - 2])
+    built.add(codes[:1])
+    with pytest.raises(InputError, match=f"none are left after {2**63 - 1}"):
+        built.add(codes[:1])
+    named = HammingIndex.build(codes, 64, ["a", "b", "c"])
+    with pytest.raises(InputError, match="give a string for every code"):
+        named.add(codes)
+
+
+def test_ids_are_found_whatever_their_order():
+    codes = random_codes(3, 8)
+    built = HammingIndex.build(codes, 8, [10, 20, 30])
+    built.add(codes[:2], [5, 40])
+    for known in (5, 10, 30, 40):
+        with pytest.raises(InputError, match=f"in the index already: {known}."):
+            built.add(codes[:1], [known])
+    built.remove([5, 30])
+    assert built.ids.tolist() == [10, 20, 40]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [4, 5, 6],
+        (np.int32(4), 5, 6),
+        range(4, 7),
+        np.array([4, 5, 6], np.uint8),
+        np.array([4, 5, 6], np.uint64),
+        np.array([4, 5, 6], object),
+        ["x", "yy", ""],
+        np.array(["x", "yy", ""]),
+        np.array(["x", "yy", ""], np.dtypes.StringDType()),
+    ],
+)
+def test_ids_in_any_of_the_usual_forms(ids):
+    codes = random_codes(3, 8)
+    built = HammingIndex.build(codes, 8, ids)
+    assert built.ids.tolist() == list(ids)
+    assert built.ids.dtype.kind == ("U" if isinstance(ids[0], str) else "i")
+    built.remove(ids[1:])
+    assert built.ids.tolist() == [ids[0]]
+
+
+BAD_IDS = [
+    ([1, 2, 1, 2, 3], "given more than once: 1, 2"),
+    (["b", "a", "c", "a", "d"], "given more than once: 'a'"),
+    ([1, "a", 2, 3, 4], "got int and str; allowed are integers only or strings only"),
+    ([1.5, 2, 3, 4, 5], "got float and int"),
+    (np.arange(5.0), "got float; allowed"),
+    ([True, False, 1, 2, 3], "got bool and int"),
+    ([None] * 5, "got NoneType"),
+    ([1, 2], r"got shape \[2\]; allowed is one id for every code, \[5\]"),
+    ("abcde", r"got shape \[\]"),
+    ([[1], [2], [3], [4], [5]], r"got shape \[5, 1\]"),
+    ([2**63, 1, 2, 3, 4], "beyond 64 bits"),
+    (np.array([2**63, 1, 2, 3, 4], np.uint64), "beyond 64 bits"),
+    (["a\0", "b", "c", "d", "e"], "NUL"),
+    (["\ud800", "b", "c", "d", "e"], "not Unicode text"),
+]
+
+
+@pytest.mark.parametrize(("ids", "message"), BAD_IDS)
+def test_bad_ids_name_what_is_wrong_and_change_nothing(ids, message):
+    codes = random_codes(5, 8)
+    with pytest.raises(InputError, match=f"ids: .*{message}"):
+        HammingIndex.build(codes, 8, ids)
+    built = HammingIndex.build(codes, 8)
+    with pytest.raises(InputError, match=f"ids: .*{message}"):
+        built.add(codes, ids)
+    assert built.ids.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_changes_are_made_whole_or_not_at_all():
+    codes = random_codes(6, 40)
+    built = HammingIndex.build(codes, 40, [5, 3, 9, 8, 1, 0])
+    for change, message in [
+        (lambda: built.add(codes, [100, 9, 101, 0, 102, 103]), "in the index already: 9, 0"),
+        (lambda: built.add(codes, list("abcdef")), "got strings, and the index has integers"),
+        (lambda: built.remove([5, 77, 3, 78]), "not in the index: 77, 78. Nothing was removed"),
+        (lambda: built.remove(["5"]), "not in the index: '5'"),
+        (lambda: built.remove([5, 5]), "given more than once: 5"),
+        (lambda: built.remove(range(50, 60)), "not in the index: 50, 51, 52 and 7 more"),
+        (lambda: built.remove(5), r"got shape \[\]; allowed is a list of ids"),
+        (lambda: built.add(codes | np.uint32(2**31), range(10, 16)), "codes: row 0 has bits set"),
+        (lambda: built.add(codes[:, :1]), "codes: got 1 words a code; 40 bits take 2"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            change()
+        assert built.ids.tolist() == [5, 3, 9, 8, 1, 0]
+        np.testing.assert_array_equal(built.export(), codes.view(np.uint8)[:, :5])
+    built.add(codes[:0])
+    built.remove([])
+    assert len(built) == 6
+
+
+def test_bad_codes_and_arguments():
+    codes = random_codes(4, 40)
+    built = HammingIndex.build(codes, 40)
+    beyond = codes.copy()
+    beyond[2, 1] |= 256
+    for call, message in [
+        (lambda: HammingIndex.build(codes, 64 + 1), "codes: got 2 words a code; 65 bits take 3"),
+        (lambda: HammingIndex.build(codes, 0), "bits: got 0"),
+        (lambda: HammingIndex.build(codes.astype(int), 40), r"codes: got int64\[4, 2\]"),
+        (lambda: HammingIndex.build(beyond, 40), "codes: row 2 has bits set beyond the 40"),
+        (lambda: built.search(beyond, 1), "queries: row 2 has bits set beyond the 40"),
+        (lambda: built.search(codes[:, :1], 1), "queries: got 1 words"),
+        (lambda: built.search(codes[0], 1), r"queries: got uint32\[2\]"),
+        (lambda: built.search(codes, 5), "k: got 5; allowed are 1 to 4, the index's length"),
+        (lambda: built.search(codes, 0), "k: got 0"),
+        (lambda: built.search(codes, 1.5), "k: got 1.5"),
+        (lambda: built.search_radius(codes, 41), "radius: got 41; allowed are 0 to 40"),
+        (lambda: built.search_radius(codes, -1), "radius: got -1"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+def test_concurrent_searches_see_whole_states():
+    rng = np.random.default_rng(3)
+    pool, queries = random_codes(400, 48), random_codes(4, 48, 8)
+    rows, changes = list(range(50)), []
+    expected = []  # By the number of changes made.
+
+    def describe():
+        near = brute_force(queries, pool[rows], rows, 16)
+        every = brute_force(queries, pool[rows], rows, len(rows))
+        inside = every[0] <= 16
+        return (*near, every[0][inside], every[1][inside])
+
+    expected.append(describe())
+    for step in range(40):
+        if step % 2:
+            gone = rng.permutation(rows)[:6].tolist()
+            changes.append(("remove", gone))
+            rows = [row for row in rows if row not in gone]
+        else:
+            new = list(range(50 + 4 * step, 54 + 4 * step + step % 4))
+            changes.append(("add", new))
+            rows = rows + new
+        expected.append(describe())
+    built = HammingIndex.build(pool[:50], 48)
+    built.search(queries, 16)
+    switch_interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    done, searches, failures = [0], [0, 0, 0], []
+
+    def search(thread):
+        while done[0] < len(changes) and not failures:
+            first = done[0]
+            if searches[thread] % 2:
+                found = built.search(queries, 16)
+                legal = [state[:2] for state in expected[first : done[0] + 2]]
+            else:
+                found = built.search_radius(queries, 16)[1:]
+                legal = [state[2:] for state in expected[first : done[0] + 2]]
+            searches[thread] += 1
+            if not any(all(map(np.array_equal, found, state)) for state in legal):
+                failures.append((thread, first, done[0]))
+
+    threads = [threading.Thread(target=search, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for kind, changed in changes:
+        seen = sum(searches)
+        if kind == "add":
+            built.add(pool[changed], changed)
+        else:
+            built.remove(changed)
+        done[0] += 1
+        # Lets a search or two begin and end between changes, whatever the machine's speed.
+        while sum(searches) < seen + 2 and not failures and any(t.is_alive() for t in threads):
+            threading.Event().wait(0.001)
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(switch_interval)
+    assert failures == []
+    assert sum(searches) >= 80
+    assert built.ids.tolist() == rows
+
+
+def test_from_run(tmp_path):
+    codes, learned = random_codes(9, 40), random_codes(9, 40, 1)
+    (tmp_path / "codes").mkdir()
+    arrays = {"labels": np.zeros(9), "ids": np.arange(9) * 5, "bits": 40}
+    np.savez(tmp_path / "codes" / "database.npz", codes=codes, **arrays)
+    built = HammingIndex.from_run(str(tmp_path))
+    assert (built.bits, built.ids.tolist()) == (40, list(range(0, 45, 5)))
+    assert built.metadata == {"run": str(tmp_path), "database": "encoded"}
+    np.testing.assert_array_equal(built.export(), codes.view(np.uint8)[:, :5])
+    with pytest.raises(InputError, match=r"database_learned\.npz: there is no such file"):
+        HammingIndex.from_run(str(tmp_path), "learned")
+    np.savez(tmp_path / "codes" / "database_learned.npz", codes=learned, **arrays)
+    built = HammingIndex.from_run(tmp_path, "learned")
+    assert built.metadata["database"] == "learned"
+    np.testing.assert_array_equal(built.export(), learned.view(np.uint8)[:, :5])
+    with pytest.raises(InputError, match="database: got 'both'; allowed are encoded, learned"):
+        HammingIndex.from_run(str(tmp_path), "both")
+    path = tmp_path / "codes" / "database.npz"
+    for content in (b"", b"no archive", path.read_bytes()[:200]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="no codes of a run can be read"):
+            HammingIndex.from_run(str(tmp_path))
+    np.savez(path, codes=codes)
+    with pytest.raises(InputError, match="no codes of a run can be read"):
+        HammingIndex.from_run(str(tmp_path))
+
+
+@pytest.mark.parametrize("bits", [1, 12, 40, 64, 512])
+def test_export_is_little_endian_bits(bits):
+    on = np.random.default_rng(bits).integers(0, 2, (30, bits), np.uint8)
+    words = np.zeros((30, -(-bits // 32)), np.uint32)
+    for j in range(bits):
+        words[:, j // 32] |= on[:, j].astype(np.uint32) << (j % 32)
+    data = HammingIndex.build(words, bits).export()
+    assert (data.shape, data.dtype) == ((30, -(-bits // 8)), np.uint8)
+    for j in range(8 * data.shape[1]):
+        expected = on[:, j] if j < bits else 0
+        np.testing.assert_array_equal((data[:, j // 8] & (1 << (j % 8))) != 0, expected)
+
+
+@pytest.mark.parametrize("bits", [12, 48])
+@pytest.mark.parametrize("start", [0, 1000])
+def test_faiss_finds_the_same(bits, start):
+    codes, queries = random_codes(200, bits), random_codes(4, bits, 1)
+    built = HammingIndex.build(codes, bits, np.arange(start, start + 200))
+    made = built.to_faiss()
+    gc.collect()  # The ID map must keep the index below it alive.
+    assert type(made) is (faiss.IndexBinaryIDMap if start else faiss.IndexBinaryFlat)
+    asked = HammingIndex.build(queries, bits).export()
+    theirs, their_ids = made.search(asked, 16)
+    distances, ids = built.search(queries, 16)
+    np.testing.assert_array_equal(distances, theirs)
+    # faiss orders equal distances as it likes, and at the last one it picks some.
+    for row in range(len(queries)):
+        sure = distances[row] < distances[row, -1]
+        assert set(ids[row, sure]) == set(their_ids[row, sure])
+    back = HammingIndex.from_faiss(made)
+    assert back.bits == -(-bits // 8) * 8
+    np.testing.assert_array_equal(back.ids, built.ids)
+    np.testing.assert_array_equal(back.export(), built.export())
+    for mine, its in zip(built.search(queries, 16), back.search(queries, 16), strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_from_faiss():
+    data = np.random.default_rng(0).integers(0, 256, (20, 5), np.uint8)
+    flat = faiss.IndexBinaryFlat(40)
+    flat.add(data)
+    built = HammingIndex.from_faiss(flat, [f"{i}" for i in range(20)])
+    assert (built.bits, built.ids[3]) == (40, "3")
+    np.testing.assert_array_equal(built.export(), data)
+    both = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(40))
+    both.add_with_ids(data, np.arange(20)[::-1].copy() * 3)
+    read = faiss.deserialize_index_binary(faiss.serialize_index_binary(both))
+    for made in (both, read):
+        built = HammingIndex.from_faiss(made)
+        np.testing.assert_array_equal(built.export(), data)
+        assert built.ids.tolist() == list(range(57, -1, -3))
+    assert HammingIndex.from_faiss(both, range(20)).ids.tolist() == list(range(20))
+    both.add_with_ids(data[:1], np.zeros(1, np.int64))
+    with pytest.raises(InputError, match="ids: given more than once: 0"):
+        HammingIndex.from_faiss(both)
+    ivf = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(40), 40, 2)
+    for other in (ivf, faiss.IndexBinaryIDMap(ivf), faiss.IndexFlatL2(8), "text"):
+        with pytest.raises(InputError, match="faiss_index: got"):
+            HammingIndex.from_faiss(other)
+
+
+def test_to_faiss_after_changes_and_without_integers():
+    codes = random_codes(30, 64)
+    built = HammingIndex.build(codes, 64)
+    built.remove([0, 4])
+    built.add(codes[:1])
+    made = built.to_faiss()
+    np.testing.assert_array_equal(faiss.vector_to_array(made.id_map), built.ids)
+    named = HammingIndex.build(codes, 64, [f"{i}" for i in range(30)])
+    with pytest.raises(InputError, match="faiss has integer ids only"):
+        named.to_faiss()
+    assert HammingIndex.build(codes[:0], 64).to_faiss().ntotal == 0
+
+
+def test_without_faiss(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    built = HammingIndex.build(random_codes(3, 8), 8)
+    with pytest.raises(InputError, match="pip install faiss-cpu"):
+        built.to_faiss()
+    with pytest.raises(InputError, match="pip install faiss-cpu"):
+        HammingIndex.from_faiss(None)
