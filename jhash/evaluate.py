@@ -8,9 +8,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jhash import experiment, files, models, parallel, provenance, retrieval, workdirs, writer
+from jhash import (
+    encoder,
+    experiment,
+    files,
+    models,
+    parallel,
+    provenance,
+    retrieval,
+    workdirs,
+    writer,
+)
 from jhash.checkpoint import Checkpoints
-from jhash.data import augment, batches
+from jhash.data import batches
 from jhash.errors import InputError
 
 
@@ -23,23 +33,22 @@ class Encoder:
 
     def __init__(self, run: experiment.Experiment):
         """Compiles nothing yet; the first call does."""
-
-        def apply(state, images):
-            x = augment.eval_images(images, run.mean, **run.config.image)
-            variables = {"params": state.params, "batch_stats": state.batch_stats}
-            return run.model.apply(variables, x, train=False)
-
         self._source, self._size = run.data.source, run.config.eval_batch_size
-        self._apply = parallel.map_devices(apply)
+        self._network = encoder.network(run.config, run.model, run.mean)
 
     def __call__(self, state, indices):
         """See the class."""
-        parts = []
-        for batch in batches.read(self._source, batches.split(indices, self._size)):
-            outputs = self._apply(state, parallel.shard(batch["images"]))
-            parts.append(jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs))
+        orders = batches.split(indices, self._size)
+        parts = [
+            self._network(_variables(state), batch["images"])
+            for batch in batches.read(self._source, orders)
+        ]
         parts = jax.device_get(parts)
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *parts)
+
+
+def _variables(state):
+    return {"params": state.params, "batch_stats": state.batch_stats}
 
 
 def fresh(run: experiment.Experiment):
@@ -62,7 +71,7 @@ def evaluate_workdir(workdir: str) -> dict:
 
 
 def evaluate(run: experiment.Experiment, encode: Encoder, saved, workdir: str) -> dict:
-    """Metrics of a trained network; writes `codes/` and `results.json`.
+    """Metrics of a trained network; writes `codes/`, `encoder.bin` and `results.json`.
 
     `encoded` are the metrics with the database encoded by the network, as the queries are;
     `learned` those with the database's codes learned in training (FDAH's B), if the method has
@@ -94,6 +103,7 @@ def evaluate(run: experiment.Experiment, encode: Encoder, saved, workdir: str) -
     if learned is not None:
         codes["database_learned"] = np.asarray(retrieval.pack_codes(learned))
     _save_codes(workdir, data, codes, config.bits)
+    encoder.save(run, _variables(saved["state"]), workdir)
 
     steps = int(saved["state"].step)
     results = {

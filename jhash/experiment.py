@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import optax
+from flax import linen as nn
 
 from jhash import algorithms, data, models, optimizers, parallel, rng
 from jhash.data import augment, batches
@@ -90,8 +91,7 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
         if not 1 <= config[name] <= most:
             raise InputError(f"config.{name}: {config[name]} given; allowed are 1 to {most}.")
     method = algorithms.load(config.method.name, config.loss)
-    fields = dict(config.model)
-    model = models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
+    model = build_model(config)
     options = {name: value for name, value in config.data.options.items() if value is not None}
     split = data.load(config.data.source, config.data.split, config.data.seed, **options)
     split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
@@ -114,6 +114,12 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     return Experiment(
         config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch
     )
+
+
+def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
+    """The network that the config names, without parameters."""
+    fields = dict(config.model)
+    return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
 
 
 def _epoch_indices(config, method, split, extra, epoch):

@@ -1,0 +1,37 @@
+"""python -m jhash report: a page about one run, or several compared."""
+
+import os
+
+from jhash.commands import parser
+
+_SUMMARY = "write a page with the curves and retrieved images of runs"
+_DETAILS = """
+The page is one file that needs no network.
+"""
+_EXAMPLES = (
+    "report RUN                 writes RUN/report.html",
+    "report RUN12 RUN24 RUN48   compares them, in report.html",
+)
+
+
+def add(commands):
+    """Adds the command's arguments."""
+    command = parser(commands, "report", _SUMMARY, _DETAILS, _EXAMPLES)
+    command.add_argument("workdirs", nargs="+", metavar="RUN", help="a run's folder")
+    command.add_argument(
+        "--output",
+        metavar="FILE",
+        help="default: report.html in the run's folder, in the current folder for several runs",
+    )
+    command.set_defaults(run=run)
+
+
+def run(arguments):
+    """Runs the command."""
+    from jhash import report
+
+    workdirs = arguments.workdirs
+    folder = workdirs[0] if len(workdirs) == 1 else ""
+    path = arguments.output or os.path.join(folder, "report.html")
+    report.write(workdirs, path)
+    print(f"The report is in {path}.")

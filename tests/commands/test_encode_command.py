@@ -1,0 +1,140 @@
+"""python -m jhash encode: the evaluation's codes, from files and a run's folder alone."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def encode(jhash, run, output, *arguments):
+    status, out, err = jhash("encode", "--run", run, "--output", output, *arguments)
+    assert status == 0, err
+    with np.load(output) as file:
+        return dict(file), out, err
+
+
+def evaluated(run):
+    """{place in the source: packed code}, as the evaluation left them."""
+    codes = {}
+    for name in ("queries", "database"):
+        with np.load(run / "codes" / f"{name}.npz") as file:
+            codes |= dict(zip(file["ids"].tolist(), file["codes"], strict=True))
+    return codes
+
+
+@pytest.mark.parametrize("batch", [(), ("--batch-size", "1"), ("--batch-size", "100")])
+def test_codes_are_those_of_the_evaluation(jhash, run, photos, tmp_path, batch):
+    made, out, err = encode(jhash, run, tmp_path / "codes.npz", "--images", photos, *batch)
+    expected = evaluated(run)
+    assert sorted(expected) == list(range(240))
+    names = [f"{'odd/' * (number % 2)}{number}.png" for number in range(240)]
+    assert made["ids"].tolist() == sorted(names)
+    assert made["bits"] == 12
+    assert made["run"] == str(run)
+    for name, code in zip(made["ids"].tolist(), made["codes"], strict=True):
+        np.testing.assert_array_equal(code, expected[int(Path(name).stem)], name)
+    assert "Encoded 240 of 240 images:" in out
+    assert not err, "no bar where stderr is no terminal"
+
+
+def test_one_image_and_a_process_that_knows_no_data_set(run, photos, tmp_path):
+    command = [sys.executable, "-m", "jhash", "encode", "--run", run, "--output", "codes.npz"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # Without tests/, where the source is.
+    done = subprocess.run(
+        [*command, "--images", photos / "6.png"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with np.load(tmp_path / "codes.npz") as made:
+        assert made["ids"].tolist() == [str(photos / "6.png")]
+        np.testing.assert_array_equal(made["codes"][0], evaluated(run)[6])
+
+
+def test_unreadable_images_are_reported_counted_and_left_out(jhash, run, photos, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    content = (photos / "2.png").read_bytes()
+    (folder / "b.png").write_bytes(content)
+    (folder / "a.png").write_bytes(content[: len(content) // 2])
+    (folder / "text.JPG").write_text("no image")
+    (folder / "zero.png").touch()
+    (folder / "gone.png").symlink_to("nowhere")
+    (folder / "notes.txt").write_text("not asked for")
+    (folder / "folder.png").mkdir()
+    made, out, err = encode(jhash, run, tmp_path / "codes.npz", "--images", folder)
+    assert made["ids"].tolist() == ["b.png"]
+    np.testing.assert_array_equal(made["codes"][0], evaluated(run)[2])
+    assert "Encoded 1 of 5 images (4 cannot be read, see above)" in out
+    for name in ("a.png", "text.JPG", "zero.png", "gone.png"):
+        assert f"image {folder / name} cannot be read: " in err
+    assert len(err.splitlines()) == 4
+    (folder / "b.png").unlink()
+    status, _, err = jhash("encode", "--run", run, "--images", folder, "--output", tmp_path / "n")
+    assert status == 1
+    assert "none of 4 images can be read" in err
+    assert not (tmp_path / "n").exists()
+
+
+def test_folders_are_searched_through_links_once(jhash, run, photos, tmp_path):
+    folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
+    (folder / "sub").mkdir(parents=True)
+    elsewhere.mkdir()
+    for path in (folder / "z.PNG", folder / "sub" / "a.png", elsewhere / "b.png"):
+        shutil.copy(photos / "0.png", path)
+    (folder / "sub" / "loop").symlink_to(folder)
+    (folder / "linked").symlink_to(elsewhere)
+    made, *_ = encode(jhash, run, tmp_path / "codes.npz", "--images", folder)
+    assert made["ids"].tolist() == ["linked/b.png", "sub/a.png", "z.PNG"]
+
+
+def test_colour_and_other_sizes_become_those_of_training(jhash, run, tmp_path):
+    """As image lists are read: PIL's grey, then PIL's bilinear resize to the 8 x 8 of the run."""
+    rng = np.random.default_rng(0)
+    given, ready = tmp_path / "given", tmp_path / "ready"
+    given.mkdir()
+    ready.mkdir()
+    for number in range(16):
+        coarse = rng.integers(0, 256, (3, 2, 3), dtype=np.uint8)
+        image = Image.fromarray(coarse).resize((20, 12))
+        image.save(given / f"{number}.png")
+        image.convert("L").resize((8, 8), Image.Resampling.BILINEAR).save(ready / f"{number}.png")
+    one, *_ = encode(jhash, run, tmp_path / "one.npz", "--images", given)
+    two, *_ = encode(jhash, run, tmp_path / "two.npz", "--images", ready)
+    np.testing.assert_array_equal(one["codes"], two["codes"])
+    assert len(np.unique(one["codes"])) > 1
+
+
+def test_bad_input_is_named(jhash, run, photos, tmp_path):
+    def error(*arguments):
+        status, _, err = jhash("encode", "--output", tmp_path / "codes.npz", *arguments)
+        assert status == 1
+        assert len(err.splitlines()) == 1
+        assert not (tmp_path / "codes.npz").exists()
+        return err
+
+    assert "no file or folder missing" in error("--run", run, "--images", "missing")
+    (tmp_path / "empty").mkdir()
+    assert "ends in one of .bmp" in error("--run", run, "--images", tmp_path / "empty")
+    assert "same id, 0.png" in error("--run", run, "--images", photos, photos)
+    assert "--mode=eval --workdir=nothing" in error("--run", "nothing", "--images", photos)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    content = (run / "encoder.bin").read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    for wrong in (b"", content[:-1], content + b"x", flipped):
+        (broken / "encoder.bin").write_bytes(wrong)
+        assert "is damaged" in error("--run", broken, "--images", photos)
+    status, _, err = jhash("encode", "--run", run, "--images", photos, "--output", tmp_path)
+    assert status == 1
+    assert str(tmp_path) in err

@@ -1,0 +1,188 @@
+"""python -m jhash index: built from each source, changed, exported."""
+
+import shutil
+
+import faiss
+import numpy as np
+import pytest
+
+from jhash.retrieval.index import HammingIndex
+
+
+@pytest.fixture
+def copy(index, tmp_path):
+    """A copy of the index, to be changed."""
+    return shutil.copy(index, tmp_path / "copy.index")
+
+
+def codes_of(path):
+    with np.load(path) as file:
+        return file["codes"], file["ids"]
+
+
+def as_bytes(packed, bits):
+    """Packed words as bytes, written out: byte b holds bits 8 b to 8 b + 7."""
+    columns = [packed[:, b // 4] >> (8 * (b % 4)) & 0xFF for b in range(-(-bits // 8))]
+    return np.stack(columns, axis=1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ((), "database"),
+        (("--database", "encoded"), "database"),
+        (("--database", "learned"), "database_learned"),
+    ],
+)
+def test_built_from_a_run(jhash, run, tmp_path, given, name):
+    path = tmp_path / "new" / "database.index"
+    status, out, err = jhash("index", "build", "--run", run, "--output", path, *given)
+    assert status == 0, err
+    assert out == f"{path}: 200 codes of 12 bits.\n"
+    packed, ids = codes_of(run / "codes" / f"{name}.npz")
+    built = HammingIndex.load(path)
+    np.testing.assert_array_equal(built.ids, ids)
+    np.testing.assert_array_equal(built.export(), as_bytes(packed, 12))
+    assert built.metadata["run"] == str(run)
+
+
+def test_built_from_images_as_from_their_codes(jhash, run, photos, index, tmp_path):
+    encoded, path = tmp_path / "photos.npz", tmp_path / "photos.index"
+    assert jhash("encode", "--run", run, "--images", photos, "--output", encoded)[0] == 0
+    assert jhash("index", "build", "--codes", encoded, "--output", path)[0] == 0
+    assert path.read_bytes() == index.read_bytes()
+    packed, ids = codes_of(encoded)
+    built = HammingIndex.load(path)
+    np.testing.assert_array_equal(built.ids, ids)
+    np.testing.assert_array_equal(built.export(), as_bytes(packed, 12))
+
+
+def test_removed_and_added_again(jhash, run, photos, copy, tmp_path):
+    status, out, err = jhash("index", "remove", "--index", copy, "odd/7.png", "0.png")
+    assert status == 0, err
+    assert out == f"Removed 2. {copy}: 238 codes of 12 bits.\n"
+    names = HammingIndex.load(copy).ids.tolist()
+    assert "odd/7.png" not in names
+    encoded = tmp_path / "more.npz"
+    jhash("encode", "--run", run, "--images", photos / "0.png", "--output", encoded)
+    status, out, err = jhash("index", "add", "--index", copy, "--codes", encoded)
+    assert status == 0, err
+    assert out == f"Added 1. {copy}: 239 codes of 12 bits.\n"
+    assert HammingIndex.load(copy).ids.tolist() == [*names, str(photos / "0.png")]
+    before = copy.read_bytes()
+    for wrong in (["add", "--index", copy, "--codes", encoded], ["remove", "--index", copy, "no"]):
+        status, _, err = jhash("index", *wrong)
+        assert status == 1
+        assert err.startswith("jhash: ids: ")
+    assert copy.read_bytes() == before
+
+
+def test_integer_ids_are_read_as_such(jhash, run, tmp_path):
+    path = tmp_path / "database.index"
+    jhash("index", "build", "--run", run, "--output", path)
+    assert jhash("index", "remove", "--index", path, "3", "199")[0] == 0
+    assert HammingIndex.load(path).ids.tolist() == [n for n in range(199) if n != 3]
+    status, _, err = jhash("index", "remove", "--index", path, "3.png")
+    assert status == 1
+    assert "the ids of this index are integers" in err
+
+
+def test_codes_of_another_network_are_refused(jhash, copy, tmp_path):
+    packed = np.zeros((1, 1), np.uint32)
+    path = tmp_path / "codes.npz"
+    for bits, network in ((12, "another"), (11, None)):
+        made_by = {"network": network} if network else {}
+        np.savez(path, codes=packed, ids=["new"], bits=bits, **made_by)
+        status, _, err = jhash("index", "add", "--index", copy, "--codes", path)
+        assert status == 1
+        assert f"another network ({bits} bits" in err
+    np.savez(path, codes=packed, ids=["new"], bits=12)  # Nobody knows whose; the user does.
+    assert jhash("index", "add", "--index", copy, "--codes", path)[0] == 0
+
+
+def test_info_says_what_is_in_it(jhash, run, index):
+    status, out, _ = jhash("index", "info", "--index", index)
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[:3] == [f"{index}: 240 codes of 12 bits.", "ids: strings", f"run: {run}"]
+
+
+def test_exported_as_bytes_ids_and_faiss(jhash, run, index, tmp_path):
+    path, packed, ids = tmp_path / "database.index", tmp_path / "p.npy", tmp_path / "i.npy"
+    jhash("index", "build", "--run", run, "--output", path)
+    jhash("index", "remove", "--index", path, "0")  # So that positions are not ids.
+    status, _, err = jhash(
+        "index",
+        "export",
+        "--index",
+        path,
+        "--packed",
+        packed,
+        "--ids",
+        ids,
+        "--faiss",
+        tmp_path / "f",
+    )
+    assert status == 0, err
+    codes, places = codes_of(run / "codes" / "database.npz")
+    rows = as_bytes(codes, 12)
+    np.testing.assert_array_equal(np.load(packed), rows[1:])
+    np.testing.assert_array_equal(np.load(ids), places[1:])
+    exported = faiss.read_index_binary(str(tmp_path / "f"))
+    distances, found = exported.search(rows[1:], 1)
+    assert not distances.any()
+    np.testing.assert_array_equal(rows[found[:, 0]], rows[1:])
+    assert 0 not in exported.search(rows, 199)[1]
+    status, _, err = jhash("index", "export", "--index", index, "--faiss", tmp_path / "g")
+    assert status == 1
+    assert "faiss has integer ids only" in err
+    assert not (tmp_path / "g").exists()
+    assert jhash("index", "export", "--index", index, "--ids", ids)[0] == 0
+    assert np.load(ids).tolist() == HammingIndex.load(index).ids.tolist()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("build", "--output", "x"),
+        ("build", "--output", "x", "--codes", "c", "--run", "r"),
+        ("build", "--output", "x", "--codes", "c", "--images", "i"),
+        ("build", "--output", "x", "--run", "r", "--images", "i", "--database", "learned"),
+        ("build", "--output", "x", "--codes", "c", "--database", "learned"),
+        ("build", "--output", "x", "--run", "r", "--database", "both"),
+        ("export", "--index", "x"),
+        ("remove", "--index", "x"),
+        (),
+    ],
+)
+def test_wrong_use(jhash, arguments):
+    status, _, err = jhash("index", *arguments)
+    assert status == 2
+    assert err.startswith("usage: python -m jhash index")
+
+
+def test_files_that_hold_no_codes(jhash, tmp_path):
+    path = tmp_path / "codes.npz"
+
+    def error():
+        arguments = ("--codes", path, "--output", tmp_path / "new.index")
+        status, _, err = jhash("index", "build", *arguments)
+        assert status == 1
+        assert len(err.splitlines()) == 1
+        assert not (tmp_path / "new.index").exists()
+        return err
+
+    assert "No such file" in error()
+    path.write_text("no archive")
+    assert "is no file of codes" in error()
+    np.save(path.open("wb"), np.zeros(3))
+    assert "is no file of codes" in error()
+    np.savez(path, codes=np.zeros((2, 1), np.uint32))
+    assert "has no bits in it" in error()
+    np.savez(path, codes=np.zeros((2, 1), np.uint32), bits=40)
+    assert "40 bits take 2 words" in error()
+    path.write_bytes(path.read_bytes()[:-30])
+    assert "is no file of codes" in error()
+    status, _, err = jhash("index", "build", "--codes", path, "--output", tmp_path)
+    assert status == 1
+    assert "is a folder" in err

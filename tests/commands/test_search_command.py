@@ -1,0 +1,139 @@
+"""python -m jhash search: against distances counted bit by bit."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from jhash.retrieval.index import HammingIndex
+
+
+@pytest.fixture(scope="module")
+def nearest(index):
+    """(id, radius) -> [(distance, id)] of the photos, by distance and then insertion."""
+    opened = HammingIndex.load(index)
+    bits = np.unpackbits(opened.export(), axis=1)
+    names = opened.ids.tolist()
+
+    def search(name, radius=12):
+        distances = (bits != bits[names.index(name)]).sum(axis=1).tolist()
+        found = [(distances[place], place) for place in range(len(names))]
+        return [(d, names[place]) for d, place in sorted(found) if d <= radius]
+
+    assert 2 < len(search("0.png", 1)) < 240
+    return search
+
+
+def results(jhash, index, *arguments):
+    """What --json prints: {query: [(distance, id)]}."""
+    status, out, err = jhash("search", "--index", index, "--json", *arguments)
+    assert status == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    for line in lines:
+        ranks = [found["rank"] for found in line["results"]]
+        assert ranks == list(range(1, len(ranks) + 1))
+        assert all(set(found) == {"rank", "distance", "id"} for found in line["results"])
+    return {
+        line["query"]: [(found["distance"], found["id"]) for found in line["results"]]
+        for line in lines
+    }
+
+
+def test_images_ask(jhash, index, photos, nearest):
+    asked = [photos / "0.png", photos / "odd/5.png", photos / "238.png"]
+    found = results(jhash, index, "-k", "25", "--image", *asked)
+    names = ["0.png", "odd/5.png", "238.png"]
+    assert found == {str(photos / name): nearest(name)[:25] for name in names}
+    found = results(jhash, index, "--image", asked[0])
+    assert found[str(asked[0])] == nearest("0.png")[:10]
+    found = results(jhash, index, "--image", asked[0], "-k", "1000")
+    assert found[str(asked[0])] == nearest("0.png")
+
+
+def test_ids_ask_with_a_radius(jhash, index, nearest):
+    names = ["0.png", "odd/5.png"]
+    found = results(jhash, index, "--id", *names, "--radius", "1")
+    assert found == {name: nearest(name, 1) for name in names}
+    found = results(jhash, index, "--id", *names, "--radius", "1", "-k", "2")
+    assert found == {name: nearest(name, 1)[:2] for name in names}
+
+
+def test_ids_ask_in_an_index_with_integers_and_two_words(jhash, tmp_path):
+    rng = np.random.default_rng(0)
+    packed = rng.integers(0, 2**32, (50, 2), dtype=np.uint32) & np.uint32([2**32 - 1, 2**9 - 1])
+    index = HammingIndex.build(packed, 41, np.arange(50) * 3)
+    index.save(tmp_path / "i.index")
+    found = results(jhash, tmp_path / "i.index", "--id", "33", "-k", "50")["33"]
+    distances = np.bitwise_count(packed ^ packed[11]).sum(axis=1)
+    order = np.argsort(distances, kind="stable")
+    assert found == [(distances[place], 3 * place) for place in order]
+
+
+def test_a_table_for_people(jhash, index, photos, nearest):
+    status, out, err = jhash("search", "--index", index, "--image", photos / "0.png", "-k", "2")
+    assert status == 0, err
+    lines = out.splitlines()
+    assert lines[0] == str(photos / "0.png")
+    assert lines[1].split() == ["rank", "distance", "id"]
+    expected = [[str(r), str(d), n] for r, (d, n) in enumerate(nearest("0.png")[:2], start=1)]
+    assert [line.split() for line in lines[2:4]] == expected
+
+
+def test_unreadable_images_do_not_stop_the_others(jhash, index, photos, nearest):
+    asked = ("--image", "gone.png", photos / "0.png")
+    status, out, err = jhash("search", "--index", index, "--json", "-k", "3", *asked)
+    assert status == 0
+    first, second = map(json.loads, out.splitlines())
+    assert first == {"query": "gone.png", "error": first["error"]}
+    assert "No such file" in first["error"]
+    assert first["error"] in err
+    assert [found["id"] for found in second["results"]] == [n for _, n in nearest("0.png")[:3]]
+    status, out, _ = jhash("search", "--index", index, *asked)
+    assert status == 0
+    assert out.startswith(str(photos / "0.png"))
+    assert jhash("search", "--index", index, "--image", "gone.png")[0] == 1
+
+
+def test_a_run_that_does_not_fit_the_index_is_refused(jhash, index, run, photos, tmp_path):
+    opened = HammingIndex.load(index)
+    packed = opened.export()[:, :2].astype(np.uint32) @ np.uint32([[1], [256]])
+
+    def error(bits, metadata, *arguments):
+        HammingIndex.build(packed, bits, metadata=metadata).save(tmp_path / "other.index")
+        asked = ("--image", photos / "0.png", *arguments)
+        status, _, err = jhash("search", "--index", tmp_path / "other.index", *asked)
+        return err if status == 1 else status
+
+    assert error(12, {"run": str(run)}) == 0
+    assert error(12, {}, "--run", run) == 0
+    assert "does not say which run" in error(12, {})
+    gone = str(tmp_path / "gone")
+    assert f"there is no folder {gone}" in error(12, {"run": gone})
+    assert "(12 bits) is not the one" in error(13, {"run": str(run)})
+    trained_on = {**opened.metadata, "network": "another"}
+    assert "is not the one" in error(12, trained_on)
+    moved = shutil.copytree(run, tmp_path / "moved")
+    assert error(12, {**opened.metadata, "run": gone}, "--run", moved) == 0
+
+
+def test_bad_input_is_named(jhash, index, tmp_path):
+    def error(*arguments):
+        status, _, err = jhash("search", *arguments)
+        return status, err.splitlines()[-1]
+
+    status, line = error("--index", index, "--id", "0.png", "none.png")
+    assert (status, line) == (1, "jhash: --id: 'none.png' is not in the index.")
+    status, line = error("--index", index, "--id", "0.png", "--radius", "13")
+    assert status == 1
+    assert "radius" in line
+    status, line = error("--index", tmp_path / "gone.index", "--id", "0.png")
+    assert status == 1
+    assert "gone.index" in line
+    HammingIndex.build(np.zeros((0, 1), np.uint32), 12).save(tmp_path / "empty.index")
+    status, line = error("--index", tmp_path / "empty.index", "--id", "0")
+    assert status == 1
+    assert "is empty" in line
+    for wrong in (("-k", "0"), ("-k", "x"), ("--radius", "-1"), ("--image", "a.png")):
+        assert error("--index", index, "--id", "0.png", *wrong)[0] == 2
+    assert error("--index", index)[0] == 2
