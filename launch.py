@@ -7,7 +7,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jhash import evaluate, summary, train, workdirs
+from jhash import evaluate, report, summary, train, workdirs
 from jhash.errors import InputError, NonFiniteError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -33,6 +33,7 @@ def main(_):
         _check_config()
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
+    report.write([workdir], os.path.join(workdir, "report.html"))
     print(f"\n{summary.table(results)}\n\n{summary.next_commands(workdir)}")
 
 

@@ -30,7 +30,9 @@ def table(results: dict) -> str:
 
 def next_commands(workdir: str) -> str:
     """What one does after a run."""
-    return f"""Everything is in {workdir}: results.json, metrics.jsonl, codes/, checkpoints/.
+    return f"""Everything is in {workdir}: report.html, results.json, metrics.jsonl, codes/, checkpoints/.
+  see it                 open {workdir}/report.html
+  search images with it  python -m jhash index build --run {workdir} --images FOLDER --output INDEX
   evaluate it again      python launch.py --mode=eval --workdir={workdir}
   watch the curves       tensorboard --logdir={workdir}/tensorboard
   another code length    the same command with :bits=48 behind the config's name"""

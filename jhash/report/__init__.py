@@ -1,0 +1,29 @@
+"""A page about one finished run, or several side by side: curves, codes and retrieved images."""
+
+import os
+from collections.abc import Sequence
+
+from jhash import files
+from jhash.errors import InputError
+from jhash.report import curves, page, runs
+
+
+def write(workdirs: Sequence[str], path: str) -> None:
+    """Writes one HTML file that needs nothing beside itself; the same runs give the same bytes.
+
+    Args:
+      workdirs: Folders of finished runs, in the order in which they are shown.
+      path: The file to make or to replace.
+
+    Raises:
+      InputError: A folder holds no finished run or is given twice, or the file cannot be written.
+        An image source that cannot be read is no error: the page says so in the images' place.
+    """
+    if os.path.isdir(path):
+        raise InputError(f"path: {path} is a folder; give the name of a file, such as report.html.")
+    content = page.render([curves.measure(run) for run in runs.read_all(workdirs)])
+    try:
+        with files.replacing(path, "wb") as file:
+            file.write(content.encode())
+    except OSError as error:
+        raise InputError(f"path: {path} cannot be written: {error}.") from error

@@ -1,0 +1,174 @@
+"""The page: HTML without scripts and without references to anything outside."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+import jhash
+from jhash.errors import InputError
+from jhash.report import figures, grid, plots, runs, tables
+from jhash.report.curves import Measured
+from jhash.report.markup import note, tag, text
+
+_CSS = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
+  max-width: 72rem; padding: 0 1rem 3rem; }
+h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb; }
+h3 { margin: 1.5rem 0 .3rem; font-size: 1.05rem; }
+.note { max-width: 48rem; color: #444; font-size: .9rem; }
+.warning { border: 2px solid #b35900; background: #fff4e5; padding: .5rem 1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
+  overflow-wrap: anywhere; min-width: 4rem; }
+tbody th, thead td { text-align: left; font-weight: normal; white-space: nowrap; }
+thead th { vertical-align: bottom; overflow-wrap: normal; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr));
+  gap: 1.2rem 2rem; margin-top: 1rem; }
+figure { margin: 0; break-inside: avoid; }
+.figures figcaption { font-weight: 600; font-size: .92rem; overflow-wrap: anywhere; }
+.figures img { width: 100%; height: auto; }
+.row { display: flex; gap: .8rem; padding: .5rem 0; border-bottom: 1px solid #ddd;
+  break-inside: avoid; }
+.row figure { flex: 0 0 6rem; }
+.row ol { display: flex; flex-wrap: wrap; gap: .4rem; margin: 0; padding: 0; list-style: none; }
+.row li { width: 4.6rem; }
+.row figcaption, .row li { font-size: .72rem; line-height: 1.25; overflow-wrap: anywhere; }
+.row img { display: block; width: 3.5rem; height: 3.5rem; object-fit: contain;
+  image-rendering: pixelated; border: 4px solid #888; background: #eee; margin-bottom: .15rem; }
+.right img { border: 4px solid #1b7f3b; } .right b { color: #1b7f3b; }
+.wrong img { border: 4px dashed #c62828; } .wrong b { color: #c62828; }
+@media (max-width: 40rem) { .row { flex-wrap: wrap; } .row figure { flex-basis: 100%;
+  display: flex; gap: .6rem; }
+  .row li { width: 3.9rem; } .row ol { gap: .3rem; } }
+"""
+
+
+def render(measured: Sequence[Measured]) -> str:
+    """The page about the runs."""
+    read = [each.run for each in measured]
+    title = f"jhash report: {', '.join(run.name for run in read)}"
+    warnings = runs.warnings(read) + [
+        f"{each.run.name}: results.json and codes/ tell different MAPs, so they are not of one "
+        "evaluation; the numbers here are those of codes/. Evaluate the run again."
+        for each in measured
+        if each.stale
+    ]
+    parts = [
+        tag("h1", text(title)),
+        *(tag("p", text(f"⚠ {words}"), role="note", class_="warning") for words in warnings),
+        tag("h2", "Results"),
+        tables.summary(measured),
+        *([tag("h2", "Where the configs differ"), tables.differences(read)] if read[1:] else []),
+        tag("h2", "Precision and recall"),
+        note(
+            "Of all queries, averaged; exact expectations over random orders of equal distances. "
+            "Learned: the database has the codes that training learned for it. Encoded: it has "
+            "the codes that the network gives it, as to the queries. The precision-recall curve "
+            "has a point for each Hamming radius from 0 to the code length; a query that finds "
+            "nothing within a radius counts with precision 0. Mind where the axes begin."
+        ),
+        _figures(figures.curves(measured) + figures.by_length(measured)),
+        tag("h2", "Codes"),
+        note(
+            "Balanced is a bit that is 1 in half of the codes (dotted): a ratio of ones to zeros "
+            "of 1. The ratio is ∞ for a bit that is always 1 and 0 for one that never is."
+        ),
+        tables.balance(measured),
+        _figures([figures.balance(each) for each in measured]),
+        tag("h2", "Distances"),
+        note("Of all pairs of a query and a database image; relevant pairs share a label."),
+        _figures([picture for each in measured for picture in figures.distances(each)]),
+        _training(measured),
+        _retrieved(measured),
+        tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
+    ]
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{text(title)}</title><style>{_CSS}</style>"
+    )
+    body = "\n".join(parts)
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def _training(measured):
+    pictures = figures.training(measured)
+    if not pictures:
+        return ""
+    words = (
+        "From metrics.jsonl: metrics of steps, then metrics of epochs. Of more than "
+        f"{figures.MOST_POINTS} points, means over stretches are drawn."
+    )
+    return tag("h2", "Training") + note(words) + _figures(pictures)
+
+
+def _retrieved(measured):
+    parts = [
+        tag("h2", "Retrieved images"),
+        note(
+            f"The {grid.RESULTS} nearest images of a query; of equal distances the lower place in "
+            "the database is first. ✓ and a full green frame: the image shares a label with the "
+            "query. ✗ and a dashed red frame: it shares none. d: Hamming distance. AP: average "
+            "precision over the whole database. Shown are the first query of each of the first "
+            f"{grid.QUERIES} classes, and the {grid.WORST} queries of the least average precision "
+            f"among those that have relevant images. Images of more than {grid.PIXELS} pixels are "
+            f"shrunk to that, and to {grid.COLORS} colours."
+        ),
+    ]
+    sources = {}
+    for each in measured:
+        key = json.dumps(each.run.results["config"]["data"], sort_keys=True)
+        try:
+            if key not in sources:
+                sources[key] = grid.open_source(each.run)
+            parts += _grids(each, sources[key])
+        except InputError as error:
+            words = f"⚠ No images of {each.run.name}: {error}"
+            parts.append(tag("p", text(words), role="note", class_="warning"))
+    return "\n".join(parts)
+
+
+def _grids(each, source):
+    parts = []
+    for kind, ranking in each.rankings.items():
+        for words, chosen in (
+            ("first query of each class", grid.first_of_each_class(each.run.queries)),
+            ("least average precision", grid.worst(ranking)),
+        ):
+            found = grid.rows(each.run, kind, ranking, chosen, source)
+            parts.append(tag("h3", text(f"{each.run.name}, {kind} database codes: {words}")))
+            parts += map(_query, found)
+    return parts
+
+
+def _query(row):
+    right = sum(hit.right for hit in row.hits)
+    words = f"AP {row.average_precision:.3f}<br>{right} of {len(row.hits)} right"
+    caption = f"<strong>{text(row.query.classes)}</strong><br>{words}"
+    image = _image(row.query, f"query {row.query.index}: {row.query.classes}")
+    hits = "".join(_hit(rank, hit) for rank, hit in enumerate(row.hits, 1))
+    figure = tag("figure", image + tag("figcaption", caption))
+    return tag("div", figure + tag("ol", hits), class_="row")
+
+
+def _hit(rank, hit):
+    word, mark = ("right", "✓") if hit.right else ("wrong", "✗")
+    shown = hit.thumbnail
+    alt = f"{rank}: image {shown.index}, {shown.classes}, distance {hit.distance}, {word}"
+    caption = f"<b>{mark}</b> d {hit.distance}<br>{text(shown.classes)}"
+    return tag("li", _image(shown, alt) + caption, class_=word)
+
+
+def _image(thumbnail, alt):
+    return f'<img src="{thumbnail.uri}" alt="{text(alt)}" title="{text(alt)}">'
+
+
+def _figures(pictures: Iterable[plots.Picture]):
+    drawn = [
+        tag(
+            "figure",
+            tag("figcaption", text(picture.title))
+            + f'<img src="{picture.uri}" alt="{text(picture.alt)}">',
+        )
+        for picture in pictures
+    ]
+    return tag("div", "\n".join(drawn), class_="figures")

@@ -1,0 +1,491 @@
+"""The report: its numbers against NumPy written out, its marks, and that it needs nothing else."""
+
+import base64
+import dataclasses
+import html.parser
+import io
+import json
+import re
+import shutil
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from jhash import report, retrieval, train
+from jhash.errors import InputError
+from jhash.report import figures, grid, plots, runs
+
+KINDS = {"learned": "database_learned", "encoded": "database"}
+
+
+class Page(html.parser.HTMLParser):
+    """What a page says: tables as rows of text, images, rows of retrieved images, warnings."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.text = path.read_text(encoding="utf-8")
+        self.tags, self.rows, self.images, self.grids, self.warnings = [], [], [], [], []
+        self._open = []
+        self.feed(self.text)
+        assert not self._open, "a tag is left open"
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        if tag not in ("meta", "img", "br"):
+            self._open.append((tag, attributes.get("class")))
+        match tag, attributes.get("class"):
+            case "tr", _:
+                self.rows.append([])
+            case "td" | "th", _:
+                self.rows[-1].append("")
+            case "h3", _:
+                self.grids.append(["", []])
+            case "div", "row":
+                self.grids[-1][1].append([])
+            case "p", "warning":
+                self.warnings.append("")
+            case "img", _:
+                self.images.append(attributes)
+                if ("div", "row") in self._open:
+                    mark = self._open[-1][1]  # The class of a hit's <li>, None of the query.
+                    self.grids[-1][1][-1].append([attributes, mark, ""])
+
+    def handle_endtag(self, tag):
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data):
+        where = [tag for tag, _ in self._open]
+        if where[-1:] in (["td"], ["th"]):
+            self.rows[-1][-1] += data
+        elif "h3" in where:
+            self.grids[-1][0] += data
+        elif ("p", "warning") in self._open:
+            self.warnings[-1] += data
+        elif ("div", "row") in self._open:
+            self.grids[-1][1][-1][-1][2] += data
+
+    def row(self, name):
+        [found] = [cells[1:] for cells in self.rows if cells and cells[0] == name]
+        return found
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    config = tiny.get_config()
+    config.epochs = 3
+    train.train(config, str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(trained, tmp_path_factory):
+    return write(tmp_path_factory.mktemp("page"), trained)
+
+
+def write(folder, *workdirs):
+    path = folder / "report.html"
+    report.write([str(workdir) for workdir in workdirs], str(path))
+    return Page(path)
+
+
+def copy(run, folder, codes=None, config=None, **results):
+    """A copy of a run with other codes, or other fields of the config or the results."""
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoints", "tensorboard"))
+    stored = json.loads((folder / "results.json").read_text())
+    for name, value in (config or {}).items():
+        *parents, last = name.split(".")
+        fields = stored["config"]
+        for parent in parents:
+            fields = fields[parent]
+        fields[last] = value
+    (folder / "results.json").write_text(json.dumps(stored | results))
+    for name, fields in (codes or {}).items():
+        path = folder / "codes" / f"{name}.npz"
+        np.savez(path, **(read(folder, name) | fields))
+    return folder
+
+
+def read(run, name):
+    with np.load(run / "codes" / f"{name}.npz") as saved:
+        return dict(saved)
+
+
+def bits_of(packed, bits):
+    return np.unpackbits(packed.astype("<u4").view(np.uint8), axis=1, bitorder="little")[:, :bits]
+
+
+def distances_and_relevance(run, kind, bits=12):
+    """Both [Q, N], by comparing every bit of every pair."""
+    queries, database = read(run, "queries"), read(run, KINDS[kind])
+    ones = bits_of(queries["codes"], bits), bits_of(database["codes"], bits)
+    distances = (ones[0][:, None] != ones[1][None]).sum(axis=2)
+    labels, others = queries["labels"], database["labels"]
+    if labels.ndim == 2:
+        return distances, (labels[:, None] & others[None]).any(axis=2)
+    return distances, labels[:, None] == others[None]
+
+
+def decode(uri, kind):
+    start = f"data:image/{kind};base64,"
+    assert uri.startswith(start)
+    return base64.b64decode(uri.removeprefix(start))
+
+
+def expected_hits(distances, relevant, n):
+    """Relevant items among the first n: of a distance that n cuts, its mean share counts."""
+    hits = 0.0
+    for distance in np.unique(distances):
+        group = relevant[distances == distance]
+        hits += group.mean() * min(n, len(group))
+        n -= min(n, len(group))
+    return hits
+
+
+def test_the_numbers_are_those_of_the_codes(trained, page):
+    results = json.loads((trained / "results.json").read_text())
+    assert page.row("database codes") == ["learned", "encoded"]
+    for column, kind in enumerate(KINDS):
+        distances, relevant = distances_and_relevance(trained, kind)
+        near = distances <= 2
+        found = (near & relevant).sum(axis=1)
+        expected = {
+            "precision_radius_2": found / np.maximum(1, near.sum(axis=1)),
+            "recall_radius_2": found / relevant.sum(axis=1),
+            "precision_at_10": [
+                expected_hits(*pair, 10) / 10 for pair in zip(distances, relevant, strict=True)
+            ],
+        }
+        for name, values in expected.items():
+            shown = float(page.row(name)[column])
+            assert shown == pytest.approx(np.mean(values), abs=5.1e-5), (kind, name)
+        assert float(page.row("map")[column]) == round(results[f"map_{kind}"], 4)
+        codes = read(trained, KINDS[kind])["codes"]
+        ones = bits_of(codes, 12).sum(axis=0)
+        distinct, least, _, most = page.row(f"run, database, {kind}")
+        assert int(distinct) == len({tuple(code) for code in codes.tolist()})
+        assert float(least) == pytest.approx((ones / (200 - ones)).min(), abs=5.1e-5)
+        assert float(most) == pytest.approx((ones / (200 - ones)).max(), abs=5.1e-5)
+    assert page.row("epochs") == ["3 of 3"]
+    assert page.row("git revision") == [results["git_revision"] or "–"]
+    assert not page.warnings
+
+
+def test_curves_are_those_of_the_codes(trained, tmp_path, monkeypatch):
+    drawn, draw = {}, plots.lines
+
+    def record(title, curves, *args, **axes):
+        drawn[title] = curves
+        return draw(title, curves, *args, **axes)
+
+    monkeypatch.setattr(plots, "lines", record)
+    write(tmp_path, trained)
+    for place, kind in enumerate(KINDS):
+        distances, relevant = distances_and_relevance(trained, kind)
+        near = distances[..., None] <= np.arange(13)
+        found = (near & relevant[..., None]).sum(axis=1)
+        recall = (found / relevant.sum(axis=1, keepdims=True)).mean(axis=0)
+        precision = (found / np.maximum(1, near.sum(axis=1))).mean(axis=0)
+        curve = drawn["Precision-recall curve"][place]
+        assert curve.label == f"{kind} codes"
+        np.testing.assert_allclose(curve.x, recall)
+        np.testing.assert_allclose(curve.y, precision)
+        np.testing.assert_allclose(drawn["Recall within a radius"][place].y, recall)
+        np.testing.assert_allclose(drawn["Precision within a radius"][place].y, precision)
+        top = drawn["Precision@N, N up to 1,000"][place]
+        assert top.x == [1, 2, 5, 10, 20, 50, 100, 200]
+        assert top.y[-1] == pytest.approx(relevant.mean())
+    lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+    steps = [(line["step"], line["loss"]) for line in lines if "loss" in line]
+    assert list(zip(drawn["loss"][0].x, drawn["loss"][0].y, strict=True)) == steps
+    assert list(drawn["query_bit_errors"][0].x) == [1, 2, 3]
+
+
+def test_long_training_curves_are_averaged(trained, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plots, "lines", lambda title, curves, *_: drawn.update({title: curves}))
+    [run] = runs.read_all([str(trained)])
+    per_epoch = run.results["steps"] // run.results["epochs"]
+    run.lines[:] = [
+        {"step": step, "epoch": (step - 1) // per_epoch, "loss": float(step)}
+        for step in range(1, 901)
+    ]
+    measured = report.curves.measure(run)
+    figures.training([measured])
+    [line] = drawn["loss"]
+    np.testing.assert_allclose(line.x, np.arange(2, 901, 3))
+    np.testing.assert_allclose(line.y, np.arange(2, 901, 3))
+
+
+def test_the_file_needs_nothing_else(page):
+    assert len(page.images) > 100
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "embed", "base", "form")
+        for name in ("src", "href", "srcset", "data", "action", "poster", "background"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, name)
+        assert not any(name.startswith("on") for name in attributes)
+        assert "url(" not in (attributes.get("style") or "")
+    style = re.search("<style>(.*?)</style>", page.text, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    svgs = 0
+    for attributes in page.images:
+        assert attributes["alt"].strip()
+        if attributes["src"].startswith("data:image/svg+xml"):
+            svgs += 1
+            svg = decode(attributes["src"], "svg+xml")
+            for element in ElementTree.fromstring(svg).iter():
+                assert not element.tag.endswith(("script", "image", "foreignObject"))
+                for name, value in element.attrib.items():
+                    if name.endswith("href"):
+                        assert value.startswith("#")
+                    for target in re.findall(r"url\((.*?)\)", value):
+                        assert target.startswith("#")
+    assert svgs > 10
+    assert len(page.text) < 2e6
+
+
+def test_same_runs_same_bytes(trained, page, tmp_path):
+    with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "another"}):
+        assert write(tmp_path, trained).text == page.text
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+def check_grid(page, run, source, first):
+    """Every grid of a page against a full sort of all distances."""
+    database = read(run, "database")
+    queries = read(run, "queries")
+    source_labels = source.labels if source.labels.ndim == 2 else np.eye(4)[source.labels]
+    names = [", ".join(map(str, np.flatnonzero(row))) for row in source_labels]
+    headings = [heading for heading, _ in page.grids]
+    assert headings == [
+        f"{run.name}, {kind} database codes: {which}"
+        for kind in KINDS
+        for which in ("first query of each class", "least average precision")
+    ]
+    wrong = 0
+    for (_, rows), kind in zip(page.grids, [k for k in KINDS for _ in range(2)], strict=True):
+        distances, relevant = distances_and_relevance(run, kind)
+        for (shown, _, caption), *hits in rows:
+            index = int(re.match(r"query (\d+)", shown["alt"])[1])
+            q = np.flatnonzero(queries["ids"] == index)[0]
+            nearest = np.lexsort((np.arange(200), distances[q]))[:10]
+            assert len(hits) == 10
+            for rank, (place, (image, mark, words)) in enumerate(
+                zip(nearest, hits, strict=True), 1
+            ):
+                right = relevant[q, place]
+                found = database["ids"][place]
+                assert mark == ("right" if right else "wrong")
+                assert words == f"{'✓' if right else '✗'} d {distances[q, place]}{names[found]}"
+                assert image["alt"] == (
+                    f"{rank}: image {found}, {names[found]}, distance {distances[q, place]}, {mark}"
+                )
+                pixels = np.asarray(Image.open(io.BytesIO(decode(image["src"], "png"))))
+                np.testing.assert_array_equal(pixels, source.images(np.array([found]))[0, ..., 0])
+                wrong += not right
+            count = relevant[q, nearest].sum()
+            assert caption.startswith(names[index])
+            assert caption.endswith(f"{count} of 10 right")
+    assert wrong, "marks were only tested on right images"
+    for heading, rows in page.grids:
+        if "first" in heading:
+            shown = [int(re.match(r"query (\d+)", row[0][0]["alt"])[1]) for row in rows]
+            assert shown == first
+
+
+def test_marks_distances_and_images_of_the_grid(trained, tmp_path):
+    """With random codes of queries, so that there is something wrong to mark."""
+    codes = np.random.default_rng(3).integers(0, 1 << 12, (40, 1), dtype=np.uint32)
+    run = copy(trained, tmp_path / "random", {"queries": {"codes": codes}})
+    page = write(tmp_path, run)
+    check_grid(page, run, tiny.source(), first=[200, 201, 202, 203])
+    [warning] = page.warnings
+    assert "random: results.json and codes/ tell different MAPs" in warning
+    for heading, rows in page.grids:
+        if "least" in heading:
+            kind = "learned" if "learned" in heading else "encoded"
+            database = read(run, KINDS[kind])
+            total, relevant = retrieval.distance_histograms(
+                codes, database["codes"], read(run, "queries")["labels"], database["labels"], 12
+            )
+            ap = retrieval.average_precision(total, relevant)
+            shown = [float(re.search(r"AP ([\d.]+\d)", row[0][2])[1][:5]) for row in rows]
+            np.testing.assert_allclose(shown, np.sort(ap)[:5], atol=5.1e-4)
+
+
+def test_images_of_several_classes(trained, tmp_path):
+    labels = tiny.source(multi_label=True).labels
+    rng = np.random.default_rng(4)
+    codes = {
+        name: {
+            "labels": labels[read(trained, name)["ids"]],
+            "codes": rng.integers(0, 1 << 12, (count, 1), dtype=np.uint32),
+        }
+        for name, count in (("queries", 40), ("database", 200), ("database_learned", 200))
+    }
+    config = {"data.options": {"multi_label": True}}
+    run = copy(trained, tmp_path / "multi", codes, config)
+    page = write(tmp_path, run)
+    # 200 has class 0 alone, 201 both 0 and 1, 202 class 2, 203 class 3.
+    assert labels[200:204].tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+    check_grid(page, run, tiny.source(multi_label=True), first=[200, 201, 202, 203])
+
+
+@pytest.mark.parametrize(
+    ("config", "codes", "message"),
+    [
+        ({"data.source": "tiny.no_source"}, {}, "No images of lost: the data cannot be read: .*no"),
+        ({}, {"queries": {"labels": np.zeros(40, np.int32)}}, "other labels now"),
+        ({}, {"queries": {"ids": np.arange(1000, 1040)}}, "cannot be read: index 1000"),
+    ],
+)
+def test_without_images_the_rest_is_written(trained, tmp_path, config, codes, message):
+    page = write(tmp_path, copy(trained, tmp_path / "lost", codes, config))
+    assert re.search(message, page.warnings[-1])
+    assert not page.grids
+    assert len(page.row("map")) == 2
+    assert sum(image["src"].startswith("data:image/svg") for image in page.images) > 5
+
+
+def test_runs_side_by_side(trained, tmp_path):
+    """A longer code whose last bit is set in every code, and another seed of the first."""
+    wider = {}
+    for name in ("queries", *KINDS.values()):
+        codes = read(trained, name)["codes"] | np.uint32(1 << 12)
+        wider[name] = {"codes": codes, "bits": 13}
+    long = copy(trained, tmp_path / "long", wider, {"bits": 13}, bits=13)
+    other = copy(trained, tmp_path / "b" / "run", config={"seed": 7}, seed=7)
+    page = write(tmp_path, trained, long, other)
+    first, last = f"{trained.parent.name}/run", "b/run"
+    assert page.row("field of the config") == [first, f"{long.parent.name}/long", last]
+    differing = [cells for cells in page.rows if cells[0] in ("bits", "seed", "epochs")]
+    assert ["bits", "12", "13", "12"] in differing
+    assert ["seed", "0", "0", "7"] in differing
+    assert len(page.row("map")) == 6
+    *_, most = page.row(f"{long.parent.name}/long, queries")
+    assert most == "∞"
+    alts = {image["alt"].partition(". ")[0]: image["alt"] for image in page.images}
+    families = alts["Precision within radius 2 by code length"]
+    assert f"learned codes: {first}, {long.parent.name}/long: " in families
+    assert f"encoded codes: {last}: " in families
+    assert "Precision-recall curve, learned codes" in alts
+    assert "Precision-recall curve, encoded codes" in alts
+    assert not page.warnings
+
+
+def test_runs_of_other_data_are_not_comparable(trained, tmp_path):
+    labels = read(trained, "queries")["labels"].copy()
+    labels[5] = 3 - labels[5]
+    other = copy(trained, tmp_path / "other", {"queries": {"labels": labels}})
+    page = write(tmp_path, trained, other)
+    assert any(words.startswith("⚠ Not comparable: other and run") for words in page.warnings)
+
+
+def test_an_unfinished_run_says_so(trained, tmp_path):
+    page = write(tmp_path, copy(trained, tmp_path / "half", epochs_planned=9))
+    assert "half is not trained to its end" in page.warnings[0]
+    assert page.row("epochs") == ["3 of 9"]
+
+
+def test_names_are_escaped(trained, tmp_path):
+    name = '_<b>&"$x^'
+    page = write(tmp_path, copy(trained, tmp_path / name), copy(trained, tmp_path / "b"))
+    assert page.row("") == [name, "b"]
+    assert not any(tag == "b" and attributes for tag, attributes in page.tags)
+    svg = next(
+        decode(image["src"], "svg+xml").decode()
+        for image in page.images
+        if image["alt"].startswith("Precision-recall")
+    )
+    texts = ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter()]
+    assert name in texts
+
+
+def test_the_worst_queries_have_relevant_images(trained):
+    [run] = runs.read_all([str(trained)])
+    labels = run.queries.labels.copy()
+    labels[[3, 30]] = 9  # A class of which the database has nothing.
+    run = dataclasses.replace(run, queries=run.queries._replace(labels=labels))
+    ranking = report.curves.measure(run).rankings["encoded"]
+    assert ranking.average_precision[3] == 0
+    chosen = grid.worst(ranking)
+    rest = np.delete(np.arange(40), [3, 30])
+    values = ranking.average_precision
+    assert sorted(values[rest])[:5] == values[chosen].tolist()
+    assert not {3, 30} & set(chosen)
+
+
+def test_large_images_become_small():
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
+    image = Image.open(io.BytesIO(decode(grid.encode(pixels), "png")))
+    assert image.size == (32, 48)
+    assert len(image.convert("RGB").getcolors()) <= 64
+
+
+def broken(trained, folder, name, content):
+    run = copy(trained, folder / "broken")
+    path = run / name
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content(path.read_bytes()))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("results.json", None, r"broken holds no finished run: .*results\.json"),
+        ("results.json", lambda old: old[:200], r"broken holds no finished run: .*results\.json"),
+        ("results.json", lambda old: b"{}", r"results\.json lacks bits, config"),
+        ("metrics.jsonl", lambda old: b"{\n" + old, r"no finished run: .*metrics\.jsonl"),
+        ("codes/queries.npz", None, r"no finished run: .*queries\.npz"),
+        ("codes/queries.npz", lambda old: old[:100], r"no finished run: .*queries\.npz"),
+        ("codes/database.npz", lambda old: b"", r"no finished run: .*database\.npz"),
+        ("codes/database_learned.npz", None, r"no finished run: .*database_learned\.npz"),
+    ],
+)
+def test_damaged_runs_are_named(trained, tmp_path, name, content, message):
+    run = broken(trained, tmp_path, name, content)
+    path = tmp_path / "report.html"
+    path.write_text("old")
+    with pytest.raises(InputError, match=message):
+        report.write([str(trained), str(run)], str(path))
+    assert path.read_text() == "old"
+
+
+def test_codes_of_another_length_are_refused(trained, tmp_path):
+    run = copy(trained, tmp_path / "other", {"queries": {"bits": 11}})
+    with pytest.raises(InputError, match=r"queries\.npz holds 40 codes of 11 bits"):
+        write(tmp_path, run)
+
+
+def test_a_run_may_have_no_metrics_or_an_unfinished_line(trained, tmp_path):
+    [run] = runs.read_all([str(broken(trained, tmp_path / "a", "metrics.jsonl", None))])
+    assert run.lines == []
+    cut = broken(trained, tmp_path / "b", "metrics.jsonl", lambda old: old[:-5])
+    whole, [run] = runs.read_all([str(trained)])[0].lines, runs.read_all([str(cut)])
+    assert run.lines == whole[:-1]
+
+
+def test_bad_arguments_are_named(trained, tmp_path):
+    twice = [str(trained), str(trained / ".." / trained.name)]
+    with pytest.raises(InputError, match="is given twice"):
+        report.write(twice, str(tmp_path / "report.html"))
+    with pytest.raises(InputError, match=r"workdirs: got .*give a list"):
+        report.write([], str(tmp_path / "report.html"))
+    with pytest.raises(InputError, match=r"workdirs: got .*give a list"):
+        report.write(str(trained), str(tmp_path / "report.html"))
+    with pytest.raises(InputError, match="holds no finished run"):
+        report.write([str(tmp_path / "nothing")], str(tmp_path / "report.html"))
+    with pytest.raises(InputError, match=r"path: .* is a folder"):
+        report.write([str(trained)], str(tmp_path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"path: .* cannot be written"):
+        report.write([str(trained)], str(tmp_path / "file" / "report.html"))
