@@ -30,7 +30,7 @@ def table(results: dict) -> str:
 
 def next_commands(workdir: str) -> str:
     """What one does after a run."""
-    return f"""Everything is in {workdir}: report.html, results.json, metrics.jsonl, codes/, checkpoints/.
+    return f"""Everything is in {workdir}: results.json, codes/, checkpoints/, metrics.jsonl.
   see it                 open {workdir}/report.html
   search images with it  python -m jhash index build --run {workdir} --images FOLDER --output INDEX
   evaluate it again      python launch.py --mode=eval --workdir={workdir}

@@ -22,7 +22,7 @@ from jax import lax
 from jhash.errors import InputError
 from jhash.retrieval import selection
 from jhash.retrieval.codes import WORD_BITS, check_packed
-from jhash.retrieval.layout import LANES, MAX_GROUP, Prepared, prepare
+from jhash.retrieval.layout import LANE_GROUP, LANES, MAX_GROUP, Prepared, prepare
 
 _TILE_QUERIES = 128
 # So few queries are searched one by one, in lanes; a tile has at least the second number of them.
@@ -184,12 +184,13 @@ def _search(prepared, queries, k):
     """See `search`: queries [Q, words] -> two int32 [Q, k]."""
     n, words = prepared.rows.shape
     flag = prepared.count >= 0
-    if queries.shape[0] == 1 and 2 * k <= prepared.dead.size:
-        dead = prepared.dead
-        codes = prepared.lanes.reshape(len(dead), -1, words, LANES)
-        size = codes.shape[1]
+    size = _group_size(n, k, words)
+    if queries.shape[0] == 1 and prepared.lanes.size and size >= LANE_GROUP:
+        while len(prepared.lanes) % (size * WORD_BITS):
+            size //= 2
+        codes = prepared.lanes.reshape(-1, size, words, LANES)
+        dead = jnp.all(prepared.dead.reshape(-1, size // LANE_GROUP, LANES), axis=1)
     else:
-        size = _group_size(n, k, words)
         codes = prepared.rows.reshape(-1, size, words, 1)
         dead = _dead_groups(prepared.live, size)[:, None]
     minima = selection.materialize(flag, _minima, codes, dead, queries)

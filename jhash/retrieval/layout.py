@@ -12,12 +12,15 @@ from jhash.retrieval.codes import WORD_BITS, check_packed
 
 # Groups of consecutive rows have powers of two as sizes, up to this.
 MAX_GROUP = 64
-# Shards that a single query fills vector registers with, and the rows of a group within one.
+# Shards that a single query fills vector registers with, and the least group within one.
 LANES = 64
-LANE_GROUP = 16
-# Rows are padded to a multiple of a unit; more than half a unit of the lanes' has lanes.
+LANE_GROUP = 4
+# Rows are padded to a multiple, so that groups of a size come in multiples of 32: groups of 64
+# without lanes, of 16 with lanes, of 64 again where that adds little.
 _UNIT = MAX_GROUP * WORD_BITS
-_LANES_UNIT = LANES * LANE_GROUP * WORD_BITS
+_LANES_UNIT = LANES * 16 * WORD_BITS
+_LARGE = 1 << 19
+_LARGE_UNIT = LANES * MAX_GROUP * WORD_BITS
 
 
 class Prepared(NamedTuple):
@@ -29,7 +32,7 @@ class Prepared(NamedTuple):
 
     rows: jax.Array  # uint32 [N, words], N padded.
     lanes: jax.Array  # uint32 [N / 64, words, 64], or empty: lane j holds rows from j * N / 64 on.
-    dead: jax.Array  # bool [N / 64 / 16, 64]: no row of a lane's group is live.
+    dead: jax.Array  # bool [N / 64 / 4, 64]: none of 4 consecutive rows of a lane is live.
     live: jax.Array  # uint32 [N / 32]: bit i of word j is set when row 32 * j + i is live.
     count: jax.Array  # int32: how many rows are live.
 
@@ -45,7 +48,8 @@ def prepare(codes: jax.Array, live: jax.Array | None = None, lanes: bool = True)
 
     Returns:
       The database for `hamming.search`, `hamming.count_within` and `replace`. Compiled once for
-      every padded size: multiples of 2,048 rows up to 16,384 (or without lanes), else of 32,768.
+      every padded size: multiples of 2,048 rows up to 16,384 (or without lanes), of 32,768 up to
+      524,288, then of 131,072.
 
     Raises:
       InputError: Not packed codes, none, or `live` of another shape.
@@ -55,7 +59,7 @@ def prepare(codes: jax.Array, live: jax.Array | None = None, lanes: bool = True)
     if not n:
         raise InputError("codes: got none; a database has at least one.")
     lanes = lanes and n > _LANES_UNIT // 2
-    unit = _LANES_UNIT if lanes else _UNIT
+    unit = (_LARGE_UNIT if n > _LARGE else _LANES_UNIT) if lanes else _UNIT
     # NumPy pads without being compiled for each number of rows.
     xp = np if isinstance(codes, np.ndarray) else jnp
     codes = xp.pad(codes, ((0, -n % unit), (0, 0)))

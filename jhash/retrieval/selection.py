@@ -14,6 +14,8 @@ _WORD = 32
 _UNROLL = 32
 _FOLD = 16
 _PREFIX_STEPS = 8
+# So few elements are summed faster without a loop.
+_PLAIN = 2048
 
 
 def materialize(flag: jax.Array, function, *args):
@@ -142,6 +144,8 @@ def _popcount(words):
 def _prefix_sums(*counts):
     """Inclusive sums along the first axis, each int32 [n, Q]; n / 8 rows a step."""
     n, queries = counts[0].shape
+    if n * queries <= _PLAIN:
+        return tuple(jnp.cumsum(count, axis=0) for count in counts)
     groups = -(-n // _PREFIX_STEPS)
 
     def split(count):
