@@ -1,24 +1,22 @@
-"""The index against a list of (id, code) that is searched by brute force, and against faiss.
+"""The index against a list of (id, code) that is searched by brute force.
 
 Compiling a search takes seconds, so that most tests ask for 16 codes of one or two words.
 """
 
-import gc
 import sys
 import threading
 
-import faiss
 import numpy as np
 import pytest
 
 from jhash.errors import InputError
-from jhash.retrieval import hamming, index
+from jhash.retrieval import hamming, index, layout
 from jhash.retrieval.index import HammingIndex
 
 
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch):
-    monkeypatch.setattr(index, "_LEAST_GROWTH", 32)
+    monkeypatch.setattr("jhash.retrieval.rows._LEAST_GROWTH", 32)
 
 
 def random_codes(n, bits, seed=0):
@@ -38,7 +36,7 @@ def all_distances(queries, codes):
 
 def brute_force(queries, codes, ids, k):
     distances = all_distances(queries, codes)
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    order = np.argsort(distances.astype(np.uint16), axis=1, kind="stable")[:, :k]  # Radix sort.
     return np.take_along_axis(distances, order, axis=1), np.asarray(ids)[order]
 
 
@@ -100,22 +98,22 @@ def test_adding_and_removing(make):
     built = HammingIndex.build(pool[rows], 48, [make(row) for row in rows])
     fresh, growths, compactions = 60, 0, 0
     for step in range(100):
-        capacity = len(built._codes)
+        capacity = len(built._rows.codes)
         # The middle third removes more than is added.
         gone = rng.permutation(rows)[: rng.integers(0, 12 if 33 < step < 66 else 5)].tolist()
         if step == 50:
             gone = list(rows)
         built.remove([make(row) for row in gone])
         rows = [row for row in rows if row not in gone]
-        compactions += len(built._codes) < capacity
-        capacity = len(built._codes)
+        compactions += len(built._rows.codes) < capacity
+        capacity = len(built._rows.codes)
         new = list(range(fresh, fresh + rng.integers(0, 8)))
         if gone and step % 3 == 0 and step > 20:
             new.append(gone[0])  # A removed id comes back, behind the others.
         built.add(pool[new], [make(row) for row in new])
         fresh += len(new)
         rows += new
-        growths += len(built._codes) > capacity
+        growths += len(built._rows.codes) > capacity
         assert len(built) == len(rows)
         if step % 3 == 0 and len(rows) >= 16:
             ids = [make(row) for row in rows]
@@ -128,19 +126,58 @@ def test_adding_and_removing(make):
     check_radius(built.search_radius(queries, 14), queries, pool[rows], [make(r) for r in rows], 14)
 
 
+def test_single_and_many_queries_of_a_large_index():
+    """Two paths of the kernel, over whole blocks without a living row, laid out and replaced."""
+    pool, n = random_codes(50_000, 48), 45_000
+    built = HammingIndex.build(pool[:n], 48)
+    living = np.arange(n)
+    # The nearest are codes that are removed or added later, and those that padding repeats.
+    targets = [0, 17, 70, 1030, 3333, 20_480, 20_500, 30_000, n - 65, n - 1, n, n + 300]
+    queries = np.concatenate([pool[targets], random_codes(28, 48, 3)])
+
+    def check():
+        near, ids = brute_force(queries, pool[living], living, 150)
+        # More results are found among smaller groups of rows.
+        for k, rows in [(16, 0), (16, 2), (150, 3), (150, 9), (16, slice(40))]:
+            distances, found = built.search(queries[rows].reshape(-1, 2), k)
+            np.testing.assert_array_equal(distances, near[rows, :k].reshape(-1, k))
+            np.testing.assert_array_equal(found, ids[rows, :k].reshape(-1, k))
+
+    def change(removed, added):
+        nonlocal living
+        built.remove(removed)
+        built.add(pool[added], added)
+        living = np.append(living[~np.isin(living, removed)], added)
+
+    check()
+    # Few rows: blocks of 16 and of 64, also the first and those at the end.
+    blocks = [(0, 16), (64, 128), (1024, 1040), (20_480, 20_544), (n - 80, n)]
+    change(np.concatenate([np.arange(*block) for block in blocks]), np.arange(0))
+    check()
+    # The buffer grows: what is laid out has dead rows.
+    change(np.arange(0), np.arange(n, n + 600))
+    check()
+    # So many rows that all are laid out again.
+    stretch = np.arange(30_000, 38_000)
+    change(np.append(stretch[stretch % 1024 != 7], np.arange(2_048, 3_600)), np.arange(0))
+    check()
+    change(np.arange(n + 290, n + 310), np.array([3, 70, *range(n + 600, n + 640)]))
+    check()
+
+
 def test_small_changes_cost_one_update(monkeypatch):
     calls = []
 
-    def prepare(*arguments, function=hamming.prepare):
+    def prepare(*arguments, function=layout.prepare):
         calls.append("prepare")
         return function(*arguments)
 
-    def replace(*arguments, function=hamming.replace):
+    def replace(*arguments, function=layout.replace):
         calls.append(("replace", len(arguments[1])))
         return function(*arguments)
 
-    monkeypatch.setattr(hamming, "prepare", prepare)
-    monkeypatch.setattr(hamming, "replace", replace)
+    monkeypatch.setattr(layout, "prepare", prepare)
+    monkeypatch.setattr(layout, "replace", replace)
     codes = random_codes(300, 64)
     built = HammingIndex.build(codes[:200], 64)
     assert calls == []
@@ -159,6 +196,26 @@ def test_small_changes_cost_one_update(monkeypatch):
         ids = np.delete(np.arange(229), [3, 5, 7])
         check_search(built.search(codes[:2], 16), codes[:2], codes[ids], ids, 16)
     assert calls == [("replace", 32)]  # 29 added, of which one is removed again, and 3 others.
+
+
+@pytest.mark.parametrize("name", ["prepare", "replace"])
+def test_a_change_that_did_not_reach_the_device_is_not_forgotten(monkeypatch, name):
+    codes = random_codes(150, 48)
+    built = HammingIndex.build(codes, 48)
+    built.search(codes[:5], 16)
+    few = 0 if name == "prepare" else 10
+    monkeypatch.setattr("jhash.retrieval.rows._FEW_CHANGES", few)
+
+    def fail(*arguments):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layout, name, fail)
+        built.remove([0, 1, 2])
+        for _ in range(2):
+            with pytest.raises(MemoryError):
+                built.search(codes[:5], 16)
+    check_search(built.search(codes[:5], 16), codes[:5], codes[3:], np.arange(3, 150), 16)
 
 
 def test_many_queries_are_searched_in_batches(monkeypatch):
@@ -335,6 +392,7 @@ def test_bad_codes_and_arguments():
     for call, message in [
         (lambda: HammingIndex.build(codes, 64 + 1), "codes: got 2 words a code; 65 bits take 3"),
         (lambda: HammingIndex.build(codes, 0), "bits: got 0"),
+        (lambda: HammingIndex.build(codes, 40.0), "bits: got 40.0"),
         (lambda: HammingIndex.build(codes.astype(int), 40), r"codes: got int64\[4, 2\]"),
         (lambda: HammingIndex.build(beyond, 40), "codes: row 2 has bits set beyond the 40"),
         (lambda: built.search(beyond, 1), "queries: row 2 has bits set beyond the 40"),
@@ -451,73 +509,3 @@ def test_export_is_little_endian_bits(bits):
     for j in range(8 * data.shape[1]):
         expected = on[:, j] if j < bits else 0
         np.testing.assert_array_equal((data[:, j // 8] & (1 << (j % 8))) != 0, expected)
-
-
-@pytest.mark.parametrize("bits", [12, 48])
-@pytest.mark.parametrize("start", [0, 1000])
-def test_faiss_finds_the_same(bits, start):
-    codes, queries = random_codes(200, bits), random_codes(4, bits, 1)
-    built = HammingIndex.build(codes, bits, np.arange(start, start + 200))
-    made = built.to_faiss()
-    gc.collect()  # The ID map must keep the index below it alive.
-    assert type(made) is (faiss.IndexBinaryIDMap if start else faiss.IndexBinaryFlat)
-    asked = HammingIndex.build(queries, bits).export()
-    theirs, their_ids = made.search(asked, 16)
-    distances, ids = built.search(queries, 16)
-    np.testing.assert_array_equal(distances, theirs)
-    # faiss orders equal distances as it likes, and at the last one it picks some.
-    for row in range(len(queries)):
-        sure = distances[row] < distances[row, -1]
-        assert set(ids[row, sure]) == set(their_ids[row, sure])
-    back = HammingIndex.from_faiss(made)
-    assert back.bits == -(-bits // 8) * 8
-    np.testing.assert_array_equal(back.ids, built.ids)
-    np.testing.assert_array_equal(back.export(), built.export())
-    for mine, its in zip(built.search(queries, 16), back.search(queries, 16), strict=True):
-        np.testing.assert_array_equal(mine, its)
-
-
-def test_from_faiss():
-    data = np.random.default_rng(0).integers(0, 256, (20, 5), np.uint8)
-    flat = faiss.IndexBinaryFlat(40)
-    flat.add(data)
-    built = HammingIndex.from_faiss(flat, [f"{i}" for i in range(20)])
-    assert (built.bits, built.ids[3]) == (40, "3")
-    np.testing.assert_array_equal(built.export(), data)
-    both = faiss.IndexBinaryIDMap2(faiss.IndexBinaryFlat(40))
-    both.add_with_ids(data, np.arange(20)[::-1].copy() * 3)
-    read = faiss.deserialize_index_binary(faiss.serialize_index_binary(both))
-    for made in (both, read):
-        built = HammingIndex.from_faiss(made)
-        np.testing.assert_array_equal(built.export(), data)
-        assert built.ids.tolist() == list(range(57, -1, -3))
-    assert HammingIndex.from_faiss(both, range(20)).ids.tolist() == list(range(20))
-    both.add_with_ids(data[:1], np.zeros(1, np.int64))
-    with pytest.raises(InputError, match="ids: given more than once: 0"):
-        HammingIndex.from_faiss(both)
-    ivf = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(40), 40, 2)
-    for other in (ivf, faiss.IndexBinaryIDMap(ivf), faiss.IndexFlatL2(8), "text"):
-        with pytest.raises(InputError, match="faiss_index: got"):
-            HammingIndex.from_faiss(other)
-
-
-def test_to_faiss_after_changes_and_without_integers():
-    codes = random_codes(30, 64)
-    built = HammingIndex.build(codes, 64)
-    built.remove([0, 4])
-    built.add(codes[:1])
-    made = built.to_faiss()
-    np.testing.assert_array_equal(faiss.vector_to_array(made.id_map), built.ids)
-    named = HammingIndex.build(codes, 64, [f"{i}" for i in range(30)])
-    with pytest.raises(InputError, match="faiss has integer ids only"):
-        named.to_faiss()
-    assert HammingIndex.build(codes[:0], 64).to_faiss().ntotal == 0
-
-
-def test_without_faiss(monkeypatch):
-    monkeypatch.setitem(sys.modules, "faiss", None)
-    built = HammingIndex.build(random_codes(3, 8), 8)
-    with pytest.raises(InputError, match="pip install faiss-cpu"):
-        built.to_faiss()
-    with pytest.raises(InputError, match="pip install faiss-cpu"):
-        HammingIndex.from_faiss(None)

@@ -15,7 +15,6 @@ import pytest
 
 import jhash
 from jhash.errors import InputError
-from jhash.retrieval import index as index_module
 from jhash.retrieval import index_file
 from jhash.retrieval.index import HammingIndex
 
@@ -224,7 +223,8 @@ def test_right_checksums_over_wrong_content(tmp_path, forgery, message):
 
 
 def test_changes_after_load_do_not_reach_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(index_module, "_LEAST_GROWTH", 32)  # Compiled by the tests of the index.
+    # A size that the tests of the index compile, too.
+    monkeypatch.setattr("jhash.retrieval.rows._LEAST_GROWTH", 32)
     path, codes = saved(tmp_path, np.arange(100))
     before = pathlib.Path(path).read_bytes()
     index = HammingIndex.load(path)
