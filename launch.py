@@ -33,8 +33,9 @@ def main(_):
         _check_config()
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
+    print(f"\n{summary.table(results)}\n")
     report.write([workdir], os.path.join(workdir, "report.html"))
-    print(f"\n{summary.table(results)}\n\n{summary.next_commands(workdir)}")
+    print(summary.next_commands(workdir))
 
 
 def _check_config():
