@@ -21,6 +21,7 @@ from jax import lax
 
 from jhash.errors import InputError
 from jhash.retrieval import selection
+from jhash.retrieval.checks import as_whole
 from jhash.retrieval.codes import WORD_BITS, check_packed
 from jhash.retrieval.layout import LANE_GROUP, LANES, MAX_GROUP, Prepared, prepare
 
@@ -73,8 +74,7 @@ def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.A
     """
     queries, database = jnp.asarray(queries), jnp.asarray(database)
     _check(queries, "database", database)
-    if not 1 <= k <= database.shape[0]:
-        raise InputError(f"k: got {k}; allowed are 1 to {database.shape[0]}, the database's size.")
+    k = as_whole("k", k, 1, database.shape[0], "the database's size")
     return search(prepare(database, lanes=False), queries, k)
 
 
@@ -91,9 +91,11 @@ def search(prepared: Prepared, queries: jax.Array, k: int) -> tuple[jax.Array, j
       Distances and positions, both int32 [Q, k], ordered by (distance, position).
 
     Raises:
-      InputError: Not packed codes, or codes of another length than the database's.
+      InputError: k is not 1 to the number of rows, dead ones and padding included; not packed
+        codes, or codes of another length than the database's.
     """
     _check(queries, "prepared", prepared.rows)
+    k = as_whole("k", k, 1, prepared.rows.shape[0], "the database's rows")
     if prepared.lanes.size and queries.shape[0] <= _FEW_QUERIES:
         return _over_tiles(_search, prepared, queries, 1, k=k)
     tile = _tile(prepared.rows.shape[0], k, queries.shape[0])
@@ -106,15 +108,17 @@ def count_within(prepared: Prepared, queries: jax.Array, radius: int) -> jax.Arr
     Args:
       prepared: The database.
       queries: Packed, uint32 [Q, words].
-      radius: In bits; the radius itself is within.
+      radius: In bits, 0 to the bits of a code's words; the radius itself is within.
 
     Returns:
       int32 [Q].
 
     Raises:
-      InputError: Not packed codes, or codes of another length than the database's.
+      InputError: The radius is out of range, not packed codes, or codes of another length than
+        the database's.
     """
     _check(queries, "prepared", prepared.rows)
+    radius = as_whole("radius", radius, 0, queries.shape[1] * WORD_BITS, "a code's bits")
     tile = _tile(prepared.rows.shape[0], 1, queries.shape[0])
     return _over_tiles(_count_within, prepared, queries, tile, np.int32(radius))
 
