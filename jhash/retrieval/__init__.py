@@ -1,5 +1,6 @@
 """Packed codes, their exact search by Hamming distance, and retrieval metrics."""
 
+from jhash.retrieval import sharded
 from jhash.retrieval.codes import bit_balance, pack_codes, unpack_codes
 from jhash.retrieval.hamming import hamming_distances, hamming_topk
 from jhash.retrieval.histograms import distance_histograms
@@ -34,6 +35,7 @@ __all__ = [
     "queries_without_relevant",
     "recall_at",
     "recall_within",
+    "sharded",
     "summarize",
     "top_percent",
     "unpack_codes",

@@ -20,20 +20,10 @@ import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval import selection
+from jhash.retrieval import selection, tiles
 from jhash.retrieval.checks import as_whole
 from jhash.retrieval.codes import WORD_BITS, check_packed
-from jhash.retrieval.layout import LANE_GROUP, LANES, MAX_GROUP, Prepared, prepare
-
-_TILE_QUERIES = 128
-# So few queries are searched one by one, in lanes; a tile has at least the second number of them.
-_FEW_QUERIES = 2
-_LEAST_TILE = 16
-# Terms of the unrolled loop over a group's members and words, which keeps minima in registers.
-_MAX_TERMS = 256
-# Elements of the largest intermediate arrays: minima of groups, and members of chosen groups.
-_MAX_MINIMA = 1 << 26
-_MAX_CANDIDATES = 1 << 22
+from jhash.retrieval.layout import LANE_GROUP, LANES, Prepared, prepare
 
 
 def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
@@ -50,7 +40,7 @@ def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
       InputError: Not packed codes, or codes of different lengths.
     """
     queries, database = jnp.asarray(queries), jnp.asarray(database)
-    _check(queries, "database", database)
+    check(queries, "database", database)
     return _distances(queries, database)
 
 
@@ -73,7 +63,7 @@ def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.A
       InputError: k is out of range, not packed codes, or codes of different lengths.
     """
     queries, database = jnp.asarray(queries), jnp.asarray(database)
-    _check(queries, "database", database)
+    check(queries, "database", database)
     k = as_whole("k", k, 1, database.shape[0], "the database's size")
     return search(prepare(database, lanes=False), queries, k)
 
@@ -94,12 +84,10 @@ def search(prepared: Prepared, queries: jax.Array, k: int) -> tuple[jax.Array, j
       InputError: k is not 1 to the number of rows, dead ones and padding included; not packed
         codes, or codes of another length than the database's.
     """
-    _check(queries, "prepared", prepared.rows)
+    check(queries, "prepared", prepared.rows)
     k = as_whole("k", k, 1, prepared.rows.shape[0], "the database's rows")
-    if prepared.lanes.size and queries.shape[0] <= _FEW_QUERIES:
-        return _over_tiles(_search, prepared, queries, 1, k=k)
-    tile = _tile(prepared.rows.shape[0], k, queries.shape[0])
-    return _over_tiles(_search, prepared, queries, tile, k=k)
+    tile = tiles.search_tile_size(prepared, k, queries.shape[0])
+    return tiles.over_tiles(_search, prepared, queries, tile, k=k)
 
 
 def count_within(prepared: Prepared, queries: jax.Array, radius: int) -> jax.Array:
@@ -117,13 +105,14 @@ def count_within(prepared: Prepared, queries: jax.Array, radius: int) -> jax.Arr
       InputError: The radius is out of range, not packed codes, or codes of another length than
         the database's.
     """
-    _check(queries, "prepared", prepared.rows)
+    check(queries, "prepared", prepared.rows)
     radius = as_whole("radius", radius, 0, queries.shape[1] * WORD_BITS, "a code's bits")
-    tile = _tile(prepared.rows.shape[0], 1, queries.shape[0])
-    return _over_tiles(_count_within, prepared, queries, tile, np.int32(radius))
+    tile = tiles.tile_size(prepared.rows.shape[0], 1, queries.shape[0])
+    return tiles.over_tiles(_count_within, prepared, queries, tile, np.int32(radius))
 
 
-def _check(queries, name, database):
+def check(queries: jax.Array, name: str, database: jax.Array) -> None:
+    """Raises InputError unless both hold packed codes of the same number of words."""
     check_packed("queries", queries)
     check_packed(name, database)
     if queries.shape[1] != database.shape[1]:
@@ -143,52 +132,11 @@ def _distances(a, b):
     return total
 
 
-def _tile(n, k, queries):
-    """How many queries go through the database at a time: a power of two."""
-    size = _group_size(n, k, 1)
-    room = max(1, min(_MAX_MINIMA * size // n, _MAX_CANDIDATES // (k * size)))
-    wanted = max(_LEAST_TILE, min(_TILE_QUERIES, queries))
-    return min(1 << (wanted - 1).bit_length(), 1 << room.bit_length() - 1)
-
-
-def _group_size(n, k, words):
-    """About the best of: few groups, of which k are selected, and few members of k groups."""
-    best = min((n / (2 * k)) ** 0.5, MAX_GROUP, _MAX_TERMS / words)
-    return 1 << max(0, int(best).bit_length() - 1)
-
-
-def _over_tiles(function, prepared, queries, tile, *args, **static):
-    """Calls a function of (prepared, a tile of queries, ...) until all queries are done."""
-    count = queries.shape[0]
-    tiles = max(1, -(-count // tile))
-    if isinstance(queries, jax.core.Tracer) or isinstance(prepared.rows, jax.core.Tracer):
-        queries = jnp.pad(queries, ((0, tiles * tile - count), (0, 0)))
-        call = functools.partial(function, **static)
-        out = lax.map(lambda part: call(prepared, part, *args), queries.reshape(tiles, tile, -1))
-        return jax.tree.map(lambda x: x.reshape(tiles * tile, *x.shape[2:])[:count], out)
-    call = _compiled(function, tuple(static), next(iter(prepared.rows.devices())).platform)
-    queries = np.asarray(queries)
-    if tiles * tile > count:
-        queries = np.pad(queries, ((0, tiles * tile - count), (0, 0)))
-    parts = [call(prepared, part, *args, **static) for part in queries.reshape(tiles, tile, -1)]
-    if count == tile:
-        return parts[0]
-    parts = jax.device_get(parts)
-    return jax.tree.map(lambda *x: jnp.asarray(np.concatenate(x)[:count]), *parts)
-
-
-@functools.cache
-def _compiled(function, static, platform):
-    # XLA's default is half of the widest registers; here all of them gain a fourth.
-    options = {"xla_cpu_prefer_vector_width": 512} if platform == "cpu" else None
-    return jax.jit(function, static_argnames=static, compiler_options=options)
-
-
 def _search(prepared, queries, k):
     """See `search`: queries [Q, words] -> two int32 [Q, k]."""
     n, words = prepared.rows.shape
     flag = prepared.count >= 0
-    size = _group_size(n, k, words)
+    size = tiles.group_size(n, k, words)
     if queries.shape[0] == 1 and prepared.lanes.size and size >= LANE_GROUP:
         while len(prepared.lanes) % (size * WORD_BITS):
             size //= 2
@@ -201,13 +149,15 @@ def _search(prepared, queries, k):
     beyond = _beyond(words)
     found = selection.smallest(minima, k, beyond, flag)
     if size == 1:
-        return selection.materialize(flag, functools.partial(_sort, k=k), found, minima, found)
+        return selection.materialize(
+            flag, functools.partial(selection.in_order, k=k), found, minima, found
+        )
     values, places = selection.materialize(
         flag, functools.partial(_members, size=size), prepared, queries, found
     )
     chosen = selection.smallest(values, k, beyond, flag)
     ids = jnp.take_along_axis(places, chosen // size, axis=0, mode="clip") + chosen % size
-    return _sort(chosen, values, ids, k)
+    return selection.in_order(chosen, values, ids, k)
 
 
 def _beyond(words):
@@ -215,7 +165,8 @@ def _beyond(words):
     return words * WORD_BITS + 1
 
 
-def _value_type(words):
+def value_type(words: int):
+    """The type that holds the distances of codes of so many words, and the next."""
     return jnp.uint8 if _beyond(words) < 256 else jnp.uint16
 
 
@@ -234,7 +185,7 @@ def _minima(codes, dead, queries):
     words = codes.shape[2]
     least = functools.reduce(jnp.minimum, _group_distances(codes, queries))
     least = jnp.where(dead[:, :, None], _beyond(words), least)
-    return least.astype(_value_type(words))
+    return least.astype(value_type(words))
 
 
 def _dead_groups(live, size):
@@ -262,33 +213,8 @@ def _members(prepared, queries, groups, size):
     shift = (first[:, :, None] + jnp.arange(size)) % WORD_BITS
     live = jnp.repeat(bits, size // span, axis=2) >> shift.astype(jnp.uint32) & 1
     distance = jnp.where((live == 1) & exists[:, :, None], distance, _beyond(words))
-    values = distance.astype(_value_type(words)).transpose(0, 2, 1)
+    values = distance.astype(value_type(words)).transpose(0, 2, 1)
     return values.reshape(-1, 1, groups.shape[1]), first
-
-
-def _sort(chosen, values, ids, k):
-    """The first k of the chosen, by (distance, position): two int32 [Q, k].
-
-    Args:
-      chosen: int32 [slots, Q]: ascending positions in `values`; -1 is none.
-      values: [R, L, Q].
-      ids: int32 [slots, Q]: what to return for the chosen.
-      k: How many.
-    """
-    slots, queries = chosen.shape
-    values = values.transpose(1, 0, 2).reshape(-1, queries)
-    near = jnp.take_along_axis(values, jnp.maximum(chosen, 0), axis=0, mode="promise_in_bounds")
-    largest = int(jnp.iinfo(values.dtype).max)
-    near = jnp.where(chosen >= 0, near, largest).astype(jnp.uint32).T
-    slot = jnp.broadcast_to(jnp.arange(slots, dtype=jnp.uint32), near.shape)
-    if (largest + 1) * slots < 1 << 32:
-        # One word is sorted several times faster than two.
-        key = lax.sort(near * slots + slot, is_stable=False)[:, :k]
-        near, slot = key // slots, key % slots
-    else:
-        near, slot = (part[:, :k] for part in lax.sort((near, slot), num_keys=2))
-    ids = jnp.take_along_axis(ids.T, slot.astype(jnp.int32), axis=1, mode="promise_in_bounds")
-    return near.astype(jnp.int32), ids
 
 
 def _count_within(prepared, queries, radius):

@@ -63,6 +63,36 @@ def smallest(values: jax.Array, k: int, largest: int, flag: jax.Array) -> jax.Ar
     return materialize(flag, _positions, mask, ends, block)
 
 
+def in_order(
+    chosen: jax.Array, values: jax.Array, ids: jax.Array, k: int
+) -> tuple[jax.Array, jax.Array]:
+    """Sorts what `smallest` found.
+
+    Args:
+      chosen: int32 [slots, Q]: ascending positions in `values`; -1 is none.
+      values: uint8 or uint16 [R, L, Q].
+      ids: int32 [slots, Q]: what to return for the chosen.
+      k: How many.
+
+    Returns:
+      Values and ids of the first k by (value, position), both int32 [Q, k].
+    """
+    slots, queries = chosen.shape
+    values = values.transpose(1, 0, 2).reshape(-1, queries)
+    near = jnp.take_along_axis(values, jnp.maximum(chosen, 0), axis=0, mode="promise_in_bounds")
+    largest = int(jnp.iinfo(values.dtype).max)
+    near = jnp.where(chosen >= 0, near, largest).astype(jnp.uint32).T
+    slot = jnp.broadcast_to(jnp.arange(slots, dtype=jnp.uint32), near.shape)
+    if (largest + 1) * slots < 1 << 32:
+        # One word is sorted several times faster than two.
+        key = lax.sort(near * slots + slot, is_stable=False)[:, :k]
+        near, slot = key // slots, key % slots
+    else:
+        near, slot = (part[:, :k] for part in lax.sort((near, slot), num_keys=2))
+    ids = jnp.take_along_axis(ids.T, slot.astype(jnp.int32), axis=1, mode="promise_in_bounds")
+    return near.astype(jnp.int32), ids
+
+
 def add_up(counts: jax.Array) -> jax.Array:
     """Sums of every query: uint8 [R, L, Q], none above 32, -> int32 [Q]."""
     folds = -(-counts.shape[0] // 4)

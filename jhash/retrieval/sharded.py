@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jhash.errors import InputError
-from jhash.retrieval import hamming, layout
+from jhash.retrieval import hamming, layout, selection, tiles
 from jhash.retrieval.checks import as_whole
 from jhash.retrieval.codes import check_packed
 
@@ -76,14 +76,12 @@ def search(sharded: Sharded, queries: jax.Array, k: int) -> tuple[jax.Array, jax
         database's.
     """
     parts, mesh = sharded.parts, sharded.parts.rows.sharding.mesh
-    hamming._check(queries, "sharded", parts.rows)
+    hamming.check(queries, "sharded", parts.rows)
     k = as_whole("k", k, 1, sharded.size, "the database's size")
     # Gathered are k candidates of every part: no more than one device would select from.
-    tile = hamming._tile(len(parts.rows) // mesh.size, k * mesh.size, queries.shape[0])
-    if queries.shape[0] <= hamming._FEW_QUERIES:
-        tile = 1
+    tile = tiles.search_tile_size(parts, k * mesh.size, queries.shape[0])
     part_size = np.int32(sharded.part_size)
-    return hamming._over_tiles(_search, parts, queries, tile, part_size, mesh=mesh, k=k)
+    return tiles.over_tiles(_search, parts, queries, tile, part_size, mesh=mesh, k=k)
 
 
 @functools.partial(jax.jit, static_argnames="mesh")
@@ -103,11 +101,11 @@ def _search(parts, queries, part_size, mesh, k):
         # Where a part has fewer codes than k, distances of more bits than a code has follow.
         found, positions = hamming.search(part, queries, min(k, len(part.rows)))
         positions += lax.axis_index(_AXIS) * part_size
-        found = found.astype(hamming._value_type(queries.shape[1]))
+        found = found.astype(hamming.value_type(queries.shape[1]))
         found, positions = lax.all_gather((found.T, positions.T), _AXIS, tiled=True)
         # Among equal distances they lie in the order of positions: parts do, and so do theirs.
         slots = lax.broadcasted_iota(np.int32, found.shape, 0)
-        return hamming._sort(slots, found[:, None], positions, k)
+        return selection.in_order(slots, found[:, None], positions, k)
 
     # Unchecked: that all devices hold the same result, which all_gather does not tell.
     return jax.shard_map(
