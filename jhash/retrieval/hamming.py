@@ -62,7 +62,6 @@ def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.A
     Raises:
       InputError: k is out of range, not packed codes, or codes of different lengths.
     """
-    queries, database = jnp.asarray(queries), jnp.asarray(database)
     check(queries, "database", database)
     k = as_whole("k", k, 1, database.shape[0], "the database's size")
     return search(prepare(database, lanes=False), queries, k)
