@@ -1,9 +1,16 @@
-"""From image files to codes, with nothing but a run's folder: no data set, no optimiser.
+"""From image files to codes, with nothing but one file of a run: no data set, no optimiser.
 
-`encoder.bin` in the run's folder holds what that takes beside `config.json`: the parameters, the
-BatchNorm statistics, the mean image, and the shape to which image files are brought, as Flax's
-msgpack behind its SHA-256. The evaluation writes it, so the network in it is the one whose codes
-are in `codes/`.
+The file, `encoder.bin` in the run's folder, is the SHA-256 of what follows, then Flax's msgpack of
+
+    version       of this layout
+    config        what shapes the forward pass: bits, image, model, the method's name
+    batch_size    the evaluation's
+    variables     the parameters and the BatchNorm statistics
+    mean          the mean image
+    image_shape   to which image files are brought
+
+So the SHA-256 tells networks apart. The evaluation writes the file and then `codes/`, which name
+the SHA-256 as their `network`.
 """
 
 import hashlib
@@ -13,6 +20,7 @@ from concurrent import futures
 
 import flax.serialization
 import jax
+import ml_collections
 import numpy as np
 
 from jhash import algorithms, experiment, files, parallel, retrieval, workdirs
@@ -20,16 +28,17 @@ from jhash.data import augment, sources
 from jhash.errors import InputError
 
 _NAME = "encoder.bin"
+_VERSION = 2  # 1 had no `version` and took the config from config.json.
 _CHECKSUM_BYTES = 32
 _THREADS = 16  # As many as decode the images of a source.
 
 
-def network(config, model, mean):
-    """The network in evaluation mode, on all devices.
+def build_forward(image, model, mean):
+    """The forward pass in evaluation mode, on all devices.
 
     Args:
-      config: The config.
-      model: Its network.
+      image: `config.image`.
+      model: The network.
       mean: The mean image, float32 [H, W, channels].
 
     Returns:
@@ -38,7 +47,7 @@ def network(config, model, mean):
     """
 
     def apply(variables, images):
-        x = augment.eval_images(images, mean, **config.image)
+        x = augment.eval_images(images, mean, **image)
         return model.apply(variables, x, train=False)
 
     mapped = parallel.map_devices(apply)
@@ -50,28 +59,62 @@ def network(config, model, mean):
     return forward
 
 
-def save(run: experiment.Experiment, variables, workdir: str) -> None:
-    """Writes what `load` needs; `variables` are the network's, on the host."""
+def save(run: experiment.Experiment, variables, workdir: str) -> str:
+    """Writes what `load` needs.
+
+    Args:
+      run: The experiment.
+      variables: The network's, on the host.
+      workdir: The run's folder.
+
+    Returns:
+      The network's digest; see the function `digest`.
+    """
+    config = workdirs.plain(run.config)
     content = flax.serialization.msgpack_serialize(
         {
-            "variables": variables,
+            "version": _VERSION,
+            "config": {
+                "bits": config["bits"],
+                "image": config["image"],
+                "model": config["model"],
+                "method": {"name": config["method"]["name"]},
+            },
+            "batch_size": config["eval_batch_size"],
+            # In one order, also after a restart: the bytes are compared.
+            "variables": jax.tree.map(np.asarray, variables),
             "mean": run.mean,
             "image_shape": [int(size) for size in run.data.source.image_shape],
         }
     )
+    checksum = hashlib.sha256(content)
     with files.replacing(os.path.join(workdir, _NAME), "wb") as file:
-        file.write(hashlib.sha256(content).digest() + content)
+        file.write(checksum.digest() + content)
+    return checksum.hexdigest()
 
 
 def load(workdir: str) -> "FileEncoder":
     """The trained network of a run, to encode image files.
 
     Raises:
-      InputError: The folder holds no evaluated run, or its images are neither grey nor RGB.
+      InputError: The folder holds no evaluated run, or one of another version of jhash, or its
+        images are neither grey nor RGB.
     """
-    checksum, content = _read(workdir)
+    path = os.path.join(workdir, _NAME)
+    checksum, content = _read(path, workdir)
     restored = flax.serialization.msgpack_restore(content)
-    return FileEncoder(workdirs.load(workdir), **restored, digest=checksum)
+    version = restored.pop("version", 1)
+    if version != _VERSION:
+        raise InputError(
+            f"{path}: the file has format version {version}; this jhash reads version {_VERSION}. "
+            f"{_rewrite(workdir)} writes that."
+        )
+    if restored["image_shape"][-1] not in sources.CHANNELS:
+        raise InputError(
+            f"{path}: the run was trained on images of {restored['image_shape'][-1]} channels; "
+            "image files can be encoded for 1 (grey) or 3 (RGB)."
+        )
+    return FileEncoder(**restored, digest=checksum)
 
 
 def digest(workdir: str) -> str:
@@ -80,35 +123,33 @@ def digest(workdir: str) -> str:
     Raises:
       InputError: The folder holds no evaluated run.
     """
-    return _read(workdir)[0]
+    return _read(os.path.join(workdir, _NAME), workdir)[0]
 
 
-def _read(workdir):
-    path = os.path.join(workdir, _NAME)
+def _read(path, workdir):
     try:
         with open(path, "rb") as file:
             content = file.read()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
-            f"--run: there is no {path}. The end of a run writes it; for a run of an earlier "
-            f"version, or one that still trains: python launch.py --mode=eval --workdir={workdir}"
+            f"{path}: there is no such file. The end of a run writes it; for a run of an earlier "
+            f"version, or one that still trains: {_rewrite(workdir)}"
         ) from error
     checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
     if hashlib.sha256(content).digest() != checksum:
-        raise InputError(
-            f"--run: {path} is damaged; python launch.py --mode=eval --workdir={workdir} writes it "
-            "again."
-        )
+        raise InputError(f"{path}: the file is damaged; {_rewrite(workdir)} writes it again.")
     return checksum.hex(), content
+
+
+def _rewrite(workdir):
+    return f"python launch.py --mode=eval --workdir={workdir}"
 
 
 class FileEncoder:
     """A trained network with all that leads from an image file to its code.
 
-    A file is decoded as the sources with image files do it: converted to grey or RGB as the run's
-    images are, and, if it has another size than they, resized to theirs, bilinearly, antialiased
-    and without regard to its aspect ratio. From there on it is the evaluation's way. Transparency
-    and EXIF orientation are ignored.
+    A file is decoded as the sources with image files do it (`sources.decode_image`), to the shape
+    of the run's images. From there on it goes the evaluation's way.
 
     Attributes:
       bits: Code length.
@@ -116,17 +157,22 @@ class FileEncoder:
       digest: See the function `digest`.
     """
 
-    def __init__(self, config, variables, mean, image_shape, digest):
-        """Takes the config and the content of the file that `save` wrote, with its digest."""
-        if image_shape[-1] not in (1, 3):
-            raise InputError(
-                f"--run: it was trained on images of {image_shape[-1]} channels; image files can "
-                "be encoded for 1 (grey) or 3 (RGB)."
-            )
+    def __init__(self, config, batch_size, variables, mean, image_shape, digest):
+        """Takes the content of a file.
+
+        Args:
+          config: bits, image, model and method, as a run's config has them.
+          batch_size: Images at a time, unless `encode` is told otherwise.
+          variables: The network's.
+          mean: The mean image, float32 [H, W, channels].
+          image_shape: (height, width, channels), of 1 or 3 channels.
+          digest: The network's.
+        """
+        config = ml_collections.FrozenConfigDict(config)
         self.bits, self.image_shape, self.digest = config.bits, tuple(image_shape), digest
-        self._batch_size = config.eval_batch_size
+        self._batch_size = batch_size
         self._method = algorithms.load(config.method.name)
-        self._network = network(config, experiment.build_model(config), mean)
+        self._forward = build_forward(config.image, experiment.build_model(config), mean)
         self._variables = parallel.replicate(variables)
 
     def encode(
@@ -134,8 +180,8 @@ class FileEncoder:
     ) -> Iterator[tuple[np.ndarray, list[str | None]]]:
         """Encodes image files, batch after batch in their order.
 
-        With the evaluation's batch size a code is the evaluation's, bit for bit. With another one
-        an output may differ in its last digit, and so a bit whose output is as good as 0.
+        With the evaluation's batch size a code is the evaluation's, bit for bit (measured on CPUs).
+        A batch of another size can in principle flip a bit whose output is as good as 0.
 
         Args:
           paths: The files, at least one.
@@ -153,7 +199,7 @@ class FileEncoder:
         with futures.ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, len(paths), size):
                 images, errors = self._read(paths[start : start + size], size, pool)
-                outputs = self._network(self._variables, images)
+                outputs = self._forward(self._variables, images)
                 # Fetched a batch late: the next one is read while the devices work.
                 if late:
                     yield self._codes(*late)
@@ -164,9 +210,8 @@ class FileEncoder:
         images = np.zeros((size, *self.image_shape), np.uint8)
 
         def read(slot):
-            file = [paths[slot]]
             try:
-                images[slot] = sources.decode_images(file, file, self.image_shape)[0]
+                images[slot] = sources.decode_image(paths[slot], paths[slot], self.image_shape)
             except InputError as error:
                 return str(error)
 

@@ -24,8 +24,8 @@ from jhash.data import batches
 from jhash.errors import InputError
 
 
-class Encoder:
-    """The network in evaluation mode, on all devices.
+class SourceEncoder:
+    """Encodes images of the run's source, on all devices.
 
     Called with (state, indices): `state` replicated, `indices` int [N] of images of the source.
     Gives the model's outputs, NumPy, in their order.
@@ -34,13 +34,13 @@ class Encoder:
     def __init__(self, run: experiment.Experiment):
         """Compiles nothing yet; the first call does."""
         self._source, self._size = run.data.source, run.config.eval_batch_size
-        self._network = encoder.network(run.config, run.model, run.mean)
+        self._forward = encoder.build_forward(run.config.image, run.model, run.mean)
 
     def __call__(self, state, indices):
         """See the class."""
         orders = batches.split(indices, self._size)
         parts = [
-            self._network(_variables(state), batch["images"])
+            self._forward(_variables(state), batch["images"])
             for batch in batches.read(self._source, orders)
         ]
         parts = jax.device_get(parts)
@@ -67,11 +67,11 @@ def evaluate_workdir(workdir: str) -> dict:
         saved = checkpoints.restore(fresh(run))
     if not saved["state"].step:
         raise InputError(f"--workdir: the run in {workdir} has no checkpoint yet.")
-    return evaluate(run, Encoder(run), saved, workdir)
+    return evaluate(run, SourceEncoder(run), saved, workdir)
 
 
-def evaluate(run: experiment.Experiment, encode: Encoder, saved, workdir: str) -> dict:
-    """Metrics of a trained network; writes `codes/`, `encoder.bin` and `results.json`.
+def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:
+    """Metrics of a trained network; writes `encoder.bin`, `codes/` and `results.json`.
 
     `encoded` are the metrics with the database encoded by the network, as the queries are;
     `learned` those with the database's codes learned in training (FDAH's B), if the method has
@@ -80,7 +80,7 @@ def evaluate(run: experiment.Experiment, encode: Encoder, saved, workdir: str) -
 
     Args:
       run: The experiment.
-      encode: Its Encoder.
+      encode: Its SourceEncoder.
       saved: What a checkpoint holds: state, extra, seconds.
       workdir: The run's folder.
 
@@ -102,8 +102,9 @@ def evaluate(run: experiment.Experiment, encode: Encoder, saved, workdir: str) -
     learned = run.method.learned_codes(config, data, extra)
     if learned is not None:
         codes["database_learned"] = np.asarray(retrieval.pack_codes(learned))
-    _save_codes(workdir, data, codes, config.bits)
-    encoder.save(run, _variables(saved["state"]), workdir)
+    # Before the codes, which name the network: killed in between, old codes do not fit it.
+    network = encoder.save(run, _variables(saved["state"]), workdir)
+    _save_codes(workdir, data, codes, bits=config.bits, network=network)
 
     steps = int(saved["state"].step)
     results = {
@@ -155,8 +156,8 @@ def _metrics(config, data, queries, database):
     }
 
 
-def _save_codes(workdir, data, codes, bits):
+def _save_codes(workdir, data, codes, **made_by):
     for name, packed in codes.items():
         indices = data.queries if name == "queries" else data.database
         with files.replacing(os.path.join(workdir, "codes", f"{name}.npz"), "wb") as file:
-            np.savez(file, codes=packed, labels=data.labels(indices), ids=indices, bits=bits)
+            np.savez(file, codes=packed, labels=data.labels(indices), ids=indices, **made_by)

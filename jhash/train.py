@@ -38,7 +38,7 @@ def train(config, workdir: str) -> dict:
     # Not before: a config that cannot be built claims no folder.
     with workdirs.lock(workdir):
         workdirs.claim(workdir, config)
-        encode = evaluate.Encoder(run)
+        encode = evaluate.SourceEncoder(run)
         saved = _train(run, encode, workdir)
         return evaluate.evaluate(run, encode, saved, workdir)
 

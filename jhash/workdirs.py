@@ -1,7 +1,6 @@
 """A run's folder belongs to one config."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -59,10 +58,9 @@ def lock(workdir: str):
     Raises:
       InputError: Another process trains in the folder.
     """
-    os.makedirs(workdir, exist_ok=True)
-    with open(os.path.join(workdir, ".lock"), "w") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(files.lock(os.path.join(workdir, ".lock"), wait=False))
         except BlockingIOError as error:
             raise InputError(
                 f"--workdir: another process is training in {workdir}; wait for it or stop it."
@@ -74,14 +72,19 @@ def load(workdir: str) -> ml_collections.FrozenConfigDict:
     """The config of the run in a folder.
 
     Raises:
-      InputError: There is none.
+      InputError: There is none, or its file is damaged; the message begins with the file's path.
     """
     path = os.path.join(workdir, _NAME)
     try:
         with open(path) as file:
-            return ml_collections.FrozenConfigDict(json.load(file))
-    except FileNotFoundError as error:
-        raise InputError(f"--workdir: {workdir} holds no run; there is no {path}.") from error
+            config = json.load(file)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path}: there is no such file, so there is no run.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: the file is damaged, it is not JSON: {error}.") from error
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: the file is damaged, it holds no JSON object.")
+    return ml_collections.FrozenConfigDict(config)
 
 
 def plain(config) -> dict:

@@ -37,7 +37,7 @@ def launch(*arguments, cwd):
             ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/tiny.py"),
             "takes its config",
         ),
-        (("--mode=eval", "--workdir=missing"), "--workdir: missing holds no run"),
+        (("--mode=eval", "--workdir=missing"), "missing/config.json: there is no such file"),
         ((f"--config={ROOT}/configs/fdah.py:bit=12",), "unknown argument 'bit=12'; allowed are"),
         ((f"--config={ROOT}/configs/fdah.py:bits=x",), "bits='x' cannot be read"),
         (

@@ -17,7 +17,7 @@ from PIL import Image
 
 from jhash import report, retrieval, train
 from jhash.errors import InputError
-from jhash.report import figures, grid, plots, runs
+from jhash.report import figures, grid, plots, runs, tables
 
 KINDS = {"learned": "database_learned", "encoded": "database"}
 
@@ -36,7 +36,7 @@ class Page(html.parser.HTMLParser):
     def handle_starttag(self, tag, attributes):
         attributes = dict(attributes)
         self.tags.append((tag, attributes))
-        if tag not in ("meta", "img", "br"):
+        if tag not in ("meta", "img", "br", "wbr"):
             self._open.append((tag, attributes.get("class")))
         match tag, attributes.get("class"):
             case "tr", _:
@@ -167,23 +167,136 @@ def test_the_numbers_are_those_of_the_codes(trained, page):
         assert float(page.row("map")[column]) == round(results[f"map_{kind}"], 4)
         codes = read(trained, KINDS[kind])["codes"]
         ones = bits_of(codes, 12).sum(axis=0)
-        distinct, least, _, most = page.row(f"run, database, {kind}")
+        distinct, *ratios = page.row(f"run, database, {kind}")
         assert int(distinct) == len({tuple(code) for code in codes.tolist()})
-        assert float(least) == pytest.approx((ones / (200 - ones)).min(), abs=5.1e-5)
-        assert float(most) == pytest.approx((ones / (200 - ones)).max(), abs=5.1e-5)
+        ordered = sorted(ones / (200 - ones))
+        expected = ordered[0], (ordered[5] + ordered[6]) / 2, ordered[11]
+        np.testing.assert_allclose([float(ratio) for ratio in ratios], expected, atol=5.1e-5)
     assert page.row("epochs") == ["3 of 3"]
     assert page.row("git revision") == [results["git_revision"] or "–"]
     assert not page.warnings
 
 
-def test_curves_are_those_of_the_codes(trained, tmp_path, monkeypatch):
-    drawn, draw = {}, plots.lines
+def measure(*workdirs):
+    return [report.curves.measure(run) for run in runs.read_all([str(path) for path in workdirs])]
 
-    def record(title, curves, *args, **axes):
-        drawn[title] = curves
-        return draw(title, curves, *args, **axes)
 
-    monkeypatch.setattr(plots, "lines", record)
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is drawn from now on: title -> the lines, or the counts of a histogram."""
+    found = {}
+
+    def recorded(draw):
+        def record(title, values, *args, **axes):
+            found[title] = values
+            return draw(title, values, *args, **axes)
+
+        return record
+
+    for name in ("lines", "points", "two_histograms"):
+        monkeypatch.setattr(plots, name, recorded(getattr(plots, name)))
+    return found
+
+
+def random_codes(seed, count, shares):
+    """Codes uint32 [count, 1] of which bit j is set with probability shares[j]."""
+    ones = np.random.default_rng(seed).random((count, len(shares))) < shares
+    return (ones << np.arange(len(shares))).sum(axis=1, keepdims=True).astype(np.uint32)
+
+
+def with_random_codes(trained, folder, seed, bits, config=None):
+    """A copy whose codes are noise of that length, bits from nearly never to nearly always set."""
+    shares = np.linspace(0.03, 0.95, bits)
+    codes = {
+        name: {"codes": random_codes(seed + place, count, shares), "bits": bits}
+        for place, (name, count) in enumerate(
+            (("queries", 40), ("database", 200), ("database_learned", 200))
+        )
+    }
+    return copy(trained, folder, codes, {"bits": bits, **(config or {})}, bits=bits)
+
+
+def expected_average_precision(distances, relevant):
+    """The mean over all orders of ties, rank by rank."""
+    found = before = summed = 0
+    for distance in np.unique(distances):
+        group = relevant[distances == distance]
+        n, p = len(group), group.sum()
+        for rank in range(n):  # With p / n relevant; then so are these many of those before it.
+            others = rank * (p - 1) / (n - 1) if n > 1 else 0
+            summed += p / n * (found + others + 1) / (before + rank + 1)
+        found, before = found + p, before + n
+    return summed / found
+
+
+def test_metrics_by_code_length(trained, tmp_path, drawn):
+    workdirs = [
+        with_random_codes(trained, tmp_path / "long", 0, 13),
+        with_random_codes(trained, tmp_path / "short", 10, 9),
+    ]
+    figures.by_length(measure(*workdirs))
+    assert len(drawn) == 3
+    for place, kind in enumerate(KINDS):
+        expected = {"MAP": [], "Precision within radius 2": [], "Recall within radius 2": []}
+        for run, bits in ((workdirs[1], 9), (workdirs[0], 13)):
+            distances, relevant = distances_and_relevance(run, kind, bits)
+            near = distances <= 2
+            found = (near & relevant).sum(axis=1)
+            values = (
+                [expected_average_precision(*row) for row in zip(distances, relevant, strict=True)],
+                found / np.maximum(1, near.sum(axis=1)),
+                found / relevant.sum(axis=1),
+            )
+            for row, value in zip(expected.values(), values, strict=True):
+                row.append(np.mean(value))
+        for title, values in expected.items():
+            line = drawn[f"{title} by code length"][place]
+            assert line.label == f"{kind} codes"
+            assert line.x == [9, 13]
+            np.testing.assert_allclose(line.y, values)
+
+
+def test_bits_and_distances_are_those_of_the_codes(trained, tmp_path, drawn):
+    run = with_random_codes(trained, tmp_path / "noise", 20, 12)
+    [measured] = measure(run)
+    figures.balance(measured)
+    files = {"queries": "queries"} | {f"database, {kind}": KINDS[kind] for kind in KINDS}
+    series = drawn["Bit balance, noise"]
+    assert [line.label for line in series] == list(files)
+    for line, file in zip(series, files.values(), strict=True):
+        assert list(line.x) == list(range(12))
+        np.testing.assert_allclose(line.y, bits_of(read(run, file)["codes"], 12).mean(axis=0))
+    for kind, picture in zip(KINDS, figures.distances(measured), strict=True):
+        distances, relevant = distances_and_relevance(run, kind)
+        pairs = distances[relevant], distances[~relevant]
+        counts = drawn[f"Distances, noise, {kind} codes"]
+        for count, values in zip(counts, pairs, strict=True):
+            np.testing.assert_array_equal(count, np.bincount(values, minlength=13))
+        near, far = (f"{values.mean():.3g}" for values in pairs)
+        assert picture.alt.endswith(
+            f"relevant pairs lie {near} apart on average; other pairs lie {far} apart on average."
+        )
+
+
+@pytest.mark.parametrize(
+    ("always", "shown"),
+    [(1, ["0.0000", "1.0000", "∞"]), (6, ["0.0000", "∞", "∞"]), (12, ["∞", "∞", "∞"])],
+)
+def test_ratios_may_be_infinite(trained, tmp_path, always, shown):
+    """Of 12 bits some are always set, one never (if any is left), the others in half the codes."""
+    ones = np.zeros((200, 12), np.uint32)
+    ones[100:] = 1
+    ones[:, :always] = 1
+    ones[:, 11] = always == 12
+    codes = (ones << np.arange(12, dtype=np.uint32)).sum(axis=1, keepdims=True).astype(np.uint32)
+    run = copy(trained, tmp_path / "ratios", {"database": {"codes": codes}})
+    [row] = re.findall(
+        "<tr><th[^>]*>ratios, database, encoded</th>.*?</tr>", tables.balance(measure(run))
+    )
+    assert re.findall("<td>(.*?)</td>", row)[1:] == shown
+
+
+def test_curves_are_those_of_the_codes(trained, tmp_path, drawn):
     write(tmp_path, trained)
     for place, kind in enumerate(KINDS):
         distances, relevant = distances_and_relevance(trained, kind)
@@ -443,7 +556,7 @@ def broken(trained, folder, name, content):
     [
         ("results.json", None, r"broken holds no finished run: .*results\.json"),
         ("results.json", lambda old: old[:200], r"broken holds no finished run: .*results\.json"),
-        ("results.json", lambda old: b"{}", r"results\.json lacks bits, config"),
+        ("results.json", lambda old: b"{}", r"broken/results\.json lacks method; must be text"),
         ("metrics.jsonl", lambda old: b"{\n" + old, r"no finished run: .*metrics\.jsonl"),
         ("codes/queries.npz", None, r"no finished run: .*queries\.npz"),
         ("codes/queries.npz", lambda old: old[:100], r"no finished run: .*queries\.npz"),
@@ -458,6 +571,100 @@ def test_damaged_runs_are_named(trained, tmp_path, name, content, message):
     with pytest.raises(InputError, match=message):
         report.write([str(trained), str(run)], str(path))
     assert path.read_text() == "old"
+
+
+def edit(name, value):
+    """An edit of results.json: sets a field, or removes it where the value is `...`."""
+
+    def apply(old):
+        results = json.loads(old)
+        *parents, last = name.split(".")
+        fields = results
+        for parent in parents:
+            fields = fields[parent]
+        if value is ...:
+            del fields[last]
+        else:
+            fields[last] = value
+        return json.dumps(results).encode()
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("learned", {}, r"lacks learned\.map; must be a finite number"),
+        ("learned", None, "learned is None; must be an object"),
+        ("encoded.map", float("nan"), r"encoded\.map is nan; must be a finite number"),
+        ("config", [], r"config is \[\]; must be an object"),
+        ("config.metrics", ..., r"lacks config\.metrics"),
+        ("config.metrics.no_such", 1, r"config\.metrics\.no_such is unknown; allowed are at, "),
+        ("config.metrics.ranks", 5, r"config\.metrics\.ranks is 5; must be a list"),
+        ("config.metrics.ranks", [10, 0], r"config\.metrics\.ranks is \[10, 0\]"),
+        ("config.metrics.radius", "2", r"config\.metrics\.radius is '2'"),
+        ("config.metrics.percent", 200, r"config\.metrics\.percent is 200; must be more than 0"),
+        ("config.data", None, r"config\.data is None"),
+        ("config.data.seed", ..., r"lacks config\.data\.seed"),
+        ("device", None, "device is None; must be an object"),
+        ("device.kind", ..., r"lacks device\.kind"),
+        ("data", {}, r"lacks data\.source; must be text"),
+        ("data.train", "many", r"data\.train is 'many'; must be a whole number"),
+        ("epochs", 0, "epochs is 0; must be a whole number, 1 or more"),
+        ("epochs", True, "epochs is True"),
+        ("bits", 600, "bits is 600; must be 1 to 512"),
+        ("train_seconds", None, "train_seconds is None"),
+        ("git_revision", 5, "git_revision is 5; must be text, or null"),
+        ("versions", "x" * 99, "versions is 'xxx.*x[.]{3}; must be an object"),
+    ],
+)
+def test_bad_results_name_run_and_field(trained, tmp_path, name, value, message):
+    run = broken(trained, tmp_path, "results.json", edit(name, value))
+    with pytest.raises(InputError, match=rf"^workdirs: .*broken.*{message}"):
+        write(tmp_path, run)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"epoch": 1, "loss": 2.0}', "lacks step"),
+        (b'{"step": 1, "loss": 2.0}', "lacks epoch"),
+        (b'{"step": "1", "epoch": 1}', "step is '1'; must be a whole number"),
+        (b'{"step": 1, "epoch": 1, "a.b": "text"}', r"a\.b is 'text'; must be a finite number"),
+        (b'{"step": 1, "epoch": 1, "loss": NaN}', "loss is nan"),
+        (b'{"step": 1, "epoch": 1, "loss": null}', "loss is None"),
+        (b"[1, 2]", r"holds \[1, 2\]; must be an object"),
+        (b"7", "holds 7; must be an object"),
+    ],
+)
+def test_bad_metrics_name_the_line_and_the_field(trained, tmp_path, line, message):
+    def insert(old):
+        first, rest = old.split(b"\n", 1)
+        return b"\n".join([first, line, rest])
+
+    run = broken(trained, tmp_path, "metrics.jsonl", insert)
+    with pytest.raises(InputError, match=rf"broken/metrics\.jsonl, line 2.*{message}"):
+        runs.read_all([str(run)])
+
+
+@pytest.mark.parametrize(
+    ("codes", "message"),
+    [
+        (
+            {"labels": np.zeros((40, 4), np.uint8)},
+            "of broken cannot be ranked: q_labels: got shape",
+        ),
+        ({"labels": np.zeros(40)}, r"broken/codes/queries\.npz: labels are float64\[40\]"),
+        ({"labels": np.zeros((40, 1, 1), int)}, r"broken/.*labels are int64\[40, 1, 1\]"),
+        ({"ids": np.full(40, "a")}, r"broken/.*ids are <U1\[40\]; must be integers, \[N\]\."),
+        ({"ids": np.zeros((40, 2), int)}, r"broken/.*ids are int64\[40, 2\]"),
+        ({"codes": np.full((40, 1), 1 << 12, np.uint32)}, "broken/.*bits set beyond the 12"),
+    ],
+)
+def test_bad_codes_name_the_run(trained, tmp_path, codes, message):
+    run = copy(trained, tmp_path / "broken", {"queries": codes})
+    with pytest.raises(InputError, match=message):
+        write(tmp_path, run)
 
 
 def test_codes_of_another_length_are_refused(trained, tmp_path):

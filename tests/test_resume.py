@@ -1,5 +1,6 @@
 """A run that is killed at any moment and started again ends with the same bits."""
 
+import hashlib
 import json
 import os
 import random
@@ -95,12 +96,15 @@ def test_killed_runs_end_with_the_same_bits(tmp_path, multi_label):
         assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes(), path
     assert (whole / "metrics.jsonl").read_bytes() == (broken / "metrics.jsonl").read_bytes()
     assert results(whole) == results(broken)
+    encoder = (whole / "encoder.bin").read_bytes()
+    assert encoder == (broken / "encoder.bin").read_bytes()
     for name in ("queries", "database", "database_learned"):
         with (
             np.load(whole / "codes" / f"{name}.npz") as one,
             np.load(broken / "codes" / f"{name}.npz") as two,
         ):
             assert all(np.array_equal(one[key], two[key]) for key in one.files)
+            assert one["network"] == hashlib.sha256(encoder[32:]).hexdigest()
 
 
 def has_epoch(workdir, epoch):

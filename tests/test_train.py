@@ -1,5 +1,6 @@
 """The loop: equal on 1 and 8 devices, honest about NaN, one trace a run."""
 
+import dataclasses
 import json
 
 import chex
@@ -10,7 +11,7 @@ import pytest
 import scipy.io
 import tiny
 
-from jhash import evaluate, experiment, parallel, train, workdirs
+from jhash import encoder, evaluate, experiment, parallel, train, workdirs
 from jhash.algorithms import fdah
 from jhash.data import batches
 from jhash.errors import InputError, NonFiniteError
@@ -31,7 +32,7 @@ def run_steps(config, devices, steps, monkeypatch):
         state, metrics = step(state, extra, parallel.shard(batch))
         chex.assert_trees_all_equal(*[jax.tree.map(lambda x, d=d: x[d], metrics) for d in (0, -1)])
         losses.append(float(metrics["loss"][0]))
-    outputs = evaluate.Encoder(run)(state, run.data.queries)
+    outputs = evaluate.SourceEncoder(run)(state, run.data.queries)
     return losses, jax.device_get(parallel.first(state)), outputs
 
 
@@ -78,9 +79,12 @@ def test_training_learns_and_leaves_a_run(tmp_path):
         np.testing.assert_array_equal(queries["ids"], np.arange(200, 240))
         assert queries["codes"].shape == (40, 1)
         assert queries["bits"] == 12
+        before = str(queries["network"])
+    assert before == encoder.digest(str(tmp_path))
     again = evaluate.evaluate_workdir(str(tmp_path))
     for name in ("map_learned", "map_encoded", "steps", "train_seconds"):
         assert again[name] == results[name], name
+    assert encoder.digest(str(tmp_path)) == before
 
 
 def test_steps_are_traced_once(tmp_path, monkeypatch):
@@ -113,6 +117,39 @@ def test_a_workdir_of_another_config_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"config\.bits is 12 there and 16 here"):
         train.train(config, str(tmp_path))
     assert (tmp_path / "results.json").read_bytes() == before
+
+
+def test_a_network_is_told_by_all_that_shapes_its_forward_pass(tmp_path):
+    run = experiment.build(workdirs.check("none", tiny.get_config()))
+    state = run.initial_state()
+
+    def digest(field, value):
+        """That of the same parameters under a config of which a field is another."""
+        config = tiny.get_config()
+        config.update_from_flattened_dict({field: value})
+        changed = dataclasses.replace(run, config=workdirs.check("none", config))
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        written = encoder.save(changed, variables, str(tmp_path))
+        assert encoder.digest(str(tmp_path)) == written
+        return written
+
+    unchanged = digest("epochs", 1)
+    assert digest("epochs", 2) == unchanged
+    fields = {"image.scale": 1.0, "image.size": 6, "model.convolutions": (2,), "bits": 11}
+    for field, value in {**fields, "method.name": "poison_method"}.items():
+        assert digest(field, value) != unchanged, field
+
+
+@pytest.mark.parametrize("content", [b"", b'{"bits": 12', b"[]", b"\xff"])
+def test_a_damaged_config_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{tmp_path}/config\.json: the file is damaged"):
+        evaluate.evaluate_workdir(str(tmp_path))
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=rf"^{tmp_path}/config\.json: there is no such file"):
+        evaluate.evaluate_workdir(str(tmp_path))
 
 
 def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):

@@ -8,11 +8,13 @@ _DETAILS = f"""
 Folders are searched, with all that is below them, for
 {" ".join(images.EXTENSIONS)}.
 An image is converted to grey or RGB and resized (bilinearly, antialiased, without
-regard to its aspect ratio) to the images that the run was trained on; from there on
-it goes the way of the run's evaluation, and gets the code that the evaluation gives.
+regard to its aspect ratio) to the images that the run was trained on; transparency
+and EXIF rotation are ignored. From there on it goes the way of the run's evaluation,
+and gets the evaluation's code: bit for bit, measured on CPUs. A batch of another size
+can in principle flip a bit whose output is as good as 0.
 
-Images that cannot be read are reported on stderr, counted and left out; that is no
-error (exit status 0) unless there is none that can be read.
+Images that cannot be read, and those of 16 bits or floats, are reported on stderr,
+counted and left out; that is no error (exit status 0) unless none can be read.
 
 CODES.npz holds: codes, uint32 [N, words], bit j of a code being bit j % 32 of word
 j // 32; ids, strings [N]: paths relative to the folder given, or a file as it was
@@ -40,7 +42,8 @@ def run(arguments):
     """Runs the command."""
     import numpy as np
 
-    # Opened first: that a file cannot be written shows before the work, not after it.
+    files.check_output(arguments.output)
+    made = images.encode_found(arguments)
     with files.replacing(arguments.output, "wb") as file:
-        np.savez(file, **images.encode_found(arguments))
+        np.savez(file, **made)
     print(f"The codes are in {arguments.output}.")

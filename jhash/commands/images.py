@@ -67,12 +67,12 @@ def _name(path: str, place: str) -> str:
 
 
 def encode(
-    network, paths: Sequence[str], batch_size: int | None = None, quiet: bool = False
+    file_encoder, paths: Sequence[str], batch_size: int | None = None, quiet: bool = False
 ) -> tuple[np.ndarray, list[str | None]]:
     """Encodes image files; those that cannot be read are reported on stderr.
 
     Args:
-      network: A `jhash.encoder.FileEncoder`.
+      file_encoder: A `jhash.encoder.FileEncoder`.
       paths: The files.
       batch_size: See `FileEncoder.encode`.
       quiet: No progress bar; there is none either when stderr is no terminal.
@@ -80,23 +80,24 @@ def encode(
     Returns:
       (codes, errors): the codes of the readable files, packed uint32 [R, words], and for each file
       None or why it cannot be read.
-
-    Raises:
-      InputError: No file can be read.
     """
     codes, errors = [], []
     with tqdm.tqdm(
         total=len(paths), desc="encode", unit="img", leave=False, disable=True if quiet else None
     ) as bar:
-        for batch_codes, batch_errors in network.encode(paths, batch_size):
+        for batch_codes, batch_errors in file_encoder.encode(paths, batch_size):
             for error in filter(None, batch_errors):
                 bar.write(f"jhash: {error}", file=sys.stderr)
             codes.append(batch_codes)
             errors += batch_errors
             bar.update(len(batch_errors))
+    return np.concatenate(codes), errors
+
+
+def check_any_readable(errors: Sequence[str | None]) -> None:
+    """Raises InputError if no image can be read; `errors` as `encode` returns them."""
     if all(errors):
         raise InputError(f"none of {len(errors)} images can be read.")
-    return np.concatenate(codes), errors
 
 
 def add_arguments(parser) -> None:
@@ -105,7 +106,7 @@ def add_arguments(parser) -> None:
         "--batch-size",
         type=at_least(1),
         metavar="N",
-        help="images encoded at a time; default: as in the run's evaluation",
+        help="images encoded at a time; default: as in the evaluation, which gives its codes",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -115,23 +116,28 @@ def encode_found(arguments):
 
     Returns:
       What a file of codes holds: codes, ids, bits, run and network.
+
+    Raises:
+      InputError: There are no images, none can be read, or the run has no network.
     """
     from jhash import encoder
 
-    found, network = find(arguments.images), encoder.load(arguments.workdir)
+    found, file_encoder = find(arguments.images), encoder.load(arguments.workdir)
     began = time.perf_counter()
-    codes, errors = encode(network, list(found.values()), arguments.batch_size, arguments.quiet)
+    paths = list(found.values())
+    codes, errors = encode(file_encoder, paths, arguments.batch_size, arguments.quiet)
     seconds = time.perf_counter() - began
+    check_any_readable(errors)
     unreadable = len(errors) - len(codes)
     print(
         f"Encoded {len(codes):,} of {len(errors):,} images"
         + (f" ({unreadable:,} cannot be read, see above)" if unreadable else "")
-        + f": {network.bits} bits, {seconds:.1f} s."
+        + f": {file_encoder.bits} bits, {seconds:.1f} s."
     )
     return {
         "codes": codes,
         "ids": np.array([name for name, error in zip(found, errors, strict=True) if not error]),
-        "bits": network.bits,
+        "bits": file_encoder.bits,
         "run": os.path.abspath(arguments.workdir),
-        "network": network.digest,
+        "network": file_encoder.digest,
     }

@@ -1,12 +1,13 @@
 """python -m jhash index: builds, changes and exports an index."""
 
+import contextlib
 import itertools
 import os
 
 import numpy as np
 
 from jhash import files
-from jhash.commands import codes, images, parser
+from jhash.commands import images, networks, parser
 from jhash.errors import InputError
 
 _BUILD = """
@@ -17,6 +18,8 @@ data set as ids.
 """
 _CHANGE = """
 The file is replaced at once: it holds the old index or the new one at any moment.
+Commands that change the same index wait for each other, by a lock on the file .NAME.lock
+beside it.
 """
 _EXPORT = """
 Rows are in the order of insertion. --packed is uint8 [N, ceil(bits / 8)], bit j of a
@@ -98,7 +101,7 @@ def parse_ids(index, texts: list[str]) -> np.ndarray:
     Raises:
       InputError: The index has numbers, and a text is none.
     """
-    if index.ids.dtype.kind != "i":
+    if index.id_kind == "string":
         return np.array(texts)
     try:
         return np.array([int(text) for text in texts], np.int64)
@@ -117,52 +120,67 @@ def _build(arguments):
         arguments.wrong("--images needs --run")
     if arguments.database and (arguments.images or arguments.codes):
         arguments.wrong("--database is of a run's own images: give --run alone with it")
-    if os.path.isdir(arguments.output):
-        raise InputError(f"--output: {arguments.output} is a folder; give a file.")
-    from jhash import encoder
+    files.check_output(arguments.output)
+    from jhash.retrieval import code_files
     from jhash.retrieval.index import HammingIndex
 
     if arguments.images:
         made = images.encode_found(arguments)
-        index = HammingIndex.build(
-            made["codes"], made["bits"], made["ids"], {name: made[name] for name in codes.NETWORK}
-        )
+        metadata = {"run": made["run"], "network": made["network"]}
+        index = HammingIndex.build(made["codes"], made["bits"], made["ids"], metadata)
     elif arguments.workdir:
         index = HammingIndex.from_run(arguments.workdir, arguments.database or "encoded")
-        index.metadata["run"] = os.path.abspath(arguments.workdir)
-        index.metadata["network"] = encoder.digest(arguments.workdir)
+        networks.check_run(arguments.workdir, index.metadata.get("network"))
     else:
-        index = HammingIndex.build(*codes.load(arguments.codes))
-    index.save(arguments.output)
+        index = HammingIndex.build(*code_files.read(arguments.codes))
+    with _locked(arguments.output):
+        index.save(arguments.output)
     print(f"{arguments.output}: {_size(index)}.")
 
 
 def _add(arguments):
-    index = load(arguments)
-    packed, bits, ids, made_by = codes.load(arguments.codes)
-    network = made_by.get("network")
-    if bits != index.bits or (network and network != index.metadata.get("network", network)):
-        raise InputError(
-            f"--codes: another network ({bits} bits, {made_by.get('run', 'run unknown')}) made "
-            f"{arguments.codes} than the codes of the index ({index.bits} bits, "
-            f"{index.metadata.get('run', 'run unknown')}); distances between the two mean nothing."
+    from jhash.retrieval import code_files
+
+    content = code_files.read(arguments.codes)
+    with _changing(arguments) as index:
+        networks.check_same(
+            (arguments.index, index.bits, index.metadata.get("network")),
+            (arguments.codes, content.bits, content.metadata.get("network")),
         )
-    index.add(packed, ids)
-    index.save(arguments.index)
-    print(f"Added {len(packed):,}. {arguments.index}: {_size(index)}.")
+        index.add(content.codes, content.ids)
+    print(f"Added {len(content.codes):,}. {arguments.index}: {_size(index)}.")
 
 
 def _remove(arguments):
-    index = load(arguments)
-    index.remove(parse_ids(index, arguments.ids))
-    index.save(arguments.index)
+    with _changing(arguments) as index:
+        index.remove(parse_ids(index, arguments.ids))
     print(f"Removed {len(arguments.ids):,}. {arguments.index}: {_size(index)}.")
+
+
+@contextlib.contextmanager
+def _changing(arguments):
+    """The index of --index, saved when the block ends without error."""
+    if not os.path.exists(arguments.index):  # So that no lock is made for it.
+        raise InputError(f"--index: there is no file {arguments.index}.")
+    with _locked(arguments.index):
+        index = load(arguments)
+        yield index
+        index.save(arguments.index)
+
+
+def _locked(path):
+    """Keeps other processes from changing the index, from before it is loaded until it is saved.
+
+    The lock is on a file beside it, because the index is a new file after every change.
+    """
+    folder, name = os.path.split(os.path.realpath(path))
+    return files.lock(os.path.join(folder, f".{name}.lock"), wait=True)
 
 
 def _info(arguments):
     index = load(arguments)
     print(f"{arguments.index}: {_size(index)}.")
-    print(f"ids: {'integers' if index.ids.dtype.kind == 'i' else 'strings'}")
+    print(f"ids: {'integers' if index.id_kind == 'int64' else 'strings'}")
     for name, value in index.metadata.items():
         print(f"{name}: {value}")
 
@@ -170,6 +188,8 @@ def _info(arguments):
 def _export(arguments):
     if not (arguments.faiss or arguments.packed or arguments.ids):
         arguments.wrong("give at least one of --faiss, --packed and --ids")
+    for path in filter(None, (arguments.faiss, arguments.packed, arguments.ids)):
+        files.check_output(path)
     index = load(arguments)
     if arguments.faiss:
         exported = index.to_faiss()  # Says so if faiss is not installed.

@@ -2,6 +2,7 @@
 
 import os
 
+from jhash import files
 from jhash.commands import parser
 
 _SUMMARY = "write a page with the curves and retrieved images of runs"
@@ -28,10 +29,11 @@ def add(commands):
 
 def run(arguments):
     """Runs the command."""
-    from jhash import report
-
     workdirs = arguments.workdirs
     folder = workdirs[0] if len(workdirs) == 1 else ""
     path = arguments.output or os.path.join(folder, "report.html")
+    files.check_output(path)
+    from jhash import report
+
     report.write(workdirs, path)
     print(f"The report is in {path}.")

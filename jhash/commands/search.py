@@ -4,9 +4,7 @@ import itertools
 import json
 import os
 
-import numpy as np
-
-from jhash.commands import at_least, images, parser
+from jhash.commands import at_least, images, networks, parser
 from jhash.commands import index as indexes
 from jhash.errors import InputError
 
@@ -14,8 +12,8 @@ _K = 10
 _SUMMARY = "search an index for the images nearest to others"
 _DETAILS = """
 Results are exact and sorted by Hamming distance; equal distances by the order of
-insertion. Images that cannot be read are reported on stderr and left out; that is an
-error only if there is none that can be read.
+insertion. Images are read as by encode. Those that cannot be read are reported on
+stderr and left out; that is an error only if there is none that can be read.
 
 --json prints one line for each query:
   {"query": FILE_OR_ID, "results": [{"rank": 1, "distance": 0, "id": "a.png"}, ...]}
@@ -45,66 +43,68 @@ def add(commands):
         "--run",
         dest="workdir",
         metavar="RUN",
-        help="the run that encodes the images; default: the index's own",
+        help="the run that encodes the images of --image; default: the index's own",
     )
     command.add_argument("--json", action="store_true", help="for machines, see above")
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, wrong=command.error)
 
 
 def run(arguments):
     """Runs the command."""
+    if arguments.id and arguments.workdir:
+        arguments.wrong("--run is of --image; with --id nothing is encoded")
     index = indexes.load(arguments)
     if not len(index):
         raise InputError(f"--index: {arguments.index} is empty.")
+    _check_bounds(index, arguments.k, arguments.radius)
     if arguments.id:
-        names, errors = arguments.id, [None] * len(arguments.id)
-        queries = _codes_of(index, indexes.parse_ids(index, arguments.id))
+        names = list(dict.fromkeys(arguments.id))
+        queries, errors = index.codes(indexes.parse_ids(index, names)), [None] * len(names)
     else:
         names = arguments.image
-        queries, errors = images.encode(_network(index, arguments.workdir), names)
+        queries, errors = images.encode(_file_encoder(index, arguments), names)
     found = iter(_search(index, queries, arguments.k, arguments.radius))
     write = _print_json if arguments.json else _print_table
     for name, error in zip(names, errors, strict=True):
         write(name, *((None, error) if error else (next(found), None)))
+    images.check_any_readable(errors)
+
+
+def _check_bounds(index, k, radius):
+    """What the search itself checks, before images are encoded."""
+    from jhash.retrieval.checks import as_whole
+
+    if radius is not None:
+        as_whole("--radius", radius, 0, index.bits, "the code length")
+    elif k is not None:
+        as_whole("-k", k, 1, len(index), "the index's length")
 
 
 def _search(index, queries, k, radius):
     """(distances, ids) of each query."""
     if radius is None:
-        return list(zip(*index.search(queries, min(k or _K, len(index))), strict=True))
+        k = k or min(_K, len(index))
+        return list(zip(*index.search(queries, k), strict=True))
     limits, distances, ids = index.search_radius(queries, radius)
     parts = [slice(*pair) for pair in itertools.pairwise(limits)]
     return [(distances[part][:k], ids[part][:k]) for part in parts]
 
 
-def _network(index, workdir):
+def _file_encoder(index, arguments):
     """The network of the run that is given, else of the index's; it must be the index's network."""
     from jhash import encoder
 
-    workdir = workdir or index.metadata.get("run")
+    workdir = arguments.workdir or index.metadata.get("run")
     if workdir is None:
         raise InputError("--run: the index does not say which run made its codes; give the run.")
     if not os.path.isdir(workdir):
         raise InputError(f"--run: there is no folder {workdir}; give the run of the index.")
-    network = encoder.load(workdir)
-    made_by = index.metadata.get("network", network.digest)
-    if network.bits != index.bits or network.digest != made_by:
-        raise InputError(
-            f"--run: the network in {workdir} ({network.bits} bits) is not the one that made the "
-            f"codes of the index ({index.bits} bits); distances between the two mean nothing."
-        )
-    return network
-
-
-def _codes_of(index, ids):
-    """The packed codes of some ids of the index."""
-    positions = {name: position for position, name in enumerate(index.ids.tolist())}
-    if missing := [name for name in ids.tolist() if name not in positions]:
-        raise InputError(f"--id: {missing[0]!r} is not in the index.")
-    exported = index.export()[[positions[name] for name in ids.tolist()]]
-    words = np.zeros((len(exported), -(-exported.shape[1] // 4) * 4), np.uint8)
-    words[:, : exported.shape[1]] = exported
-    return words.view("<u4").astype(np.uint32)
+    file_encoder = encoder.load(workdir)
+    networks.check_same(
+        (arguments.index, index.bits, index.metadata.get("network")),
+        (workdir, file_encoder.bits, file_encoder.digest),
+    )
+    return file_encoder
 
 
 def _rows(found):

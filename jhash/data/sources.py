@@ -15,7 +15,9 @@ from jhash.errors import InputError
 
 _THREADS = 16  # Pillow decodes and resizes without the GIL; reading waits for the disk.
 _CHUNK = 256  # paths checked by one task of a thread
-_MODES = {1: "L", 3: "RGB"}
+CHANNELS = {1: "L", 3: "RGB"}  # Of image files: Pillow's modes.
+# Pillow's modes of 16 and 32 bits and of floats, from which it would clip to 8 bits.
+_WIDE_MODES = ("I", "F")
 
 
 class Source(Protocol):
@@ -203,15 +205,12 @@ def check_indices(name: str, indices: np.ndarray, count: int) -> None:
 def decode_images(
     files: Sequence[str | bytes], names: Sequence[str], image_shape: tuple[int, int, int]
 ) -> np.ndarray:
-    """Decodes image files in parallel, to one shape.
-
-    An image of another size is resized bilinearly, with Pillow's antialiasing and without regard
-    to its aspect ratio, as HashNet's and DeepHash's loaders do.
+    """Decodes image files in parallel; see `decode_image`.
 
     Args:
       files: Paths, or the contents of files.
       names: What an error message calls each file.
-      image_shape: (height, width, channels); 1 channel converts to grey, 3 to RGB.
+      image_shape: (height, width, channels).
 
     Returns:
       uint8 [B, height, width, channels].
@@ -219,22 +218,47 @@ def decode_images(
     Raises:
       InputError: A file cannot be read or decoded; the message gives its name.
     """
-    height, width, channels = image_shape
     decoded = np.empty((len(files), *image_shape), np.uint8)
 
     def decode(slot: int) -> None:
-        file = files[slot]
-        try:
-            with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-                image = opened.convert(_MODES[channels])
-        except Exception as error:  # A damaged file can raise nearly anything in a decoder.
-            raise InputError(f"image {names[slot]} cannot be read: {error}") from error
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        decoded[slot] = np.asarray(image).reshape(image_shape)
+        decoded[slot] = decode_image(files[slot], names[slot], image_shape)
 
     list(_pool().map(decode, range(len(files))))  # list() passes errors on
     return decoded
+
+
+def decode_image(file: str | bytes, name: str, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Decodes an image file to a shape.
+
+    An image of another size is resized bilinearly, with Pillow's antialiasing and without regard
+    to its aspect ratio, as HashNet's and DeepHash's loaders do. Transparency and EXIF orientation
+    are ignored.
+
+    Args:
+      file: A path, or the content of a file.
+      name: What an error message calls the file.
+      image_shape: (height, width, channels); 1 channel converts to grey, 3 to RGB.
+
+    Returns:
+      uint8 [height, width, channels].
+
+    Raises:
+      InputError: The file cannot be read or decoded, or has grey values of more than 8 bits.
+    """
+    height, width, channels = image_shape
+    try:
+        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
+            if opened.mode.startswith(_WIDE_MODES):
+                raise InputError(
+                    f"its pixels are of more than 8 bits (Pillow's mode {opened.mode}); which of "
+                    "their range matters is not known here, so convert it to 8 bits first."
+                )
+            image = opened.convert(CHANNELS[channels])
+    except Exception as error:  # A damaged file can raise nearly anything in a decoder.
+        raise InputError(f"image {name} cannot be read: {error}") from error
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(image_shape)
 
 
 def missing_files(paths: Sequence[str]) -> list[str]:

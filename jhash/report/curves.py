@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jhash import retrieval
+from jhash.errors import InputError
 from jhash.report.runs import Codes, Run
 
 
@@ -59,14 +60,18 @@ def measure(run: Run) -> Measured:
     """Computes everything that the page shows of a run's codes.
 
     Raises:
-      InputError: The labels of queries and database do not fit together.
+      InputError: The labels of queries and database do not fit together; the run is named.
     """
     sets = {"queries": run.queries} | {
         f"database, {kind}": database for kind, database in run.databases.items()
     }
+    try:
+        rankings = {kind: _rank(run, database) for kind, database in run.databases.items()}
+    except InputError as error:
+        raise InputError(f"workdirs: the codes of {run.name} cannot be ranked: {error}") from error
     return Measured(
         run,
-        {kind: _rank(run, database) for kind, database in run.databases.items()},
+        rankings,
         {name: _balance(part, run.bits) for name, part in sets.items()},
     )
 

@@ -21,6 +21,7 @@ table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabu
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
   overflow-wrap: anywhere; min-width: 4rem; }
 tbody th, thead td { text-align: left; font-weight: normal; white-space: nowrap; }
+.text { text-align: left; min-width: 8rem; }
 thead th { vertical-align: bottom; overflow-wrap: normal; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr));
   gap: 1.2rem 2rem; margin-top: 1rem; }
@@ -40,6 +41,9 @@ figure { margin: 0; break-inside: avoid; }
 @media (max-width: 40rem) { .row { flex-wrap: wrap; } .row figure { flex-basis: 100%;
   display: flex; gap: .6rem; }
   .row li { width: 3.9rem; } .row ol { gap: .3rem; } }
+@media print { .scroll { overflow: visible; } table { font-size: .6rem; }
+  th, td { padding: .1rem .25rem; min-width: 2.4rem; } .text { min-width: 5rem; }
+  h2, h3 { break-after: avoid; } tr { break-inside: avoid; } }
 """
 
 

@@ -12,17 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import check_packed
+from jhash.report import fields
+from jhash.retrieval.checks import as_codes
 
 # The two kinds of database codes, never mixed, and the file of each.
 _FILES = {"learned": "database_learned", "encoded": "database"}
 KINDS = tuple(_FILES)
-# What the page takes from results.json.
-_FIELDS = {
-    *("method", "model", "bits", "seed", "data", "epochs", "epochs_planned", "steps", "config"),
-    *("parameters", "train_seconds", "encode_seconds_per_image", "eval_batch_size"),
-    *("versions", "device", "git_revision"),
-}
 # What reading a damaged file raises.
 _DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
 _ABSENT = "–"
@@ -92,9 +87,7 @@ def _read(workdir, name):
     try:
         with open(path, encoding="utf-8") as file:
             results = json.load(file)
-        missing = sorted(_FIELDS - set(results))
-        if missing:
-            raise InputError(f"workdirs: {path} lacks {', '.join(missing)}.")
+        fields.check_results(path, results, KINDS)
         path = os.path.join(workdir, "metrics.jsonl")
         lines = _read_lines(path)
         path = os.path.join(workdir, "codes", "queries.npz")
@@ -118,7 +111,10 @@ def _read_lines(path):
         return []  # A run may have logged nothing.
     with open(path, encoding="utf-8") as file:
         # A kill may have left the last line unfinished.
-        return [json.loads(line) for line in file if line.endswith("\n")]
+        lines = [json.loads(line) for line in file if line.endswith("\n")]
+    for number, line in enumerate(lines, 1):
+        fields.check_line(f"{path}, line {number}", line)
+    return lines
 
 
 def _read_codes(path, bits):
@@ -131,7 +127,13 @@ def _read_codes(path, bits):
             f"labels and {len(part.ids)} ids; must be as many of each, and {bits} bits as in "
             "results.json."
         )
-    check_packed(path, part.codes, bits)
+    for name, array, most in ("labels", part.labels, 2), ("ids", part.ids, 1):
+        if array.dtype.kind not in "iub" or not 1 <= array.ndim <= most:
+            raise InputError(
+                f"workdirs: {path}: {name} are {array.dtype}{list(array.shape)}; must be integers, "
+                f"[N]{' or [N, C]' if most == 2 else ''}."
+            )
+    as_codes(path, part.codes, bits)
     return part
 
 

@@ -1,5 +1,6 @@
 """The tables of the page."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ def summary(measured: Sequence[Measured]) -> str:
     """Metrics, a column for each kind of database codes, and facts of every run."""
     columns = [(each, kind) for each in measured for kind in each.rankings]
     head = [tag("td", "")] + [
-        tag("th", text(each.run.name), scope="colgroup", colspan=len(each.rankings))
+        tag("th", text(each.run.name), scope="colgroup", class_="text", colspan=len(each.rankings))
         for each in measured
     ]
     kinds = [tag("td", "database codes")]
@@ -30,7 +31,8 @@ def summary(measured: Sequence[Measured]) -> str:
         rows.append(row(name, [tag("td", number(value)) for value in values]))
     for name, fact in _FACTS.items():
         cells = [
-            tag("td", text(fact(each.run.results)), colspan=len(each.rankings)) for each in measured
+            tag("td", text(fact(each.run.results)), class_="text", colspan=len(each.rankings))
+            for each in measured
         ]
         rows.append(row(name, cells))
     return table([head, kinds], rows)
@@ -63,12 +65,17 @@ _FACTS = {
 def differences(read: Sequence[runs.Run]) -> str:
     """The fields of the config in which the runs differ."""
     rows = [
-        row(field, [tag("td", text(value)) for value in values])
+        row(field, [tag("td", _breakable(value), class_="text") for value in values])
         for field, values in runs.differences(read).items()
     ]
     head = [tag("td", "field of the config")]
-    head += [tag("th", text(run.name), scope="col") for run in read]
+    head += [tag("th", text(run.name), scope="col", class_="text") for run in read]
     return table([head], rows) if rows else note("The configs are equal.")
+
+
+def _breakable(value):
+    """Text, which may be broken where a path or a name has a joint."""
+    return re.sub("([/_])", r"\1<wbr>", text(value))
 
 
 def balance(measured: Sequence[Measured]) -> str:
@@ -79,10 +86,7 @@ def balance(measured: Sequence[Measured]) -> str:
         row(
             f"{each.run.name}, {name}",
             [tag("td", f"{part.distinct:,}")]
-            + [
-                tag("td", number(value))
-                for value in np.percentile(part.ratio, (0, 50, 100), method="lower")
-            ],
+            + [tag("td", number(pick(part.ratio))) for pick in (np.min, np.median, np.max)],
         )
         for each in measured
         for name, part in each.balances.items()

@@ -1,16 +1,14 @@
 """An index: packed codes under ids of the user's own, searched, changed and kept in a file."""
 
 import json
-import os
 import threading
-import zipfile
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval import faiss_codes, hamming, index_file, layout
+from jhash.retrieval import code_files, faiss_codes, hamming, index_file, layout
 from jhash.retrieval.checks import as_codes, as_whole
 from jhash.retrieval.codes import MAX_BITS
 from jhash.retrieval.ids import as_ids, as_public
@@ -80,27 +78,14 @@ class HammingIndex:
             those that training learned for it.
 
         Returns:
-          The index; ids are the images' places in the run's source, metadata is
-          `{"run": workdir, "database": database}`.
+          The index; ids are the images' places in the run's source. Metadata is
+          `{"run": workdir, "database": database, "network": digest}`, the last of them, which
+          tells the network that made the codes, unless an earlier version wrote the run.
 
         Raises:
           InputError: There are no such codes.
         """
-        names = {"encoded": "database.npz", "learned": "database_learned.npz"}
-        if database not in names:
-            raise InputError(f"database: got {database!r}; allowed are {', '.join(names)}.")
-        path = os.path.join(workdir, "codes", names[database])
-        try:
-            with np.load(path) as file:
-                codes, bits, ids = file["codes"], int(file["bits"]), file["ids"]
-        except FileNotFoundError as error:
-            raise InputError(
-                f"{path}: there is no such file; a run writes it when it ends, the learned codes "
-                "only if its method learns any."
-            ) from error
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: no codes of a run can be read from it: {error}") from error
-        return cls.build(codes, bits, ids, {"run": os.path.abspath(workdir), "database": database})
+        return cls.build(*code_files.read_database(workdir, database))
 
     @classmethod
     def load(cls, path: str) -> "HammingIndex":
@@ -151,8 +136,17 @@ class HammingIndex:
 
     @property
     def ids(self) -> np.ndarray:
-        """The ids in insertion order, int64 or str [N]."""
+        """The ids in insertion order, int64 or str [N]: a copy.
+
+        NumPy gives every string the room of the longest, 4 bytes a character; to learn which of
+        the two they are ask `id_kind`.
+        """
         return as_public(self._living()[1].copy())
+
+    @property
+    def id_kind(self) -> str:
+        """Of which kind the ids are, `"int64"` or `"string"`; an empty index takes either."""
+        return "string" if self._rows.ids.dtype == object else "int64"
 
     def search(self, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Finds the k nearest codes of every query, exactly.
@@ -262,6 +256,22 @@ class HammingIndex:
         """
         codes, ids = self._living()
         index_file.write(path, index_file.Content(codes, self.bits, ids, self.metadata))
+
+    def codes(self, ids) -> np.ndarray:
+        """The codes under some ids, as `search` takes them.
+
+        Args:
+          ids: Distinct ids in the index, [M].
+
+        Returns:
+          Packed, uint32 [M, ceil(bits / 32)], in the order of `ids`.
+
+        Raises:
+          InputError: An id is not in the index, or is given twice.
+        """
+        ids = as_ids(ids)
+        with self._lock:
+            return self._rows.codes[self._rows.find(ids)]
 
     def export(self) -> np.ndarray:
         """The codes as bytes, in insertion order.

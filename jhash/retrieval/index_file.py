@@ -99,6 +99,8 @@ def read(path: str) -> Content:
     start = _PREAMBLE.size + _SHAPE.size
     table = [_SECTION.unpack_from(header, start + i * _SECTION.size) for i in range(len(_SECTIONS))]
     _check_layout(path, count, bits, kind, table)
+    if any(header[start + len(_SECTIONS) * _SECTION.size : -4]):
+        raise _damaged(path, "bytes of its header that are not in use are not zero")
     end = table[-1][0] + table[-1][1]
     if size != end:
         state = "truncated" if size < end else "extended"

@@ -84,6 +84,23 @@ class Rows:
             living = self.living()
             self._fill(self.codes[living], self.ids[living])
 
+    def find(self, ids: np.ndarray) -> np.ndarray:
+        """The positions of codes.
+
+        Args:
+          ids: As `as_ids` returns them, [M].
+
+        Returns:
+          int64 [M].
+
+        Raises:
+          InputError: An id is not here.
+        """
+        rows = self._find(ids)
+        if unknown := ids[rows < 0].tolist():
+            raise InputError(f"ids: not in the index: {some(unknown)}.")
+        return rows
+
     def living(self) -> slice | np.ndarray:
         """Positions of the live rows, in insertion order; a slice if no row is dead."""
         full = self.count == self._used

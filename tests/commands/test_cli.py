@@ -52,6 +52,26 @@ def test_a_reader_that_goes_away_and_ctrl_c_are_quiet(jhash, index, monkeypatch)
     assert not Path("codes.npz").exists()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("encode", "--run", "gone", "--images", "gone", "--output"),
+        ("index", "build", "--run", "gone", "--images", "gone", "--output"),
+        ("index", "build", "--codes", "gone", "--output"),
+        ("index", "export", "--index", "gone", "--faiss", "new", "--packed", "new", "--ids"),
+        ("report", "gone", "--output"),
+    ],
+)
+def test_an_output_that_cannot_be_written_shows_before_the_work(jhash, tmp_path, command):
+    """Before it is seen that nothing of the input is there."""
+    (tmp_path / "file").touch()
+    for output in (tmp_path, tmp_path / "file" / "new", os.devnull):
+        status, out, err = jhash(*command, output)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"jhash: {output}: cannot be written: ")
+        assert len(err.splitlines()) == 1
+
+
 def test_names_that_are_no_text(jhash, run, photos, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

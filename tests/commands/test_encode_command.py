@@ -1,11 +1,13 @@
 """python -m jhash encode: the evaluation's codes, from files and a run's folder alone."""
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import flax.serialization
 import numpy as np
 import pytest
 from PIL import Image
@@ -85,6 +87,45 @@ def test_unreadable_images_are_reported_counted_and_left_out(jhash, run, photos,
     assert not (tmp_path / "n").exists()
 
 
+def test_images_of_more_than_8_bits_count_as_unreadable(jhash, run, photos, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(photos / "0.png", folder)
+    Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(folder / "deep.png")
+    made, out, err = encode(jhash, run, tmp_path / "codes.npz", "--images", folder)
+    assert made["ids"].tolist() == ["0.png"]
+    assert f"image {folder / 'deep.png'} cannot be read: its pixels are of more than 8 bits" in err
+    assert "(1 cannot be read, see above)" in out
+
+
+def test_nothing_but_the_file_of_the_encoder_is_read(jhash, run, photos, tmp_path):
+    lonely = tmp_path / "run"
+    lonely.mkdir()
+    shutil.copy(run / "encoder.bin", lonely)
+    (lonely / "config.json").write_text("damaged")
+    one, *_ = encode(jhash, run, tmp_path / "one.npz", "--images", photos)
+    two, *_ = encode(jhash, lonely, tmp_path / "two.npz", "--images", photos)
+    np.testing.assert_array_equal(one["codes"], two["codes"])
+    assert one["network"] == two["network"] == (run / "encoder.bin").read_bytes()[:32].hex()
+
+
+def test_transparency_and_rotation_are_ignored(jhash, run, tmp_path):
+    """As --help says."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    alpha = np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8, 1)
+    Image.fromarray(pixels).save(folder / "plain.png")
+    Image.fromarray(np.concatenate([pixels, alpha], axis=-1)).save(folder / "clear.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6  # Orientation: to be turned by 90 degrees.
+    Image.fromarray(pixels).save(folder / "turned.png", exif=turned)
+    made, *_ = encode(jhash, run, tmp_path / "codes.npz", "--images", folder)
+    assert len(made["codes"]) == 3
+    assert len(np.unique(made["codes"])) == 1
+    assert "transparency\nand EXIF rotation are ignored" in jhash("encode", "--help")[1]
+
+
 def test_folders_are_searched_through_links_once(jhash, run, photos, tmp_path):
     folder, elsewhere = tmp_path / "images", tmp_path / "elsewhere"
     (folder / "sub").mkdir(parents=True)
@@ -135,6 +176,11 @@ def test_bad_input_is_named(jhash, run, photos, tmp_path):
     for wrong in (b"", content[:-1], content + b"x", flipped):
         (broken / "encoder.bin").write_bytes(wrong)
         assert "is damaged" in error("--run", broken, "--images", photos)
-    status, _, err = jhash("encode", "--run", run, "--images", photos, "--output", tmp_path)
-    assert status == 1
-    assert str(tmp_path) in err
+    for changes, found in (({}, 1), ({"version": 3}, 3)):
+        stored = flax.serialization.msgpack_restore(content[32:])
+        stored.pop("version")
+        other = flax.serialization.msgpack_serialize({**stored, **changes})
+        (broken / "encoder.bin").write_bytes(hashlib.sha256(other).digest() + other)
+        message = error("--run", broken, "--images", photos)
+        assert f"{broken}/encoder.bin: the file has format version {found}; " in message
+        assert "reads version 2. python launch.py --mode=eval" in message

@@ -1,11 +1,15 @@
 """python -m jhash index: built from each source, changed, exported."""
 
+import hashlib
 import shutil
+import threading
+import time
 
 import faiss
 import numpy as np
 import pytest
 
+from jhash import cli
 from jhash.retrieval.index import HammingIndex
 
 
@@ -43,7 +47,48 @@ def test_built_from_a_run(jhash, run, tmp_path, given, name):
     built = HammingIndex.load(path)
     np.testing.assert_array_equal(built.ids, ids)
     np.testing.assert_array_equal(built.export(), as_bytes(packed, 12))
-    assert built.metadata["run"] == str(run)
+    assert built.metadata == {
+        "run": str(run),
+        "database": given[1] if given else "encoded",
+        "network": digest(run),
+    }
+
+
+def digest(run):
+    """The first 32 bytes of encoder.bin, which are the SHA-256 of the others."""
+    content = (run / "encoder.bin").read_bytes()
+    assert hashlib.sha256(content[32:]).digest() == content[:32]
+    return content[:32].hex()
+
+
+def test_a_run_whose_codes_are_not_of_its_network(jhash, run, tmp_path):
+    """As a kill between the two leaves it, and as an earlier version wrote it."""
+    copied, path = tmp_path / "run", tmp_path / "new.index"
+    copied.mkdir()
+    shutil.copytree(run / "codes", copied / "codes")
+    with np.load(run / "codes" / "database.npz") as file:
+        content = dict(file)
+
+    def build():
+        status, _, err = jhash("index", "build", "--run", copied, "--output", path)
+        assert path.exists() == (status == 0)
+        return status, err
+
+    status, err = build()
+    assert status == 1
+    assert f"{copied}/encoder.bin: there is no such file" in err
+    shutil.copy(run / "encoder.bin", copied)
+    np.savez(copied / "codes" / "database.npz", **content | {"network": "another"})
+    status, err = build()
+    assert status == 1
+    assert "another network than the run's encoder.bin made its codes; python launch.py" in err
+    (copied / "encoder.bin").unlink()
+    content.pop("network")
+    np.savez(copied / "codes" / "database.npz", **content)
+    status, err = build()
+    assert status == 0
+    assert err == f"jhash: {copied} does not say which network made its codes; not checked.\n"
+    assert "network" not in HammingIndex.load(path).metadata
 
 
 def test_built_from_images_as_from_their_codes(jhash, run, photos, index, tmp_path):
@@ -53,6 +98,7 @@ def test_built_from_images_as_from_their_codes(jhash, run, photos, index, tmp_pa
     assert path.read_bytes() == index.read_bytes()
     packed, ids = codes_of(encoded)
     built = HammingIndex.load(path)
+    assert built.metadata == {"run": str(run), "network": digest(run)}
     np.testing.assert_array_equal(built.ids, ids)
     np.testing.assert_array_equal(built.export(), as_bytes(packed, 12))
 
@@ -77,6 +123,50 @@ def test_removed_and_added_again(jhash, run, photos, copy, tmp_path):
     assert copy.read_bytes() == before
 
 
+def test_changes_at_the_same_time_are_all_made(jhash, index, copy, tmp_path, monkeypatch):
+    """Also through a link to the index."""
+    link = tmp_path / "link.index"
+    link.symlink_to(copy)
+    load = HammingIndex.load
+
+    def slow(path):
+        loaded = load(path)
+        time.sleep(0.1)  # Long enough for all others to load the same index.
+        return loaded
+
+    monkeypatch.setattr(HammingIndex, "load", slow)
+    before, metadata = load(index).ids.tolist(), load(index).metadata
+    calls = [("remove", "--index", copy, "0.png"), ("remove", "--index", link, "odd/7.png")]
+    for name in "abc":
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, codes=np.zeros((1, 1), np.uint32), ids=[name], bits=12, **metadata)
+        calls.append(("add", "--index", copy, "--codes", path))
+    statuses = []
+    threads = [
+        threading.Thread(
+            target=lambda call: statuses.append(cli.main(["index", *map(str, call)])), args=(call,)
+        )
+        for call in calls
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert statuses == [0] * 5
+    left = [name for name in before if name not in ("0.png", "odd/7.png")]
+    ids = load(copy).ids.tolist()
+    assert ids[: len(left)] == left
+    assert sorted(ids[len(left) :]) == ["a", "b", "c"]
+    assert link.is_symlink()
+
+
+def test_an_index_that_is_not_there_gets_no_lock(jhash, tmp_path):
+    status, _, err = jhash("index", "remove", "--index", tmp_path / "folder" / "i", "a")
+    assert status == 1
+    assert f"there is no file {tmp_path}/folder/i." in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_integer_ids_are_read_as_such(jhash, run, tmp_path):
     path = tmp_path / "database.index"
     jhash("index", "build", "--run", run, "--output", path)
@@ -95,9 +185,23 @@ def test_codes_of_another_network_are_refused(jhash, copy, tmp_path):
         np.savez(path, codes=packed, ids=["new"], bits=bits, **made_by)
         status, _, err = jhash("index", "add", "--index", copy, "--codes", path)
         assert status == 1
-        assert f"another network ({bits} bits" in err
+        assert "another network made the codes of" in err
+        assert f"than those of {path} ({bits} bits)" in err
     np.savez(path, codes=packed, ids=["new"], bits=12)  # Nobody knows whose; the user does.
-    assert jhash("index", "add", "--index", copy, "--codes", path)[0] == 0
+    unchecked = "does not say which network made its codes; not checked.\n"
+    status, _, err = jhash("index", "add", "--index", copy, "--codes", path)
+    assert (status, err) == (0, f"jhash: {path} {unchecked}")
+    HammingIndex.build(packed, 12, ["old"]).save(copy)
+    np.savez(path, codes=packed, ids=["new"], bits=12, network="some")
+    status, _, err = jhash("index", "add", "--index", copy, "--codes", path)
+    assert (status, err) == (0, f"jhash: {copy} {unchecked}")
+
+
+def test_codes_of_a_run_carry_its_network(jhash, run, tmp_path):
+    path = tmp_path / "queries.index"
+    given = ("--codes", run / "codes" / "queries.npz", "--output", path)
+    assert jhash("index", "build", *given)[0] == 0
+    assert HammingIndex.load(path).metadata == {"network": digest(run)}
 
 
 def test_info_says_what_is_in_it(jhash, run, index):
@@ -178,11 +282,8 @@ def test_files_that_hold_no_codes(jhash, tmp_path):
     np.save(path.open("wb"), np.zeros(3))
     assert "is no file of codes" in error()
     np.savez(path, codes=np.zeros((2, 1), np.uint32))
-    assert "has no bits in it" in error()
+    assert f"{path}: there is no bits in it" in error()
     np.savez(path, codes=np.zeros((2, 1), np.uint32), bits=40)
     assert "40 bits take 2 words" in error()
     path.write_bytes(path.read_bytes()[:-30])
     assert "is no file of codes" in error()
-    status, _, err = jhash("index", "build", "--codes", path, "--output", tmp_path)
-    assert status == 1
-    assert "is a folder" in err

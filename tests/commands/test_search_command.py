@@ -47,13 +47,13 @@ def test_images_ask(jhash, index, photos, nearest):
     assert found == {str(photos / name): nearest(name)[:25] for name in names}
     found = results(jhash, index, "--image", asked[0])
     assert found[str(asked[0])] == nearest("0.png")[:10]
-    found = results(jhash, index, "--image", asked[0], "-k", "1000")
+    found = results(jhash, index, "--image", asked[0], "-k", "240")
     assert found[str(asked[0])] == nearest("0.png")
 
 
 def test_ids_ask_with_a_radius(jhash, index, nearest):
-    names = ["0.png", "odd/5.png"]
-    found = results(jhash, index, "--id", *names, "--radius", "1")
+    names = ["odd/5.png", "0.png"]
+    found = results(jhash, index, "--id", *names, names[0], "--radius", "1")
     assert found == {name: nearest(name, 1) for name in names}
     found = results(jhash, index, "--id", *names, "--radius", "1", "-k", "2")
     assert found == {name: nearest(name, 1)[:2] for name in names}
@@ -92,7 +92,26 @@ def test_unreadable_images_do_not_stop_the_others(jhash, index, photos, nearest)
     status, out, _ = jhash("search", "--index", index, *asked)
     assert status == 0
     assert out.startswith(str(photos / "0.png"))
-    assert jhash("search", "--index", index, "--image", "gone.png")[0] == 1
+
+
+def test_no_readable_image(jhash, index):
+    asked = ("search", "--index", index, "--image", "gone.png", "nor.png")
+    status, out, err = jhash(*asked, "--json")
+    assert status == 1
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["query"] for line in lines] == ["gone.png", "nor.png"]
+    assert all(
+        "No such file" in line["error"] and set(line) == {"query", "error"} for line in lines
+    )
+    assert err.splitlines()[-1] == "jhash: none of 2 images can be read."
+    assert jhash(*asked)[:2] == (1, "")
+    assert jhash(*asked, "--radius", "2")[:2] == (1, "")
+
+
+def test_a_small_index_has_fewer_results_than_the_default(jhash, tmp_path):
+    HammingIndex.build(np.arange(4, dtype=np.uint32)[:, None], 12).save(tmp_path / "i.index")
+    found = results(jhash, tmp_path / "i.index", "--id", "1")
+    assert found == {"1": [(0, 1), (1, 0), (1, 3), (2, 2)]}
 
 
 def test_a_run_that_does_not_fit_the_index_is_refused(jhash, index, run, photos, tmp_path):
@@ -103,18 +122,23 @@ def test_a_run_that_does_not_fit_the_index_is_refused(jhash, index, run, photos,
         HammingIndex.build(packed, bits, metadata=metadata).save(tmp_path / "other.index")
         asked = ("--image", photos / "0.png", *arguments)
         status, _, err = jhash("search", "--index", tmp_path / "other.index", *asked)
-        return err if status == 1 else status
+        assert status == (0 if err.endswith("not checked.\n") else 1 if err else 0)
+        return err
 
-    assert error(12, {"run": str(run)}) == 0
-    assert error(12, {}, "--run", run) == 0
+    unchecked = f"jhash: {tmp_path}/other.index does not say which network made its codes; "
+    unchecked += "not checked.\n"
+    assert error(12, {"run": str(run)}) == unchecked
+    assert error(12, {}, "--run", run) == unchecked
+    assert error(12, opened.metadata) == ""
     assert "does not say which run" in error(12, {})
     gone = str(tmp_path / "gone")
     assert f"there is no folder {gone}" in error(12, {"run": gone})
-    assert "(12 bits) is not the one" in error(13, {"run": str(run)})
+    other = "another network made the codes of"
+    assert f"{other} {tmp_path}/other.index (13 bits)" in error(13, {"run": str(run)})
     trained_on = {**opened.metadata, "network": "another"}
-    assert "is not the one" in error(12, trained_on)
+    assert f"{other} {tmp_path}/other.index (12 bits)" in error(12, trained_on)
     moved = shutil.copytree(run, tmp_path / "moved")
-    assert error(12, {**opened.metadata, "run": gone}, "--run", moved) == 0
+    assert error(12, {**opened.metadata, "run": gone}, "--run", moved) == ""
 
 
 def test_bad_input_is_named(jhash, index, tmp_path):
@@ -123,10 +147,16 @@ def test_bad_input_is_named(jhash, index, tmp_path):
         return status, err.splitlines()[-1]
 
     status, line = error("--index", index, "--id", "0.png", "none.png")
-    assert (status, line) == (1, "jhash: --id: 'none.png' is not in the index.")
-    status, line = error("--index", index, "--id", "0.png", "--radius", "13")
-    assert status == 1
-    assert "radius" in line
+    assert (status, line) == (1, "jhash: ids: not in the index: 'none.png'.")
+    # Before the images are read: there is no such image.
+    for asks in (("--id", "0.png"), ("--image", "gone.png")):
+        status, line = error("--index", index, *asks, "--radius", "13")
+        assert (status, line[:24]) == (1, "jhash: --radius: got 13;")
+        status, line = error("--index", index, *asks, "-k", "241")
+        assert (status, line) == (
+            1,
+            "jhash: -k: got 241; allowed are 1 to 240, the index's length.",
+        )
     status, line = error("--index", tmp_path / "gone.index", "--id", "0.png")
     assert status == 1
     assert "gone.index" in line
@@ -134,6 +164,6 @@ def test_bad_input_is_named(jhash, index, tmp_path):
     status, line = error("--index", tmp_path / "empty.index", "--id", "0")
     assert status == 1
     assert "is empty" in line
-    for wrong in (("-k", "0"), ("-k", "x"), ("--radius", "-1"), ("--image", "a.png")):
+    for wrong in (("-k", "0"), ("-k", "x"), ("--radius", "-1"), ("--image", "a"), ("--run", "r")):
         assert error("--index", index, "--id", "0.png", *wrong)[0] == 2
     assert error("--index", index)[0] == 2

@@ -89,6 +89,24 @@ def test_decode_images_converts_and_resizes(tmp_path):
     assert sources.decode_images([], [], (20, 10, 3)).shape == (0, 20, 10, 3)
 
 
+@pytest.mark.parametrize(
+    ("pixels", "ending", "mode"),
+    [
+        (np.full((4, 4), 40_000, np.uint16), "png", "I"),
+        (np.full((4, 4), 40_000, np.uint16), "tif", "I;16"),
+        (np.full((4, 4), 40_000, np.int32), "tif", "I"),
+        (np.full((4, 4), 0.5, np.float32), "tif", "F"),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_grey_values_of_more_than_8_bits_are_refused(tmp_path, pixels, ending, mode, channels):
+    """Pillow's `convert` would make white of all that is above 255, and black of 0.5."""
+    path = str(tmp_path / f"wide.{ending}")
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(InputError, match=f"image {path} cannot be read: .*mode {mode}"):
+        sources.decode_images([path], [path], (4, 4, channels))
+
+
 def test_missing_files_are_found_in_order(tmp_path):
     paths = [str(tmp_path / f"{number}.png") for number in range(1000)]
     for number in range(1000):

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -52,6 +53,7 @@ def test_load_gives_back_what_was_saved(tmp_path, bits, ids):
     assert (index.bits, len(index), index.metadata) == (bits, 7, METADATA)
     assert index.ids.tolist() == ids
     assert index.ids.dtype.kind == ("U" if ids is STRINGS else "i")
+    assert index.id_kind == ("string" if ids is STRINGS else "int64")
     bits_set = np.unpackbits(index.export(), axis=1, bitorder="little")
     expected = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")
     np.testing.assert_array_equal(bits_set[:, :bits], expected[:, :bits])
@@ -68,12 +70,17 @@ def test_an_empty_index_is_kept(tmp_path, ids):
     assert index.ids.tolist() == ["a"]
 
 
+def run_snippets(path):
+    """What the code in the document leaves behind."""
+    names = {"path": path}
+    exec("".join(re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)), names)
+    return names
+
+
 @pytest.mark.parametrize("ids", [[3, 1, 2, 9, 8, 7, 6], STRINGS])
 def test_the_documents_snippet_reads_the_file(tmp_path, ids):
     path, codes = saved(tmp_path, ids)
-    read, use = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
-    names = {"path": path}
-    exec(read + use, names)
+    names = run_snippets(path)
     np.testing.assert_array_equal(names["codes"], codes)
     assert names["codes"].ctypes.data % 64 == 0  # Mapped, aligned.
     assert (names["bits"], list(names["ids"]), names["metadata"]) == (40, ids, METADATA)
@@ -82,6 +89,34 @@ def test_the_documents_snippet_reads_the_file(tmp_path, ids):
     for j in range(40):
         word, byte = codes[:, j // 32] >> (j % 32) & 1, names["packed"][:, j // 8] >> (j % 8) & 1
         np.testing.assert_array_equal(word, byte)
+
+
+def test_the_documents_snippet_reads_an_empty_index(tmp_path):
+    path = str(tmp_path / "empty")
+    HammingIndex.build(np.zeros((0, 2), np.uint32), 40).save(path)
+    names = run_snippets(path)
+    assert (names["codes"].shape, names["packed"].shape) == ((0, 2), (0, 5))
+    assert (names["bits"], list(names["ids"]), names["metadata"]) == (40, [], {})
+    # An index of strings, but none.
+    content = index_file.Content(np.zeros((0, 2), np.uint32), 40, np.empty(0, object), {})
+    index_file.write(path, content)
+    assert run_snippets(path)["ids"] == []
+
+
+@pytest.mark.parametrize("ids", [[3, 1, 2, 9, 8, 7, 6], STRINGS])
+def test_the_documents_snippet_finds_any_damage(tmp_path, ids):
+    path, _ = saved(tmp_path, ids)
+    read_index = run_snippets(path)["read_index"]
+    data = pathlib.Path(path).read_bytes()
+    # A new file each time: what an earlier reader has mapped must not shrink.
+    files = [data[:size] for size in range(len(data))] + [data + b"\0", data + data]
+    for offset in range(len(data)):
+        files.append(data[:offset] + bytes([data[offset] ^ 16]) + data[offset + 1 :])
+    for i, content in enumerate(files):
+        damaged = tmp_path / str(i)
+        damaged.write_bytes(content)
+        with pytest.raises(ValueError, match=r"index|damaged|version|end|empty"):
+            read_index(str(damaged))
 
 
 def test_codes_and_ids_are_mapped(tmp_path):
@@ -170,7 +205,7 @@ def test_another_version_is_told_from_damage(tmp_path, version):
             HammingIndex.load(path)
 
 
-def forged(tmp_path, *, edit_header=None, **sections):
+def forged(tmp_path, *, edit_header=None, tail=bytes(12), **sections):
     """A file with right checksums whose content is not right."""
     path, _ = saved(tmp_path, sections.pop("of", [3, 1, 2]))
     data = pathlib.Path(path).read_bytes()
@@ -185,7 +220,7 @@ def forged(tmp_path, *, edit_header=None, **sections):
         body += section
     if edit_header:
         edit_header(header)
-    header += bytes(12)
+    header += tail
     header += struct.pack("<I", zlib.crc32(header))
     pathlib.Path(path).write_bytes(header + body)
     return path
@@ -210,6 +245,7 @@ def forged(tmp_path, *, edit_header=None, **sections):
         ({"edit_header": lambda h: struct.pack_into("<I", h, 24, 0)}, "names 0 bits"),
         ({"edit_header": lambda h: struct.pack_into("<I", h, 24, 513)}, "names 513 bits"),
         ({"edit_header": lambda h: struct.pack_into("<I", h, 28, 2)}, "ids of kind 2"),
+        ({"tail": b"\0" * 11 + b"\1"}, "bytes of its header that are not in use are not zero"),
         ({"edit_header": lambda h: struct.pack_into("<Q", h, 16, 2**63)}, "sections do not fit"),
         ({"edit_header": lambda h: struct.pack_into("<Q", h, 52, 64)}, "sections do not fit"),
     ],
@@ -220,6 +256,19 @@ def test_right_checksums_over_wrong_content(tmp_path, forgery, message):
     with pytest.raises(InputError, match=message) as error:
         HammingIndex.load(path)
     assert str(error.value).startswith(f"{path}: the file is damaged")
+
+
+def test_the_kind_of_ids_costs_nothing(tmp_path):
+    """As an array every id would take the room of the longest, 2 GB here."""
+    ids = [*map(str, range(1000)), "x" * 500_000]
+    path, _ = saved(tmp_path, ids)
+    index = HammingIndex.load(path)
+    tracemalloc.start()
+    try:
+        assert index.id_kind == "string"
+        assert tracemalloc.get_traced_memory()[1] < 1e5
+    finally:
+        tracemalloc.stop()
 
 
 def test_changes_after_load_do_not_reach_the_file(tmp_path, monkeypatch):
