@@ -31,7 +31,7 @@ def faiss_process(pipe, database, bits):
     """Answers (mode, queries, k, calls, check) with times, and the distances if asked to check."""
     import faiss
 
-    faiss.omp_set_num_threads(os.cpu_count())
+    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     index = faiss.IndexBinaryFlat(-(-bits // 8) * 8)
     index.add(np.load(database, mmap_mode="r").view(np.uint8)[:, : -(-bits // 8)].copy())
     while (message := pipe.recv()) is not None:

@@ -25,6 +25,9 @@ from jhash.retrieval.checks import as_whole
 from jhash.retrieval.codes import WORD_BITS, check_packed
 from jhash.retrieval.layout import LANE_GROUP, LANES, Prepared, prepare
 
+# Terms of the unrolled loop over members and words in lanes: with many more it slows down.
+_LANE_TERMS = 64
+
 
 def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
     """Counts the bits in which every query differs from every code of the database.
@@ -137,6 +140,7 @@ def _search(prepared, queries, k):
     flag = prepared.count >= 0
     size = tiles.group_size(n, k, words)
     if queries.shape[0] == 1 and prepared.lanes.size and size >= LANE_GROUP:
+        size = min(size, max(LANE_GROUP, _LANE_TERMS // words))
         while len(prepared.lanes) % (size * WORD_BITS):
             size //= 2
         codes = prepared.lanes.reshape(-1, size, words, LANES)
