@@ -6,19 +6,10 @@ import sys
 import faiss
 import numpy as np
 import pytest
+from packed import random_codes
 
 from jhash.errors import InputError
 from jhash.retrieval.index import HammingIndex
-
-
-def random_codes(n, bits, seed=0):
-    """Packed codes, of which about a third are repeated."""
-    rng = np.random.default_rng(seed)
-    packed = np.packbits(rng.integers(0, 2, (n, bits), np.uint8), axis=1, bitorder="little")
-    padded = np.zeros((n, -(-bits // 32) * 4), np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    padded[2 * n // 3 :] = padded[: n - 2 * n // 3]
-    return padded.view(np.uint32)
 
 
 @pytest.mark.parametrize("bits", [12, 48])

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from packed import all_distances, assert_nearest
 
 from jhash import retrieval
 from jhash.errors import InputError
@@ -14,27 +15,6 @@ BITS = [1, 160, 224, 225, 512]
 
 def pack(rng, n, bits):
     return np.asarray(retrieval.pack_codes(rng.random((n, bits)) < 0.5))
-
-
-def all_distances(queries, database):
-    return np.bitwise_count(queries[:, None] ^ database).sum(axis=2, dtype=np.int32)
-
-
-def assert_nearest(found, queries, database, k, live=None):
-    """Checks a search against all distances, sorted by (distance, position)."""
-    distances = all_distances(queries, database)
-    if live is not None:
-        # With fewer than k live codes, distances beyond those that codes can have follow.
-        distances[:, ~live] = 32 * database.shape[1] + 1
-        sure = min(k, live.sum())
-    else:
-        sure = k
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    near, positions = found
-    assert near.dtype == positions.dtype == np.int32
-    assert near.shape == positions.shape == (len(queries), k)
-    np.testing.assert_array_equal(near, np.take_along_axis(distances, order, 1))
-    np.testing.assert_array_equal(positions[:, :sure], order[:, :sure])
 
 
 def databases(rng, n, bits):

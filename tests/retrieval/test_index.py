@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 import pytest
+from packed import all_distances, random_codes
 
 from jhash.errors import InputError
 from jhash.retrieval import hamming, index, layout
@@ -17,21 +18,6 @@ from jhash.retrieval.index import HammingIndex
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch):
     monkeypatch.setattr("jhash.retrieval.rows._LEAST_GROWTH", 32)
-
-
-def random_codes(n, bits, seed=0):
-    """Packed codes, of which about a third are repeated."""
-    rng = np.random.default_rng(seed)
-    packed = np.packbits(rng.integers(0, 2, (n, bits), np.uint8), axis=1, bitorder="little")
-    padded = np.zeros((n, -(-bits // 32) * 4), np.uint8)
-    padded[:, : packed.shape[1]] = packed
-    padded[2 * n // 3 :] = padded[: n - 2 * n // 3]
-    return padded.view(np.uint32)
-
-
-def all_distances(queries, codes):
-    differ = queries[:, None, :] ^ codes[None, :, :]
-    return np.bitwise_count(differ).sum(axis=2, dtype=np.int32).reshape(len(queries), len(codes))
 
 
 def brute_force(queries, codes, ids, k):

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding
+from packed import assert_nearest
 
 from jhash import retrieval
 from jhash.errors import InputError
@@ -10,16 +11,6 @@ from jhash.retrieval import layout, sharded, tiles
 
 def random_codes(rng, n, values=2**32, words=1):
     return rng.integers(0, values, (n, words), np.uint32)
-
-
-def assert_nearest(found, queries, database, k):
-    """Checks a search against all distances, sorted by (distance, position)."""
-    distances = np.bitwise_count(queries[:, None] ^ database).sum(axis=2, dtype=np.int32)
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    near, positions = found
-    assert near.dtype == positions.dtype == np.int32
-    np.testing.assert_array_equal(near, np.take_along_axis(distances, order, 1))
-    np.testing.assert_array_equal(positions, order)
 
 
 @pytest.fixture
