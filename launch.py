@@ -7,7 +7,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jhash import evaluate, report, summary, train, workdirs
+from jhash import evaluate, summary, train, workdirs
 from jhash.errors import InputError, NonFiniteError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -34,6 +34,8 @@ def main(_):
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
     print(f"\n{summary.table(results)}\n")
+    from jhash import report  # Takes half a second, which no error message should wait for.
+
     report.write([workdir], os.path.join(workdir, "report.html"))
     print(summary.next_commands(workdir))
 

@@ -92,8 +92,7 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
             raise InputError(f"config.{name}: {config[name]} given; allowed are 1 to {most}.")
     method = algorithms.load(config.method.name, config.loss)
     model = build_model(config)
-    options = {name: value for name, value in config.data.options.items() if value is not None}
-    split = data.load(config.data.source, config.data.split, config.data.seed, **options)
+    split = data.load_config(config.data)
     split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
     extra = jax.tree.map(jnp.asarray, extra)
     if config.weights:

@@ -14,7 +14,7 @@ from jhash.data.sources import Arrays, Source, check_source
 from jhash.data.splits import Data
 from jhash.errors import InputError
 
-__all__ = ["Arrays", "Data", "Source", "load"]
+__all__ = ["Arrays", "Data", "Source", "load", "load_config"]
 
 _SOURCES: dict[str, Callable[..., Source]] = {
     "embedded": idx.embedded,
@@ -47,6 +47,12 @@ def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
     if not isinstance(data, Data):
         raise InputError(f"split: {split} returned a {type(data).__name__}; must be a Data.")
     return data
+
+
+def load_config(config) -> Data:
+    """Calls `load` as `config.data` of a run says; an option that is None is left to the source."""
+    options = {name: value for name, value in config.options.items() if value is not None}
+    return load(config.source, config.split, config.seed, **options)
 
 
 def _find_source(source: str) -> Callable[..., Source]:

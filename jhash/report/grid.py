@@ -52,10 +52,9 @@ def open_source(run: Run) -> Source:
     Raises:
       InputError: They cannot be read any more, or are others than those that the codes are of.
     """
-    config = ml_collections.FrozenConfigDict(run.results["config"]).data
-    options = {name: value for name, value in config.options.items() if value is not None}
+    config = ml_collections.FrozenConfigDict(run.results["config"])
     try:
-        source = data.load(config.source, config.split, config.seed, **options).source
+        source = data.load_config(config.data).source
         parts = (run.queries, *run.databases.values())
         same = all(np.array_equal(source.labels[part.ids], part.labels) for part in parts)
     except Exception as error:  # A source may be code of the user's own.

@@ -13,11 +13,11 @@ import numpy as np
 
 from jhash.errors import InputError
 from jhash.report import fields
+from jhash.retrieval import code_files
 from jhash.retrieval.checks import as_codes
 
-# The two kinds of database codes, never mixed, and the file of each.
-_FILES = {"learned": "database_learned", "encoded": "database"}
-KINDS = tuple(_FILES)
+# The two kinds of database codes, never mixed, in the order in which they are shown.
+KINDS = ("learned", "encoded")
 # What reading a damaged file raises.
 _DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
 _ABSENT = "–"
@@ -93,9 +93,9 @@ def _read(workdir, name):
         path = os.path.join(workdir, "codes", "queries.npz")
         queries = _read_codes(path, results["bits"])
         databases = {}
-        for kind, stem in _FILES.items():
+        for kind in KINDS:
             if kind in results:
-                path = os.path.join(workdir, "codes", f"{stem}.npz")
+                path = os.path.join(workdir, "codes", code_files.DATABASES[kind])
                 databases[kind] = _read_codes(path, results["bits"])
     except _DAMAGED as error:
         raise InputError(

@@ -10,7 +10,8 @@ import numpy as np
 from jhash.errors import InputError
 
 _MADE_BY = ("run", "network")
-_DATABASES = {"encoded": "database.npz", "learned": "database_learned.npz"}
+# A run's database by the kind of its codes: the network's, or those that training learned.
+DATABASES = {"encoded": "database.npz", "learned": "database_learned.npz"}
 
 
 class Content(NamedTuple):
@@ -57,9 +58,9 @@ def read_database(workdir: str, database: str) -> Content:
     Raises:
       InputError: There are no such codes.
     """
-    if database not in _DATABASES:
-        raise InputError(f"database: got {database!r}; allowed are {', '.join(_DATABASES)}.")
-    path = os.path.join(workdir, "codes", _DATABASES[database])
+    if database not in DATABASES:
+        raise InputError(f"database: got {database!r}; allowed are {', '.join(DATABASES)}.")
+    path = os.path.join(workdir, "codes", DATABASES[database])
     if not os.path.exists(path):
         raise InputError(
             f"{path}: there is no such file; a run writes it when it ends, the learned codes only "
