@@ -1,8 +1,9 @@
 """Losses as pure jitted functions, one family a file: arrays first, hyperparameters by keyword.
 
-They return one value a sample (the caller sums or averages) and import nothing else of jhash.
+They return one value a sample or a pair (the caller sums or averages) and import nothing else of
+jhash.
 """
 
-from jhash.losses import asymmetric
+from jhash.losses import asymmetric, pairwise
 
-__all__ = ["asymmetric"]
+__all__ = ["asymmetric", "pairwise"]
