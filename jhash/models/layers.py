@@ -1,4 +1,4 @@
-"""Layers that more than one backbone uses."""
+"""Functions that more than one backbone or method uses."""
 
 import jax
 import jax.numpy as jnp
@@ -33,3 +33,11 @@ def local_response_norm(
     # eight times as long on the CPU. exp(log) for the same reason: XLA vectorises it, not pow.
     energy = lax.reduce_window(jnp.square(wide), 0.0, lax.add, (*ones, n), (*ones, 1), padding)
     return (wide * jnp.exp(-beta * jnp.log(k + alpha * energy))).astype(x.dtype)
+
+
+def shrink_sigmoid(x: jax.Array) -> jax.Array:
+    """The sigmoid, shrunk to [1/4, 3/4]: 1/4 + sigmoid(x) / 2, real of any shape.
+
+    Source: DAH eq. 1.
+    """
+    return 0.25 + 0.5 * jax.nn.sigmoid(x)

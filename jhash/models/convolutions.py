@@ -1,0 +1,227 @@
+"""Convolutions and pooling in the form that the platform is fast at; the choice is made here alone.
+
+XLA's CPU backend runs a depthwise convolution, and the gradient of a pooling window, some twenty
+times slower than the same sum written as shifted products. So on a CPU these functions are sums
+over shifted copies and matrix products; elsewhere they are XLA's own operations. Both forms are
+exact; they differ in the order of summation alone. `benchmarks/dah_throughput.py` measures them.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolves each channel with its own kernel, at stride 1, padded to the size of the input.
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [k, k, C], k odd.
+
+    Returns:
+      [B, H, W, C].
+    """
+    return depthwise_shifted(x, kernel) if _on_cpu() else depthwise_xla(x, kernel)
+
+
+def pointwise(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
+    """1 x 1 convolution: a matrix product over the channels.
+
+    Args:
+      x: [..., C].
+      kernel: [C, F].
+      dtype: The factors, those of the gradients included, are rounded to it: float32 or bfloat16.
+        Sums are kept in float32.
+
+    Returns:
+      float32 [..., F].
+    """
+    if jnp.dtype(dtype) == jnp.float32:
+        return x @ kernel
+    return _rounded_product(x, kernel, jnp.dtype(dtype).name)
+
+
+def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
+    """Convolution of few channels with a small kernel, stride 1, padded to the input's size.
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [k, k, C, F], k odd.
+      dtype: As in `pointwise`.
+
+    Returns:
+      float32 [B, H, W, F].
+    """
+    if not _on_cpu():
+        x, kernel = x.astype(dtype), kernel.astype(dtype)
+        return lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS
+        ).astype(jnp.float32)
+    patches = jnp.concatenate(list(_shifted(x, kernel.shape[0])), axis=-1)
+    return pointwise(patches, kernel.reshape(-1, kernel.shape[-1]), dtype)
+
+
+def max_pool(x: jax.Array) -> jax.Array:
+    """Maximum over 3 x 3 windows at stride 1, padded (with nothing) to the input's size.
+
+    The gradient goes to one maximum of a window, where several are equal.
+
+    Args:
+      x: [B, H, W, C].
+
+    Returns:
+      [B, H, W, C].
+    """
+    if _on_cpu():
+        return max_of_three(max_of_three(x, 2), 1)
+    return max_pool_xla(x)
+
+
+def depthwise_xla(x, kernel):
+    """`depthwise` as XLA's grouped convolution."""
+    return lax.conv_general_dilated(
+        x,
+        kernel[:, :, None],
+        (1, 1),
+        "SAME",
+        dimension_numbers=_DIMENSIONS,
+        feature_group_count=x.shape[-1],
+    )
+
+
+def max_pool_xla(x):
+    """`max_pool` as XLA's windowed reduction."""
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
+
+
+@jax.custom_vjp
+def depthwise_shifted(x, kernel):
+    """`depthwise` as a sum of shifted products; its gradients are such sums as well."""
+    size = kernel.shape[0]
+    products = [
+        part * weight
+        for part, weight in zip(
+            _shifted(x, size), kernel.reshape(size * size, kernel.shape[-1]), strict=True
+        )
+    ]
+    return functools.reduce(jnp.add, products)
+
+
+def _depthwise_forward(x, kernel):
+    return depthwise_shifted(x, kernel), (x, kernel)
+
+
+def _depthwise_backward(saved, g):
+    x, kernel = saved
+    size = kernel.shape[0]
+
+    # Image after image, summed where they lie: XLA's reductions over shifted arrays are slow.
+    def add(sums, image_and_g):
+        image, g = image_and_g
+        parts = _shifted(image[None], size)
+        return [total + part[0] * g for total, part in zip(sums, parts, strict=True)], None
+
+    zeros = [jnp.zeros(x.shape[1:], x.dtype)] * (size * size)
+    sums, _ = lax.scan(add, zeros, (x, g))
+    kernel_gradient = jnp.stack([total.sum((0, 1)) for total in sums]).reshape(kernel.shape)
+    return depthwise_shifted(g, kernel[::-1, ::-1]), kernel_gradient
+
+
+depthwise_shifted.defvjp(_depthwise_forward, _depthwise_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def max_of_three(x, axis):
+    """The maximum of each value of [B, H, W, C] and its two neighbours along an axis."""
+    before, after = _neighbours(x, axis, -jnp.inf)
+    return jnp.maximum(jnp.maximum(before, x), after)
+
+
+def _max_forward(x, axis):
+    y = max_of_three(x, axis)
+    return y, (x, y)
+
+
+def _max_backward(axis, saved, g):
+    x, y = saved
+    before, _ = _neighbours(x, axis, -jnp.inf)
+    from_before = before == y
+    from_itself = ~from_before & (x == y)
+    to_before = jnp.where(from_before, g, 0)
+    to_after = jnp.where(from_before | from_itself, 0, g)
+    # What the next window gives its value before, and the last one its value after.
+    return (
+        jnp.where(from_itself, g, 0)
+        + _neighbours(to_before, axis, 0)[1]
+        + _neighbours(to_after, axis, 0)[0],
+    )
+
+
+max_of_three.defvjp(_max_forward, _max_backward)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _rounded_product(x, kernel, dtype):
+    return _product_forward(x, kernel, dtype)[0]
+
+
+def _product_forward(x, kernel, dtype):
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    return _product(x, kernel), (x, kernel)
+
+
+def _product_backward(dtype, saved, g):
+    x, kernel = saved
+    g = g.astype(dtype)
+    x_gradient = _product(g, _transpose(kernel))
+    columns = x.shape[-1]
+    kernel_gradient = _product(_transpose(x.reshape(-1, columns)), g.reshape(-1, g.shape[-1]))
+    return x_gradient, kernel_gradient
+
+
+_rounded_product.defvjp(_product_forward, _product_backward)
+
+
+def _product(x, kernel):
+    rows = x.reshape(-1, x.shape[-1])
+    product = jnp.matmul(rows, kernel, preferred_element_type=jnp.float32)
+    return product.reshape(*x.shape[:-1], kernel.shape[-1])
+
+
+def _transpose(x):
+    """Transposes in memory: XLA's CPU products of transposed bfloat16 are four times slower.
+
+    A plain transposition would be folded into the product; a concatenation is not.
+    """
+    if not _on_cpu() or len(x) == 1:
+        return x.T
+    half = len(x) // 2
+    return jnp.concatenate([x[:half].T, x[half:].T], axis=1)
+
+
+def _shifted(x, size):
+    """The size x size shifted copies of [B, H, W, C], zeros beyond its borders."""
+    height, width = x.shape[1:3]
+    reach = size // 2
+    padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    for row in range(size):
+        for column in range(size):
+            yield padded[:, row : row + height, column : column + width]
+
+
+def _neighbours(x, axis, beyond):
+    """The values before and after each value along an axis; `beyond` at the ends."""
+    widths = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
+    padded = jnp.pad(x, widths, constant_values=beyond)
+    return (
+        lax.slice_in_dim(padded, 0, x.shape[axis], axis=axis),
+        lax.slice_in_dim(padded, 2, x.shape[axis] + 2, axis=axis),
+    )
+
+
+def _on_cpu():
+    return jax.default_backend() == "cpu"
