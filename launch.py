@@ -7,7 +7,7 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jhash import evaluate, summary, train, workdirs
+from jhash import evaluate, memory, summary, train, workdirs
 from jhash.errors import InputError, NonFiniteError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -23,6 +23,7 @@ _MODE = flags.DEFINE_enum(
 
 def main(_):
     """Runs one mode and prints its results."""
+    memory.keep_freed()
     logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
     if _MODE.value == "eval":
         if not _WORKDIR.value or _CONFIG.present:
