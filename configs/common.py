@@ -48,6 +48,9 @@ def base() -> ml_collections.ConfigDict:
             "epochs": 50,
             "batch_size": 128,
             "eval_batch_size": 1000,
+            # Where the devices cannot share a training batch equally: refuse it (False), or train
+            # and evaluate on as many of them as can (True).
+            "idle_devices": False,
             "optimizer": {
                 "name": "adamw",
                 "learning_rate": 1e-3,
@@ -85,7 +88,8 @@ def apply_argument(
     Args:
       config: The config to change.
       argument: The text; None or empty changes nothing.
-      presets: What each preset does to the config; several are applied in their order.
+      presets: What each preset does to the config; several are applied in their order. A name
+        may hold `=`.
       **fields: Top-level fields that may be set, with the function that reads their value.
 
     Returns:
@@ -96,13 +100,13 @@ def apply_argument(
     """
     for part in filter(None, (argument or "").split(",")):
         name, equals, value = part.partition("=")
-        if equals and name in fields:
+        if part in presets:
+            presets[part](config)
+        elif equals and name in fields:
             try:
                 config[name] = fields[name](value)
             except ValueError as error:
                 raise InputError(f"--config: {name}={value!r} cannot be read: {error}.") from error
-        elif not equals and name in presets:
-            presets[name](config)
         else:
             raise InputError(
                 f"--config: unknown argument {part!r}; allowed are {', '.join(presets)} and "

@@ -33,13 +33,14 @@ _CHECKSUM_BYTES = 32
 _THREADS = 16  # As many as decode the images of a source.
 
 
-def build_forward(image, model, mean):
-    """The forward pass in evaluation mode, on all devices.
+def build_forward(image, model, mean, devices=None):
+    """The forward pass in evaluation mode.
 
     Args:
       image: `config.image`.
       model: The network.
       mean: The mean image, float32 [H, W, channels].
+      devices: How many devices share a batch; by default all.
 
     Returns:
       (variables, images) -> outputs: the variables replicated, images uint8 [B, H, W, channels]
@@ -53,7 +54,7 @@ def build_forward(image, model, mean):
     mapped = parallel.map_devices(apply)
 
     def forward(variables, images):
-        outputs = mapped(variables, parallel.shard(images))
+        outputs = mapped(variables, parallel.shard(images, devices))
         return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
 
     return forward
@@ -181,7 +182,8 @@ class FileEncoder:
         """Encodes image files, batch after batch in their order.
 
         With the evaluation's batch size a code is the evaluation's, bit for bit (measured on CPUs).
-        A batch of another size can in principle flip a bit whose output is as good as 0.
+        A batch of another size, or shared by more devices as the run left some idle, can in
+        principle flip a bit whose output is as good as 0.
 
         Args:
           paths: The files, at least one.

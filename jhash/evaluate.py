@@ -25,7 +25,7 @@ from jhash.errors import InputError
 
 
 class SourceEncoder:
-    """Encodes images of the run's source, on all devices.
+    """Encodes images of the run's source, on the run's devices.
 
     Called with (state, indices): `state` replicated, `indices` int [N] of images of the source.
     Gives the model's outputs, NumPy, in their order.
@@ -34,7 +34,7 @@ class SourceEncoder:
     def __init__(self, run: experiment.Experiment):
         """Compiles nothing yet; the first call does."""
         self._source, self._size = run.data.source, run.config.eval_batch_size
-        self._forward = encoder.build_forward(run.config.image, run.model, run.mean)
+        self._forward = encoder.build_forward(run.config.image, run.model, run.mean, run.devices)
 
     def __call__(self, state, indices):
         """See the class."""
@@ -90,7 +90,7 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
       time from reading an image to its outputs, compiled, averaged over the database.
     """
     config, data, extra = run.config, run.data, jax.tree.map(jnp.asarray, saved["extra"])
-    state = parallel.replicate(saved["state"])
+    state = parallel.replicate(saved["state"], run.devices)
     outputs = {"queries": encode(state, data.queries)}  # The first call compiles.
     began = time.perf_counter()
     outputs["database"] = encode(state, data.database)
@@ -134,7 +134,7 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
         "encode_seconds_per_image": encode_seconds / len(data.database),
         "eval_batch_size": config.eval_batch_size,
         "config": workdirs.plain(config),
-        **provenance.describe(),
+        **provenance.describe(run.devices),
     }
     files.write_json(os.path.join(workdir, "results.json"), results)
     return results
@@ -145,15 +145,19 @@ def _metrics(config, data, queries, database):
     total, relevant = retrieval.distance_histograms(
         queries, database, query_labels, labels, config.bits
     )
+    ratios = retrieval.bit_balance(database, config.bits).tolist()
     return {
         **retrieval.summarize(total, relevant, **config.metrics),
         # None where a bit is 1 in every code: JSON has no infinity.
-        "ones_to_zeros": [
-            ratio if math.isfinite(ratio) else None
-            for ratio in retrieval.bit_balance(database, config.bits).tolist()
-        ],
+        "ones_to_zeros": [_finite(ratio) for ratio in ratios],
+        # DAH's Table 5 has one number for all bits, and does not say how: here their mean.
+        "ones_to_zeros_mean": _finite(math.fsum(ratios) / len(ratios)),
         "distinct_codes": len(np.unique(database, axis=0)),
     }
+
+
+def _finite(ratio):
+    return ratio if math.isfinite(ratio) else None
 
 
 def _save_codes(workdir, data, codes, **made_by):

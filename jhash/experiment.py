@@ -1,6 +1,7 @@
 """What training and evaluation share: a config's data, method and network, built."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import jax
@@ -42,6 +43,7 @@ class Experiment:
       mean: The mean image that preprocessing subtracts, float32 [H, W, channels].
       optimizer: The optax optimiser.
       steps_per_epoch: Training steps of an epoch.
+      devices: How many devices share a batch.
     """
 
     config: ml_collections.FrozenConfigDict
@@ -53,6 +55,7 @@ class Experiment:
     mean: np.ndarray
     optimizer: optax.GradientTransformation
     steps_per_epoch: int
+    devices: int
 
     def epoch_indices(self, extra, epoch: int) -> np.ndarray:
         """The samples of an epoch, in order."""
@@ -85,8 +88,8 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     Raises:
       InputError: A field of the config is bad; the message names it.
     """
-    parallel.check_batch_size(config.batch_size, "config.batch_size")
-    parallel.check_batch_size(config.eval_batch_size, "config.eval_batch_size")
+    devices = _training_devices(config)
+    parallel.check_batch_size(config.eval_batch_size, devices, "config.eval_batch_size")
     for name, most in _COUNTS.items():
         if not 1 <= config[name] <= most:
             raise InputError(f"config.{name}: {config[name]} given; allowed are 1 to {most}.")
@@ -111,7 +114,7 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     rate = optimizers.schedule(config.optimizer, config.epochs * steps_per_epoch, steps_per_epoch)
     optimizer = optimizers.build(config.optimizer, rate)
     return Experiment(
-        config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch
+        config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch, devices
     )
 
 
@@ -119,6 +122,18 @@ def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
     """The network that the config names, without parameters."""
     fields = dict(config.model)
     return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
+
+
+def _training_devices(config):
+    # Runs of an earlier version lack the field.
+    devices = parallel.training_devices(config.batch_size, config.get("idle_devices", False))
+    if devices < parallel.device_count():
+        print(
+            f"jhash: {devices} of {parallel.device_count()} devices are used; more cannot share "
+            f"config.batch_size {config.batch_size} equally.",
+            file=sys.stderr,
+        )
+    return devices
 
 
 def _epoch_indices(config, method, split, extra, epoch):

@@ -12,8 +12,12 @@ import jhash
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
-def describe() -> dict:
-    """Versions of the packages, device, and git revision (None outside a checkout)."""
+def describe(devices: int) -> dict:
+    """Versions of the packages, device, and git revision (None outside a checkout).
+
+    Args:
+      devices: How many devices the run used.
+    """
     return {
         "versions": {
             "python": platform.python_version(),
@@ -23,7 +27,7 @@ def describe() -> dict:
         "device": {
             "platform": jax.default_backend(),
             "kind": jax.local_devices()[0].device_kind,
-            "count": jax.local_device_count(),
+            "count": devices,
             "machine": platform.processor() or platform.machine(),
         },
         "git_revision": _revision(),

@@ -50,7 +50,7 @@ def _train(run, encode, workdir):
     folder = os.path.join(workdir, "checkpoints")
     with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
         saved = checkpoints.restore(evaluate.fresh(run))
-        state = parallel.replicate(saved["state"])
+        state = parallel.replicate(saved["state"], run.devices)
         extra, seconds = saved["extra"], saved["seconds"]
         done = int(saved["state"].step) // run.steps_per_epoch
         with Writer(workdir, int(saved["state"].step)) as writer, _bar(run, done) as bar:
@@ -122,7 +122,7 @@ def make_step(run: experiment.Experiment):
 
 def _run_epoch(run, step, state, extra, indices, epoch, writer, bar):
     """The steps of one epoch; metrics are fetched a step late, so that devices need not wait."""
-    extra = parallel.replicate(extra)
+    extra = parallel.replicate(extra, run.devices)
     orders = batches.split(indices, run.config.batch_size)
     if len(orders) != run.steps_per_epoch:
         raise InputError(
@@ -132,7 +132,7 @@ def _run_epoch(run, step, state, extra, indices, epoch, writer, bar):
         )
     number, late = epoch * run.steps_per_epoch, None
     for batch in batches.read(run.data.source, orders):
-        state, metrics = step(state, extra, parallel.shard(batch))
+        state, metrics = step(state, extra, parallel.shard(batch, run.devices))
         number += 1
         if late:
             _report(run, writer, bar, epoch, *late)

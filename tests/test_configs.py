@@ -9,31 +9,37 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import common, fdah
+from configs import common, dah, fdah
 from jhash import data, experiment, parallel, train, workdirs
 from jhash.data import Arrays, batches, splits
 from jhash.errors import InputError
+from jhash.models import resnet30
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted(
     path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "common")
 )
 ARGUMENTS = {
-    "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"]
+    "dah": ["fashion_mnist,bits=12", "cifar10,attention=none,dissimilar=abs"],
+    "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
 }
 
 
 def stand_in(config, monkeypatch):
     """Random images of the config's shape in place of data that is not on every machine.
 
-    The network is narrowed, not replaced.
+    The network is narrowed or shortened, not replaced.
     """
-    config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
+    if config.method.name == "fdah":
+        config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
+    monkeypatch.setattr(resnet30, "_IDENTITY_BLOCKS", 0)
     if config.model.name == "cnn_f.CNNF":
         config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
-    side, channels = {"cifar10_fdah": (32, 3), "nus_wide21": (256, 3)}.get(
-        config.data.split, (28, 1)
-    )
+    side, channels = {
+        "cifar10_dah": (32, 3),
+        "cifar10_fdah": (32, 3),
+        "nus_wide21": (256, 3),
+    }.get(config.data.split, (28, 1))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, side, side, channels), np.uint8)
     labels = np.arange(64, dtype=np.int32) % 10
@@ -56,11 +62,13 @@ def test_a_step_of_every_config(name, argument, monkeypatch):
     stand_in(config, monkeypatch)
     run = experiment.build(workdirs.check("none", config))
     step = parallel.map_devices(train.make_step(run))
-    state, extra = parallel.replicate(run.initial_state()), parallel.replicate(run.extra)
+    state, extra = (
+        parallel.replicate(tree, run.devices) for tree in (run.initial_state(), run.extra)
+    )
     orders = batches.split(run.epoch_indices(run.extra, 0), config.batch_size)[:1]
     (batch,) = batches.read(run.data.source, orders)
     before = jax.device_get(parallel.first(state.params))
-    state, metrics = step(state, extra, parallel.shard(batch))
+    state, metrics = step(state, extra, parallel.shard(batch, run.devices))
     after = jax.device_get(parallel.first(state.params))
     assert all(np.isfinite(value).all() for value in jax.tree.leaves(metrics))
     changed = jax.tree.map(lambda old, new: not np.array_equal(old, new), before, after)
@@ -81,6 +89,15 @@ def test_unknown_arguments_are_refused_by_name(argument):
         fdah.get_config(argument)
     with pytest.raises(InputError, match="bits='twelve' cannot be read"):
         fdah.get_config("bits=twelve")
+
+
+def test_a_preset_may_look_like_a_field():
+    config = dah.get_config("attention=none,bits=12,dissimilar=printed")
+    assert (config.model.attention, config.method.dissimilar) == ("none", "printed")
+    assert config.bits == 12
+    assert dah.get_config("attention=cbam,dissimilar=hinge") == dah.get_config()
+    with pytest.raises(InputError, match=r"unknown argument 'attention=all'; allowed are .*=none"):
+        dah.get_config("attention=all")
 
 
 def test_the_paper_draws_more_queries_from_nus_wide():

@@ -1,0 +1,46 @@
+"""Some of eight simulated devices: a batch that not all of them can share."""
+
+import jax
+import numpy as np
+import pytest
+
+from jhash import parallel
+from jhash.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "idle", "devices"),
+    [(16, False, 8), (16, True, 8), (20, True, 5), (7, True, 7), (11, True, 1), (1, True, 1)],
+)
+def test_as_many_devices_as_can_share_a_batch(batch_size, idle, devices):
+    assert parallel.training_devices(batch_size, idle) == devices
+
+
+def test_a_batch_that_cannot_be_shared_is_refused_with_the_way_out():
+    with pytest.raises(
+        InputError, match=r"batch_size: 20 given.*devices, 8\. config\.idle_devices=True"
+    ):
+        parallel.training_devices(20, False)
+    with pytest.raises(InputError, match=r"batch_size: 0 given.*devices, 8\.$"):
+        parallel.training_devices(0, True)
+    with pytest.raises(InputError, match=r"my\.field: 12 given.*devices, 5\.$"):
+        parallel.check_batch_size(12, 5, "my.field")
+
+
+@pytest.mark.parametrize("devices", [None, 5])
+def test_a_step_sees_the_global_batch(devices):
+    used = devices or 8
+    batch = np.arange(2.0 * used).reshape(2 * used, 1)
+
+    def step(factor, share):
+        places = parallel.positions(len(share))
+        return factor * parallel.gather(share), parallel.mean(share.sum()), places
+
+    mapped = parallel.map_devices(step)
+    everything, mean, places = mapped(
+        parallel.replicate(np.float32(3), devices), parallel.shard(batch, devices)
+    )
+    assert len(everything.sharding.device_set) == used
+    np.testing.assert_array_equal(everything, np.broadcast_to(3 * batch, (used, *batch.shape)))
+    np.testing.assert_allclose(mean, batch.sum() / used)
+    np.testing.assert_array_equal(jax.device_get(places).ravel(), np.arange(2 * used))
