@@ -24,6 +24,8 @@ import functools
 import ml_collections
 
 from configs import common
+from jhash.losses import pairwise
+from jhash.models import resnet30
 
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
@@ -52,9 +54,9 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     config.epochs, config.eval_batch_size = 6, 100
     config.optimizer.name, config.optimizer.weight_decay = "adam", 0.0
     presets = {"fashion_mnist": _fashion_mnist, "cifar10": _cifar10}
-    for attention in ("cbam", "none"):
+    for attention in resnet30.ATTENTIONS:
         presets[f"attention={attention}"] = functools.partial(_attention, attention)
-    for reading in ("hinge", "abs", "printed"):
+    for reading in pairwise.DISSIMILAR:
         presets[f"dissimilar={reading}"] = functools.partial(_dissimilar, reading)
     return common.apply_argument(config, argument, presets, bits=int, seed=int)
 

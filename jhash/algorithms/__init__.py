@@ -11,7 +11,7 @@ loss(outputs, batch, extra, config) -> (loss, aux)
 end_epoch(config, data, extra, indices, encode) -> (extra, metrics)
     Updates outside gradient descent, such as closed forms. Default: none.
 logits(outputs) -> [B, bits]
-    Bit = logit > 0. Default: `outputs` itself.
+    Bit = logit > 0. Default: `outputs` itself. Outputs may be a dict of arrays [B, ...], too.
 learned_codes(config, data, extra) -> [n, bits] or None
     Codes of `data.database` that were learned, not encoded. Default: None.
 

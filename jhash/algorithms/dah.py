@@ -16,9 +16,6 @@ from jhash.errors import InputError
 from jhash.losses import pairwise
 from jhash.models.layers import shrink_sigmoid
 
-# Readings of eq. 2 for dissimilar pairs; see `pairwise.log_distance_loss`.
-_DISSIMILAR = ("hinge", "abs", "printed")
-
 
 def prepare(config, data, key):
     """Checks that data, batches and network fit the method; there is no `extra`."""
@@ -39,10 +36,10 @@ def prepare(config, data, key):
             f"config.model.classes: {config.model.get('classes')} given; the data has {classes} "
             "classes, and so must the classification layer."
         )
-    if method.dissimilar not in _DISSIMILAR:
+    if method.dissimilar not in pairwise.DISSIMILAR:
         raise InputError(
             f"config.method.dissimilar: {method.dissimilar!r} given; allowed are "
-            f"{', '.join(_DISSIMILAR)}."
+            f"{', '.join(pairwise.DISSIMILAR)}."
         )
     for name in ("threshold", "phi1", "phi2"):
         if not 0 <= method[name] < math.inf:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 # Readings of eq. 2 for dissimilar pairs: see `log_distance_loss`. Sub-gradient 0 at a kink.
-_DISSIMILAR = {"hinge": jax.nn.relu, "abs": jnp.abs, "printed": lambda distance: distance}
+DISSIMILAR = {"hinge": jax.nn.relu, "abs": jnp.abs, "printed": lambda distance: distance}
 
 
 @jax.jit
@@ -70,9 +70,9 @@ def log_distance_loss(
     chex.assert_rank(x_BxL, 2)
     chex.assert_shape(similar_BxB, (x_BxL.shape[0], x_BxL.shape[0]))
     chex.assert_type(similar_BxB, bool)
-    if dissimilar not in _DISSIMILAR:
+    if dissimilar not in DISSIMILAR:
         raise ValueError(
-            f"dissimilar: {dissimilar!r} given; allowed are {', '.join(map(repr, _DISSIMILAR))}."
+            f"dissimilar: {dissimilar!r} given; allowed are {', '.join(map(repr, DISSIMILAR))}."
         )
 
     # The logarithms do not factorise, so one image after another meets the batch, in L x B arrays;
@@ -91,7 +91,7 @@ def log_distance_loss(
 
     sum_BxB = jax.lax.map(sum_over_bits, (x_BxL, similar_BxB))
     distance_BxB = jnp.asarray(threshold, x_BxL.dtype) + sum_BxB
-    return jnp.where(similar_BxB, sum_BxB, _DISSIMILAR[dissimilar](distance_BxB))
+    return jnp.where(similar_BxB, sum_BxB, DISSIMILAR[dissimilar](distance_BxB))
 
 
 @jax.jit

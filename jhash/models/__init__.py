@@ -1,5 +1,6 @@
 """Backbones: `flax.linen` modules that map images [B, H, W, C] to real outputs [B, bits].
 
+A network with more to say returns a dict of arrays [B, ...], of which its method knows the code.
 Every model has the fields `bits` and `axis_name` (the mapped axis over which BatchNorm is
 synchronised; None on one device) and is called as `model(images, train)`. A bit is output > 0.
 """

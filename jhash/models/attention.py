@@ -38,8 +38,9 @@ class ChannelAttention(nn.Module):
             )
         hidden = nn.Dense(channels // self.reduction, name="hidden")
         output = nn.Dense(channels, name="output")
-        pooled = jnp.stack(mean_and_max(x, (1, 2)))
-        weights = nn.sigmoid(output(nn.relu(hidden(pooled))).sum(0))
+        # Not stacked: XLA's CPU backend would sum their common gradient in a slow order.
+        mean, largest = (output(nn.relu(hidden(pooled))) for pooled in mean_and_max(x, (1, 2)))
+        weights = nn.sigmoid(mean + largest)
         return x * weights[:, None, None]
 
 

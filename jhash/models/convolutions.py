@@ -56,11 +56,9 @@ def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
     Returns:
       float32 [B, H, W, F].
     """
-    if not _on_cpu():
-        x, kernel = x.astype(dtype), kernel.astype(dtype)
-        return lax.conv_general_dilated(
-            x, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS
-        ).astype(jnp.float32)
+    # A convolution of bfloat16 would round its sums to bfloat16 as well.
+    if not _on_cpu() and jnp.dtype(dtype) == jnp.float32:
+        return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS)
     patches = jnp.concatenate(list(_shifted(x, kernel.shape[0])), axis=-1)
     return pointwise(patches, kernel.reshape(-1, kernel.shape[-1]), dtype)
 
@@ -195,12 +193,15 @@ def _product(x, kernel):
 def _transpose(x):
     """Transposes in memory: XLA's CPU products of transposed bfloat16 are four times slower.
 
-    A plain transposition would be folded into the product; a concatenation is not.
+    A plain transposition would be folded into the product, but a concatenation is not; and XLA
+    concatenates integers as they are, but bfloat16 by way of float32.
     """
     if not _on_cpu() or len(x) == 1:
         return x.T
     half = len(x) // 2
-    return jnp.concatenate([x[:half].T, x[half:].T], axis=1)
+    bits = lax.bitcast_convert_type(x, jnp.uint16)
+    bits = jnp.concatenate([bits[:half].T, bits[half:].T], axis=1)
+    return lax.bitcast_convert_type(bits, x.dtype)
 
 
 def _shifted(x, size):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jhash.models.layers import local_response_norm
+from jhash.models.layers import local_response_norm, shrink_sigmoid
 
 
 def reference(x, n, k, alpha, beta):
@@ -55,3 +55,23 @@ def test_low_precision_input_is_normalised_in_float32():
     np.testing.assert_array_equal(
         found, local_response_norm(x.astype(jnp.float32)).astype(jnp.bfloat16)
     )
+
+
+def test_shrink_sigmoid_is_the_papers():
+    """DAH eq. 1 in float64, and its derivative sigmoid (1 - sigmoid) / 2."""
+    x = np.concatenate([np.linspace(-30, 30, 241), [-700.0, 700.0]])
+    e = np.exp(-x)
+    found = shrink_sigmoid(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(found, 1 / 4 + 1 / (2 * (1 + e)), rtol=2e-7)
+    assert found.dtype == jnp.float32
+    gradient = jax.vmap(jax.grad(shrink_sigmoid))(jnp.asarray(x, jnp.float32))
+    np.testing.assert_allclose(gradient[:-2], (e / (1 + e) ** 2 / 2)[:-2], rtol=1e-5, atol=6e-8)
+    assert np.isfinite(gradient).all()
+
+
+def test_shrink_sigmoid_stays_in_its_range():
+    x = jnp.asarray([[-jnp.inf, -1e30, -1e-30], [0.0, 1e30, jnp.inf]])
+    found = np.asarray(shrink_sigmoid(x))
+    np.testing.assert_array_equal(found, [[0.25, 0.25, 0.5], [0.5, 0.75, 0.75]])
+    many = np.asarray(shrink_sigmoid(20 * jax.random.normal(jax.random.key(0), (1000,))))
+    assert ((many >= 0.25) & (many <= 0.75)).all()

@@ -1,0 +1,7 @@
+"""jit for tests whose examples run for less time than XLA takes to optimise them."""
+
+import functools
+
+import jax
+
+quick_jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
