@@ -140,15 +140,15 @@ def max_of_three(x, axis):
 
 
 def _max_forward(x, axis):
-    y = max_of_three(x, axis)
-    return y, (x, y)
+    return max_of_three(x, axis), x
 
 
-def _max_backward(axis, saved, g):
-    x, y = saved
-    before, _ = _neighbours(x, axis, -jnp.inf)
-    from_before = before == y
-    from_itself = ~from_before & (x == y)
+def _max_backward(axis, x, g):
+    # The three are compared with each other, not with a stored maximum: XLA may compute `x` anew
+    # here, and round it otherwise.
+    before, after = _neighbours(x, axis, -jnp.inf)
+    from_before = (before >= x) & (before >= after)
+    from_itself = ~from_before & (x >= after)
     to_before = jnp.where(from_before, g, 0)
     to_after = jnp.where(from_before | from_itself, 0, g)
     # What the next window gives its value before, and the last one its value after.
