@@ -33,6 +33,7 @@ def stand_in(config, monkeypatch):
     if config.method.name == "fdah":
         config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
     monkeypatch.setattr(resnet30, "_IDENTITY_BLOCKS", 0)
+    monkeypatch.setattr(resnet30, "_STAGES", ((8, 8, 16), (8, 8, 16)))
     if config.model.name == "cnn_f.CNNF":
         config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
     side, channels = {

@@ -97,7 +97,8 @@ def _mean_and_max_backward(axes, saved, gradients):
     from_mean, from_largest = (jnp.expand_dims(g, axes) for g in gradients)
     is_largest = x == jnp.expand_dims(largest, axes)
     ties = is_largest.astype(x.dtype).sum(axes, keepdims=True)
-    share = from_largest / ties
+    # Under vmap, where `_stored` stores nothing, no value may equal the maximum.
+    share = from_largest / jnp.maximum(ties, 1)
     count = math.prod(x.shape[axis] for axis in axes)
     return (jnp.where(is_largest, share, 0) + from_mean / count,)
 

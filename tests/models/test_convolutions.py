@@ -47,7 +47,7 @@ def random(*shapes, seed=0):
 
 @pytest.mark.parametrize(
     ("size", "image"),
-    [(1, (7, 5)), (3, (7, 5)), (5, (7, 5)), (7, (7, 5)), (3, (1, 1)), (5, (2, 6))],
+    [(1, (7, 5)), (3, (7, 5)), (5, (2, 6)), (7, (7, 5)), (3, (1, 1))],
 )
 def test_depthwise_is_pytorchs(platform, size, image):
     x, kernel, weight = random((2, *image, 3), (size, size, 3), (2, *image, 3))
@@ -163,7 +163,6 @@ SHAPES = [
     ((3,), 1, 4),
     ((3, 5, 3), 6, 10),
     ((2, 28, 28), 9, 64),
-    ((2, 16, 16), 64, 256),
     ((2, 4, 4), 1024, 256),
 ]
 
@@ -189,10 +188,9 @@ def test_pointwise_rounds_the_factors_alone(platform, dtype, rows, columns, feat
 def test_bfloat16_conv_rounds_the_factors_alone(platform):
     x, kernel, g = (a.astype(np.float32) for a in random((2, 7, 5, 3), (3, 3, 3, 8), (2, 7, 5, 8)))
     conv = functools.partial(convolutions.conv, dtype="bfloat16")
-    # Not compiled: XLA leaves out roundings to bfloat16 that a wider type follows.
-    y, pull = jax.vjp(conv, x, kernel)
-    assert y.dtype == jnp.float32
-    found = y, *pull(jnp.asarray(g))
+    # Such a convolution may round its sums to bfloat16; compiled for a CPU it happens not to.
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(conv)(x, kernel))
+    found = values_and_gradients(conv, (x, kernel), g)
     x, kernel, g = (rounded(v, "bfloat16") for v in (x, kernel, g))
     other, other_kernel = to_torch(x), torch.tensor(kernel, requires_grad=True)
     y = functional.conv2d(other, other_kernel.permute(3, 2, 0, 1), padding=1)
@@ -214,7 +212,8 @@ def test_all_of_them_under_a_map(mapped):
         return jnp.sum(jnp.sin(convolutions.pointwise(y, pointwise, "bfloat16")))
 
     gradients = jax.value_and_grad(loss, (0, 1, 2))
-    found = mapped(gradients, in_axes=(0, None, None))(x, depthwise, pointwise)
+    every = mapped(gradients, in_axes=(0, None, None))
+    found = (quick_jit(every) if mapped is jax.vmap else every)(x, depthwise, pointwise)
     single = quick_jit(gradients)
     for i in range(8):
         jax.tree.map(

@@ -59,14 +59,13 @@ def test_low_precision_input_is_normalised_in_float32():
 
 def test_shrink_sigmoid_is_the_papers():
     """DAH eq. 1 in float64, and its derivative sigmoid (1 - sigmoid) / 2."""
-    x = np.concatenate([np.linspace(-30, 30, 241), [-700.0, 700.0]])
+    x = np.append(np.linspace(-30, 30, 241), [-300.0, 300.0])
     e = np.exp(-x)
     found = shrink_sigmoid(jnp.asarray(x, jnp.float32))
     np.testing.assert_allclose(found, 1 / 4 + 1 / (2 * (1 + e)), rtol=2e-7)
     assert found.dtype == jnp.float32
     gradient = jax.vmap(jax.grad(shrink_sigmoid))(jnp.asarray(x, jnp.float32))
-    np.testing.assert_allclose(gradient[:-2], (e / (1 + e) ** 2 / 2)[:-2], rtol=1e-5, atol=6e-8)
-    assert np.isfinite(gradient).all()
+    np.testing.assert_allclose(gradient, e / (1 + e) ** 2 / 2, rtol=1e-5, atol=6e-8)
 
 
 def test_shrink_sigmoid_stays_in_its_range():
