@@ -52,7 +52,10 @@ def serve(pipe, side):
     memory.keep_freed()
     side = side()
     while True:
-        method, arguments = pipe.recv()
+        try:
+            method, arguments = pipe.recv()
+        except EOFError:  # The other end is gone.
+            return
         pipe.send(getattr(side, method)(*arguments))
 
 
