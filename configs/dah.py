@@ -45,7 +45,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "classes": 10,
         "attention": "cbam",
         "reduction": 16,
-        # Factors of the 1 x 1 convolutions; "float32" takes twice the time of a step.
+        # Factors of the 1 x 1 convolutions; "float32" is slower.
         "dtype": "bfloat16",
     }
     config.batch_size, config.idle_devices = 20, True
@@ -63,7 +63,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
 
 def _fashion_mnist(config):
     config.data.source = config.data.split = "fashion_mnist"
-    config.epochs = 3  # What eight runs on two cores allow in two hours.
+    config.epochs = 3  # Few, for two cores: MAP 0.877 at 12 bits without attention.
 
 
 def _cifar10(config):

@@ -81,7 +81,7 @@ def mean_and_max(x, axes):
     """The mean and the maximum of an array over some axes.
 
     As JAX has them, gradient included (equal maxima share it); but JAX stores a mask as large as
-    `x` for the gradient of each maximum, which took a tenth of a training step of ResNet30.
+    `x` for the gradient of each maximum.
     """
     return x.mean(axes), x.max(axes)
 

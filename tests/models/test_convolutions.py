@@ -45,36 +45,40 @@ def random(*shapes, seed=0):
     return [rng.normal(size=shape) for shape in shapes]
 
 
+def assert_is_pytorchs(ours, theirs, x, kernel, weight):
+    """Values and the gradients of input and kernel, in float64."""
+    other, other_kernel = to_torch(x), torch.tensor(kernel, requires_grad=True)
+    y = theirs(other, other_kernel)
+    y.backward(torch.tensor(weight.transpose(0, 3, 1, 2)))
+    with jax.enable_x64(True):
+        found = values_and_gradients(ours, (x, kernel), weight)
+    expected = from_torch(y), from_torch(other.grad), other_kernel.grad.numpy()
+    for value, correct in zip(found, expected, strict=True):
+        np.testing.assert_allclose(value, correct, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("size", "image"),
     [(1, (7, 5)), (3, (7, 5)), (5, (2, 6)), (7, (7, 5)), (3, (1, 1))],
 )
 def test_depthwise_is_pytorchs(platform, size, image):
     x, kernel, weight = random((2, *image, 3), (size, size, 3), (2, *image, 3))
-    other, other_kernel = to_torch(x), torch.tensor(kernel, requires_grad=True)
-    y = functional.conv2d(
-        other, other_kernel.permute(2, 0, 1)[:, None], padding=size // 2, groups=3
-    )
-    y.backward(torch.tensor(weight.transpose(0, 3, 1, 2)))
-    with jax.enable_x64(True):
-        found = values_and_gradients(convolutions.depthwise, (x, kernel), weight)
-    expected = from_torch(y), from_torch(other.grad), other_kernel.grad.numpy()
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+    def theirs(x, kernel):
+        return functional.conv2d(x, kernel.permute(2, 0, 1)[:, None], padding=size // 2, groups=3)
+
+    assert_is_pytorchs(convolutions.depthwise, theirs, x, kernel, weight)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("size", "image"), [(3, (7, 5)), (5, (4, 6)), (3, (1, 2))])
 def test_conv_is_pytorchs(platform, channels, size, image):
     x, kernel, weight = random((2, *image, channels), (size, size, channels, 4), (2, *image, 4))
-    other, other_kernel = to_torch(x), torch.tensor(kernel, requires_grad=True)
-    y = functional.conv2d(other, other_kernel.permute(3, 2, 0, 1), padding=size // 2)
-    y.backward(torch.tensor(weight.transpose(0, 3, 1, 2)))
-    with jax.enable_x64(True):
-        found = values_and_gradients(convolutions.conv, (x, kernel), weight)
-    expected = from_torch(y), from_torch(other.grad), other_kernel.grad.numpy()
-    for ours, theirs in zip(found, expected, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+    def theirs(x, kernel):
+        return functional.conv2d(x, kernel.permute(3, 2, 0, 1), padding=size // 2)
+
+    assert_is_pytorchs(convolutions.conv, theirs, x, kernel, weight)
 
 
 @pytest.mark.parametrize("image", [(7, 5), (1, 4), (2, 2), (1, 1)])
