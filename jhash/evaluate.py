@@ -15,6 +15,7 @@ from jhash import (
     models,
     parallel,
     provenance,
+    reconstruction,
     retrieval,
     workdirs,
     writer,
@@ -73,6 +74,8 @@ def evaluate_workdir(workdir: str) -> dict:
 def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:
     """Metrics of a trained network; writes `encoder.bin`, `codes/` and `results.json`.
 
+    Of a network with an inverse also `reconstruction.npz`; see `reconstruction.measure`.
+
     `encoded` are the metrics with the database encoded by the network, as the queries are;
     `learned` those with the database's codes learned in training (FDAH's B), if the method has
     any. The two are different experiments and have different names everywhere: `map_encoded`,
@@ -103,7 +106,8 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
     if learned is not None:
         codes["database_learned"] = np.asarray(retrieval.pack_codes(learned))
     # Before the codes, which name the network: killed in between, old codes do not fit it.
-    network = encoder.save(run, _variables(saved["state"]), workdir)
+    variables = _variables(saved["state"])
+    network = encoder.save(run, variables, workdir)
     _save_codes(workdir, data, codes, bits=config.bits, network=network)
 
     steps = int(saved["state"].step)
@@ -128,6 +132,8 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
         if key in codes:
             results[name] = _metrics(config, data, codes["queries"], codes[key])
             results[f"map_{name}"] = results[name]["map"]
+    if (reconstructed := reconstruction.measure(run, variables, workdir)) is not None:
+        results["reconstruction"] = reconstructed
     results |= {
         "last_line": writer.last_line(workdir),
         "train_seconds": float(saved["seconds"]),

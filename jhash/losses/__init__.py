@@ -4,6 +4,6 @@ They return one value a sample or a pair (the caller sums or averages) and impor
 jhash.
 """
 
-from jhash.losses import asymmetric, pairwise
+from jhash.losses import asymmetric, pairwise, quantization
 
-__all__ = ["asymmetric", "pairwise"]
+__all__ = ["asymmetric", "pairwise", "quantization"]

@@ -95,6 +95,39 @@ def log_distance_loss(
 
 
 @jax.jit
+@jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
+def likelihood_loss(u_BxL: jax.Array, similar_BxB: jax.Array) -> jax.Array:
+    r"""Negative log-likelihood of each pair's S, where sigmoid(beta) is the chance to be similar.
+
+    -(s_ij beta_ij - log(1 + e^{beta_ij})), beta_ij = u_i . u_j / 2.
+
+    Args:
+      u_BxL: Relaxed codes, any real numbers; bit = u > 0.
+      similar_BxB: bool, from `similar`.
+
+    Returns:
+      [B, B] in the dtype of u, a value an ordered pair, at least 0; the diagonal is no pair. Take
+      the mean (`mean_over_pairs`) where the paper has the sum: there are B - 1 times as many pairs
+      as images, so that the balance with a term over images would depend on the batch size.
+
+    Raises:
+      AssertionError: Shapes do not fit, or `similar_BxB` is not bool (an S in -1, 1 would be true
+        everywhere).
+
+    References:
+      AIHN (Li et al. 2020), eq. 7, which prints beta with the binary b = sgn(u). The sign function
+      has no gradient; meant is the relaxation of DPSH (Li, Wang and Kang 2016), from which the loss
+      comes: u itself.
+    """
+    chex.assert_rank(u_BxL, 2)
+    chex.assert_shape(similar_BxB, (u_BxL.shape[0], u_BxL.shape[0]))
+    chex.assert_type(similar_BxB, bool)
+    beta_BxB = u_BxL @ u_BxL.T / 2
+    # log(1 + e^beta) - beta = log(1 + e^-beta): the difference of two large numbers never appears.
+    return jax.nn.softplus(jnp.where(similar_BxB, -beta_BxB, beta_BxB))
+
+
+@jax.jit
 def balance_loss(x_BxL: jax.Array) -> jax.Array:
     r"""For each image, the mean over the others of the squared sum of both codes about 1/2.
 

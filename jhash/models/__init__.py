@@ -3,6 +3,11 @@
 A network with more to say returns a dict of arrays [B, ...], of which its method knows the code.
 Every model has the fields `bits` and `axis_name` (the mapped axis over which BatchNorm is
 synchronised; None on one device) and is called as `model(images, train)`. A bit is output > 0.
+
+An invertible network also has `features(images, train)` -> [B, ...] and `inverse(features, train)`
+-> images, which outside jit run the same compiled code. With an integer field `lattice` the input
+is first rounded to multiples of 2^-lattice, on which the inverse is exact; what leaves the range
+becomes NaN.
 """
 
 import dataclasses

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# In which `pointwise` and `conv` can have their factors.
+DTYPES = ("float32", "bfloat16")
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -46,21 +48,29 @@ def pointwise(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
     return _rounded_product(x, kernel, jnp.dtype(dtype).name)
 
 
-def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
-    """Convolution of few channels with a small kernel, stride 1, padded to the input's size.
+def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) -> jax.Array:
+    """Convolution with a small kernel, padded by half of it on every side.
 
     Args:
       x: [B, H, W, C].
       kernel: [k, k, C, F], k odd.
       dtype: As in `pointwise`.
+      stride: Pixels between outputs.
 
     Returns:
-      float32 [B, H, W, F].
+      [B, ceil(H / stride), ceil(W / stride), F], float32 if `dtype` is less.
     """
+    size = kernel.shape[0]
+    if size == 1:
+        return pointwise(x[:, ::stride, ::stride], kernel[0, 0], dtype)
     # A convolution of bfloat16 would round its sums to bfloat16 as well.
     if not _on_cpu() and jnp.dtype(dtype) == jnp.float32:
-        return lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=_DIMENSIONS)
-    patches = jnp.concatenate(list(_shifted(x, kernel.shape[0])), axis=-1)
+        # Not "SAME", which pads less at the beginning if there is a stride.
+        padding = [(size // 2, size // 2)] * 2
+        return lax.conv_general_dilated(
+            x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
+        )
+    patches = jnp.concatenate(list(_shifted(x, size, stride)), axis=-1)
     return pointwise(patches, kernel.reshape(-1, kernel.shape[-1]), dtype)
 
 
@@ -205,14 +215,14 @@ def _transpose(x):
     return lax.bitcast_convert_type(bits, x.dtype)
 
 
-def _shifted(x, size):
+def _shifted(x, size, stride=1):
     """The size x size shifted copies of [B, H, W, C], zeros beyond its borders."""
     height, width = x.shape[1:3]
     reach = size // 2
     padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
     for row in range(size):
         for column in range(size):
-            yield padded[:, row : row + height, column : column + width]
+            yield padded[:, row : row + height : stride, column : column + width : stride]
 
 
 def _neighbours(x, axis, beyond):

@@ -13,7 +13,6 @@ from jhash.models.batch_norm import BatchNorm
 from jhash.models.layers import shrink_sigmoid
 
 ATTENTIONS = ("cbam", "none")
-DTYPES = ("float32", "bfloat16")
 _STEM = 64
 _STAGES = ((64, 64, 256), (128, 128, 512), (256, 256, 1024))
 # Identity blocks after the conv block of each stage.
@@ -133,7 +132,7 @@ class ResNet30(nn.Module):
         Raises:
           InputError: `attention` or `dtype` is unknown, or `reduction` too large.
         """
-        for name, allowed in (("attention", ATTENTIONS), ("dtype", DTYPES)):
+        for name, allowed in (("attention", ATTENTIONS), ("dtype", convolutions.DTYPES)):
             if getattr(self, name) not in allowed:
                 raise InputError(
                     f"{name}: {getattr(self, name)!r} given; allowed are {', '.join(allowed)}."

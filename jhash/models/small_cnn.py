@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
+from jhash.models.layers import space_to_depth
+
 
 class SmallCNN(nn.Module):
     """Space-to-depth, then stages of 3 x 3 convolutions with BatchNorm, pooled between stages.
@@ -36,7 +38,7 @@ class SmallCNN(nn.Module):
             return nn.BatchNorm(not train, axis_name=self.axis_name, momentum=0.9)(x)
 
         for width, convolutions in zip(self.widths, self.convolutions, strict=True):
-            x = _space_to_depth(x) if x.shape[-1] <= 3 else _max_pool(x)
+            x = space_to_depth(x) if x.shape[-1] <= 3 else _max_pool(x)
             for _ in range(convolutions):
                 x = nn.Conv(width, (3, 3), padding=1, use_bias=False)(x)
                 x = nn.relu(normalise(x))
@@ -45,16 +47,6 @@ class SmallCNN(nn.Module):
         return nn.Dense(self.bits)(x)
 
 
-def _patches(x):
-    """[B, H, W, C] -> [B, H/2, 2, W/2, 2, C]."""
-    batch, height, width, channels = x.shape
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
-
-
-def _space_to_depth(x):
-    patches = _patches(x).transpose(0, 1, 3, 2, 4, 5)
-    return patches.reshape(*patches.shape[:3], -1)
-
-
 def _max_pool(x):
-    return _patches(x).max((2, 4))
+    batch, height, width, channels = x.shape
+    return x.reshape(batch, height // 2, 2, width // 2, 2, channels).max((2, 4))

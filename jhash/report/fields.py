@@ -67,6 +67,15 @@ _RESULTS = {
     "config.data.options": _OBJECT,
     "config.metrics": _OBJECT,
 }
+# Of a network with an inverse.
+_RECONSTRUCTION = {
+    "reconstruction": _OBJECT,
+    "reconstruction.images": _whole(1),
+    "reconstruction.identical_images": _whole(0),
+    "reconstruction.largest_difference": _or_null(_NUMBER),
+    "reconstruction.lattice": _or_null(_whole(0)),
+    "reconstruction.out_of_range_images": _whole(0),
+}
 # The options of `retrieval.summarize`; it has a default for each.
 _METRICS = {
     "at": _or_null(_whole(1)),
@@ -91,6 +100,8 @@ def check_results(path: str, results: Any, kinds: Sequence[str]) -> None:
     for kind in kinds:
         if kind in results:
             _check(path, results, {kind: _OBJECT, f"{kind}.map": _NUMBER})
+    if "reconstruction" in results:
+        _check(path, results, _RECONSTRUCTION)
     for name in results["config"]["metrics"]:
         if name not in _METRICS:
             raise InputError(

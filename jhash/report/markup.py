@@ -23,6 +23,16 @@ def note(words: str) -> str:
     return tag("p", text(words), class_="note")
 
 
+def warning(words: str) -> str:
+    """A paragraph that a reader must not miss, given as text."""
+    return tag("p", text(f"⚠ {words}"), role="note", class_="warning")
+
+
+def image(uri: str, alt: str) -> str:
+    """A small image; what it says in words also shows under the mouse."""
+    return f'<img src="{uri}" alt="{text(alt)}" title="{text(alt)}">'
+
+
 def number(value: float | None) -> str:
     """A count in full, a real number with four digits, a dash for None."""
     if value is None:

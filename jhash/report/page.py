@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import jhash
 from jhash.errors import InputError
-from jhash.report import figures, grid, plots, runs, tables
+from jhash.report import figures, grid, plots, reconstruction, runs, tables
 from jhash.report.curves import Measured
-from jhash.report.markup import note, tag, text
+from jhash.report.markup import image, note, tag, text, warning
 
 _CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -36,6 +36,8 @@ figure { margin: 0; break-inside: avoid; }
 .row figcaption, .row li { font-size: .72rem; line-height: 1.25; overflow-wrap: anywhere; }
 .row img { display: block; width: 3.5rem; height: 3.5rem; object-fit: contain;
   image-rendering: pixelated; border: 4px solid #888; background: #eee; margin-bottom: .15rem; }
+td img { display: block; width: 4rem; height: 4rem; margin-left: auto; object-fit: contain;
+  image-rendering: pixelated; border: 1px solid #888; }
 .right img { border: 4px solid #1b7f3b; } .right b { color: #1b7f3b; }
 .wrong img { border: 4px dashed #c62828; } .wrong b { color: #c62828; }
 @media (max-width: 40rem) { .row { flex-wrap: wrap; } .row figure { flex-basis: 100%;
@@ -59,7 +61,7 @@ def render(measured: Sequence[Measured]) -> str:
     ]
     parts = [
         tag("h1", text(title)),
-        *(tag("p", text(f"⚠ {words}"), role="note", class_="warning") for words in warnings),
+        *map(warning, warnings),
         tag("h2", "Results"),
         tables.summary(measured),
         *([tag("h2", "Where the configs differ"), tables.differences(read)] if read[1:] else []),
@@ -84,6 +86,7 @@ def render(measured: Sequence[Measured]) -> str:
         _figures([picture for each in measured for picture in figures.distances(each)]),
         _training(measured),
         _retrieved(measured),
+        reconstruction.section(read),
         tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
     ]
     head = (
@@ -126,8 +129,7 @@ def _retrieved(measured):
                 sources[key] = grid.open_source(each.run)
             parts += _grids(each, sources[key])
         except InputError as error:
-            words = f"⚠ No images of {each.run.name}: {error}"
-            parts.append(tag("p", text(words), role="note", class_="warning"))
+            parts.append(warning(f"No images of {each.run.name}: {error}"))
     return "\n".join(parts)
 
 
@@ -148,9 +150,9 @@ def _query(row):
     right = sum(hit.right for hit in row.hits)
     words = f"AP {row.average_precision:.3f}<br>{right} of {len(row.hits)} right"
     caption = f"<strong>{text(row.query.classes)}</strong><br>{words}"
-    image = _image(row.query, f"query {row.query.index}: {row.query.classes}")
+    shown = image(row.query.uri, f"query {row.query.index}: {row.query.classes}")
     hits = "".join(_hit(rank, hit) for rank, hit in enumerate(row.hits, 1))
-    figure = tag("figure", image + tag("figcaption", caption))
+    figure = tag("figure", shown + tag("figcaption", caption))
     return tag("div", figure + tag("ol", hits), class_="row")
 
 
@@ -159,11 +161,7 @@ def _hit(rank, hit):
     shown = hit.thumbnail
     alt = f"{rank}: image {shown.index}, {shown.classes}, distance {hit.distance}, {word}"
     caption = f"<b>{mark}</b> d {hit.distance}<br>{text(shown.classes)}"
-    return tag("li", _image(shown, alt) + caption, class_=word)
-
-
-def _image(thumbnail, alt):
-    return f'<img src="{thumbnail.uri}" alt="{text(alt)}" title="{text(alt)}">'
+    return tag("li", image(shown.uri, alt) + caption, class_=word)
 
 
 def _figures(pictures: Iterable[plots.Picture]):

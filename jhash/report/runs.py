@@ -19,7 +19,7 @@ from jhash.retrieval.checks import as_codes
 # The two kinds of database codes, never mixed, in the order in which they are shown.
 KINDS = ("learned", "encoded")
 # What reading a damaged file raises.
-_DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
+DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
 _ABSENT = "–"
 
 
@@ -37,6 +37,7 @@ class Run:
 
     Attributes:
       name: What tells it from the other runs: its folder's name, with parents if need be.
+      workdir: The folder.
       results: The content of `results.json`.
       lines: The lines of `metrics.jsonl`.
       queries: The queries, encoded by the network.
@@ -44,6 +45,7 @@ class Run:
     """
 
     name: str
+    workdir: str
     results: dict[str, Any]
     lines: list[dict[str, float]]
     queries: Codes
@@ -97,13 +99,13 @@ def _read(workdir, name):
             if kind in results:
                 path = os.path.join(workdir, "codes", code_files.DATABASES[kind])
                 databases[kind] = _read_codes(path, results["bits"])
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise InputError(
             f"workdirs: {workdir} holds no finished run: {path} cannot be read ({error})."
         ) from error
     if not databases:
         raise InputError(f"workdirs: {workdir} holds no finished run: it has no database codes.")
-    return Run(name, results, lines, queries, databases)
+    return Run(name, workdir, results, lines, queries, databases)
 
 
 def _read_lines(path):

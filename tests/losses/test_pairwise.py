@@ -45,6 +45,16 @@ def loop_distance(x, similar, threshold, dissimilar):
     return loss
 
 
+def loop_likelihood(u, similar):
+    """AIHN eq. 7; log(1 + e^beta) in float64, where e^beta is at hand up to beta = 700."""
+    batch, bits = u.shape
+    loss = np.zeros((batch, batch))
+    for i, j in itertools.product(range(batch), repeat=2):
+        beta = sum(float(u[i, k]) * float(u[j, k]) for k in range(bits)) / 2
+        loss[i, j] = math.log1p(math.exp(beta)) - (beta if similar[i][j] else 0)
+    return loss
+
+
 def loop_balance(x):
     """Eq. 4 for each ordered pair."""
     batch, bits = x.shape
@@ -134,6 +144,85 @@ def test_close_codes_keep_their_distance():
     gap = np.float64(x[1, 0]) - np.float64(x[0, 0])
     np.testing.assert_allclose(found[0, 1], 48 * gap**2, rtol=1e-5)
     assert found[0, 2] == 0, "equal codes"
+
+
+@pytest.mark.parametrize(("batch", "bits"), [(2, 1), (7, 48)])
+def test_likelihood_is_the_papers_of_each_pair(batch, bits):
+    # From all similar to none, multi-label rows included.
+    u = np.random.default_rng(0).normal(size=(batch, bits)).astype(np.float32)
+    rows = np.random.default_rng(1).integers(0, 2, (batch, 3))
+    for similar in (
+        class_pairs(batch),
+        pairwise.similar(rows),
+        np.ones((batch, batch), bool),
+        np.zeros((batch, batch), bool),
+    ):
+        found = pairwise.likelihood_loss(u, similar)
+        expected = loop_likelihood(u, np.asarray(similar))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_likelihood_of_known_pairs():
+    # beta = 0: both answers are as likely. beta = log 3: similar with probability 3/4.
+    u = np.array([[1, 0], [0, 1], [2 * math.log(3), 0]], np.float32)
+    for similar, chance in ((True, 3 / 4), (False, 1 / 4)):
+        found = pairwise.likelihood_loss(u, np.full((3, 3), similar))
+        np.testing.assert_allclose(found[0, 1], math.log(2), rtol=1e-6)
+        np.testing.assert_allclose(found[0, 2], -math.log(chance), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4])
+def test_likelihood_is_stable_for_large_products(size):
+    # beta = +-size off the diagonal; in float32, e^beta overflows from 89 on.
+    root = np.float32(math.sqrt(2 * size))
+    u = np.array([[root], [root], [-root]])
+    similar = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
+    value, gradient = jax.jit(
+        jax.value_and_grad(lambda u, s: pairwise.likelihood_loss(u, s).sum())
+    )(u, similar)
+    # (0, 1) and (0, 2) are as their labels want it; (1, 2) costs |beta| in both orders.
+    np.testing.assert_allclose(value, 2 * size, rtol=1e-6)
+    np.testing.assert_allclose(gradient, [[0], [root], [-root]], rtol=1e-6)
+    found = pairwise.likelihood_loss(u, ~similar)
+    wrong = np.where(similar == np.sign(u * u.T).astype(int).clip(0), size, 0)
+    np.testing.assert_allclose(found, wrong, rtol=1e-6, atol=1e-30)
+
+
+def test_likelihood_of_nearly_certain_pairs_keeps_its_digits():
+    # log(1 + e^20) - 20 is 2.06e-9, far below the spacing of float32 at 20.
+    u = np.array([[math.sqrt(40)], [math.sqrt(40)]], np.float32)
+    similar = np.ones((2, 2), bool)
+    beta = float(u[0, 0]) ** 2 / 2
+    value, gradient = jax.value_and_grad(lambda u: pairwise.likelihood_loss(u, similar)[0, 1])(u)
+    np.testing.assert_allclose(value, math.exp(-beta), rtol=1e-5)
+    np.testing.assert_allclose(gradient, -math.exp(-beta) * u / 2, rtol=1e-5)
+
+
+def test_likelihood_products_are_not_rounded():
+    def precisions(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "dot_general":
+                yield equation.params["precision"]
+            inner = getattr(equation.params.get("jaxpr"), "jaxpr", None)
+            if inner is not None:
+                yield from precisions(inner)
+
+    function = jax.grad(lambda u: pairwise.likelihood_loss(u, class_pairs(4)).sum())
+    found = list(precisions(jax.make_jaxpr(function)(codes(4, 6)).jaxpr))
+    assert len(found) == 3, "beta and two factors' gradients"
+    assert set(found) == {(jax.lax.Precision.HIGHEST,) * 2}
+
+
+@pytest.mark.parametrize("scale", [0.3, 3.0])
+def test_likelihood_gradients_agree_with_finite_differences(scale):
+    with jax.enable_x64(True):
+        u = np.random.default_rng(2).normal(scale=scale, size=(6, 12))
+        similar = pairwise.similar(np.array([0, 1, 0, 2, 1, 0]))
+        for pairs in (similar, ~similar):
+            loss = jax.jit(
+                lambda u, pairs=pairs: pairwise.mean_over_pairs(pairwise.likelihood_loss(u, pairs))
+            )
+            check_grads(loss, (u,), order=1, modes=["fwd", "rev"])
 
 
 def test_balance_is_the_papers_mean_over_the_other_images():
@@ -228,7 +317,10 @@ def test_the_dtype_is_kept():
             expected = loop_distance(x, similar, 2.5, "hinge")
             tolerance = 1e-5 if dtype == np.float32 else 1e-13
             np.testing.assert_allclose(distance, expected, rtol=tolerance, atol=tolerance)
-            assert distance.dtype == dtype
+            likelihood = pairwise.likelihood_loss(x, similar)
+            expected = loop_likelihood(x, np.asarray(similar))
+            np.testing.assert_allclose(likelihood, expected, rtol=tolerance, atol=tolerance)
+            assert distance.dtype == likelihood.dtype == dtype
             assert pairwise.balance_loss(x).dtype == dtype
             assert pairwise.mean_over_pairs(distance).dtype == dtype
 
@@ -271,6 +363,14 @@ def test_bad_input_is_refused():
         pairwise.log_distance_loss(x, similar[:3], threshold=1.25)
     with pytest.raises(AssertionError):
         pairwise.log_distance_loss(x, 2 * similar.astype(np.int32) - 1, threshold=1.25)
+    for u, pairs in (
+        (x[0], similar),
+        (x, similar[:3]),
+        (x[:3], similar),
+        (x, 2 * similar.astype(np.int32) - 1),
+    ):
+        with pytest.raises(AssertionError):
+            pairwise.likelihood_loss(u, pairs)
     with pytest.raises(AssertionError):
         pairwise.similar(np.zeros((2, 2, 2), np.int32))
     with pytest.raises(AssertionError):

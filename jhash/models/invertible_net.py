@@ -1,0 +1,204 @@
+"""AIHN's network: i-RevNet with spatial attention, and a hash layer."""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from jhash.errors import InputError
+from jhash.models import convolutions, coupling
+from jhash.models.batch_norm import BatchNorm
+from jhash.models.bottleneck import Bottleneck
+from jhash.models.layers import depth_to_space, space_to_depth
+
+ATTENTIONS = ("spatial", "none")
+# Statistics start without chance.
+_ANY_KEY = jax.random.key(0)
+
+
+class InvertibleNet(nn.Module):
+    """The attention-aware invertible network (AIHN, section 3), depth, width and input any.
+
+    psi; the channels in two halves; stages of invertible blocks, each of which begins with another
+    psi; the trunk's features, of which `inverse` makes the image; and, losing information only now,
+    BN, ReLU, average pooling and the hash layer. See `coupling` for how blocks are run.
+
+    With kernels (3, 3, 3), no attention and 1000 outputs it is the published bijective i-RevNet:
+    125,120,356 parameters at 224 x 224 x 3. The paper counts its downsamplings at the begin and at
+    the depths 6, 22 and 94; from 112 to 7 pixels takes four, so block 0 downsamples, too.
+
+    Attributes:
+      bits: Code length.
+      axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
+      stages: Blocks of each stage.
+      kernels: Sides of F's three kernels, odd: (1, 3, 1) is AIHN's, (3, 3, 3) i-RevNet's.
+      attention: "spatial", or "none" (AIHN-A).
+      width: F's inner channels, as a multiple of a quarter of its output's.
+      lattice: Values are multiples of 2^-lattice, up to 2^(24 - lattice), and the inverse is exact;
+        None: plain floats.
+      gradient: "reversible": activations are computed again by the inverse, in memory that does not
+        grow with the depth; "plain": all are stored; "checkpoint": those between blocks are.
+      dtype: Of the factors in F's convolutions, "float32" or "bfloat16".
+    """
+
+    bits: int
+    axis_name: str | None = None
+    stages: Sequence[int] = (6, 16, 72, 6)
+    kernels: Sequence[int] = (1, 3, 1)
+    attention: str = "spatial"
+    width: float = 1.0
+    lattice: int | None = None
+    gradient: str = "reversible"
+    dtype: Any = "float32"
+
+    def setup(self):
+        """The head; the trunk takes its shapes from its input."""
+        self.norm = BatchNorm(True, self.axis_name, momentum=0.9)
+        self.hash = nn.Dense(self.bits)
+
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps images to real outputs; bit = output > 0.
+
+        Args:
+          x: Images, float [B, H, W, C], H and W divisible by 2^(1 + number of stages).
+          train: BatchNorm takes the batch's statistics, not the running ones.
+
+        Returns:
+          [B, bits]; NaN for an image that left the lattice's range.
+
+        Raises:
+          InputError: A field is not allowed, or the sides do not suit the stages.
+        """
+        x = self.norm(self.features(x, train), train)
+        return self.hash(x.mean((1, 2)))
+
+    def features(self, x: jax.Array, train: bool) -> jax.Array:
+        """The trunk's output, which holds all of the image.
+
+        Args:
+          x: As in `__call__`.
+          train: As in `__call__`.
+
+        Returns:
+          [B, h, w, C (H W) / (h w)], h = H / 2^(1 + number of stages). With `lattice` NaN somewhere
+          in each image that left its range.
+
+        Raises:
+          InputError: As `__call__`.
+        """
+        halvings = 1 + len(self.stages)
+        if x.shape[1] % 2**halvings or x.shape[2] % 2**halvings:
+            raise InputError(
+                f"images: {x.shape[1]}x{x.shape[2]} pixels given; {len(self.stages)} stages halve "
+                f"the sides {halvings} times, so allowed are multiples of {2**halvings} "
+                "(config.image.size, or config.image.crop)."
+            )
+        halves = jnp.split(space_to_depth(coupling.snap(x, self.lattice)), 2, axis=-1)
+        return jnp.concatenate(self._run(*halves, train, x.shape[-1]), axis=-1)
+
+    def inverse(self, features: jax.Array, train: bool) -> jax.Array:
+        """The images of which `features` made these.
+
+        In float32 to rounding; with `lattice` it is the image, rounded to multiples of
+        2^-lattice, bit for bit: see `coupling`.
+
+        Args:
+          features: As `features` returns them, [B, h, w, channels].
+          train: As it was then; with True the batch must be the same. Statistics stay as they are.
+
+        Returns:
+          Images [B, H, W, C]. With `lattice` NaN somewhere in each image that left its range.
+
+        Raises:
+          InputError: The channels cannot have come from the stages.
+        """
+        growth = 4 ** (1 + len(self.stages))
+        channels, rest = divmod(features.shape[-1], growth)
+        if rest:
+            raise InputError(
+                f"features: {features.shape[-1]} channels given; allowed are multiples of {growth}."
+            )
+        halves = jnp.split(features, 2, axis=-1)
+        halves = self._run(*halves, train, channels, inverse=True)
+        return depth_to_space(jnp.concatenate(halves, axis=-1))
+
+    @nn.compact
+    def _run(self, x, y, train, channels, inverse=False):
+        """Both halves through the stages; `channels` are the image's."""
+        self._check_fields()
+        stages, params, stats = [], [], []
+        features = 2 * channels
+        for number, blocks in enumerate(self.stages, 1):
+            features *= 4
+            stages.append(self._stage(number, features, blocks))
+            init = functools.partial(_init, stages[-1], blocks, features)
+            name = f"stage_{number}"
+            params.append(self.param(name, lambda key, init=init: init(key)["params"]))
+            stats.append(
+                self.variable("batch_stats", name, lambda i=init: i(_ANY_KEY)["batch_stats"])
+            )
+        variables = params, [variable.value for variable in stats]
+        if inverse:
+            return coupling.inverse(stages, train, *variables, x, y)
+        x, y, updated = coupling.forward(tuple(stages), train, *variables, x, y, self.gradient)
+        if train and not self.is_initializing():
+            for variable, value in zip(stats, updated, strict=True):
+                variable.value = value
+        return x, y
+
+    def _stage(self, number, features, blocks):
+        block = functools.partial(
+            Bottleneck,
+            features,
+            max(1, round(self.width * features / 4)),
+            self.axis_name,
+            tuple(self.kernels),
+            attention=self.attention == "spatial",
+            dtype=self.dtype,
+            parent=None,  # Else it would become a part of this module.
+        )
+        first = block(stride=2, leading_norm=number > 1)
+        return coupling.Stage(first, block() if blocks > 1 else None, self.lattice)
+
+    def _check_fields(self):
+        for name, right, allowed in (
+            ("stages", len(self.stages) and min(self.stages) >= 1, "numbers of blocks, from 1 on"),
+            (
+                "kernels",
+                len(self.kernels) == 3 and all(k > 0 and k % 2 for k in self.kernels),
+                "three odd sides",
+            ),
+            ("attention", self.attention in ATTENTIONS, ", ".join(ATTENTIONS)),
+            ("width", 0 < self.width < math.inf, "numbers above 0"),
+            (
+                "lattice",
+                self.lattice is None or 0 <= self.lattice < coupling.SIGNIFICAND,
+                f"None and 0 to {coupling.SIGNIFICAND - 1}",
+            ),
+            ("gradient", self.gradient in coupling.GRADIENTS, ", ".join(coupling.GRADIENTS)),
+            ("dtype", self.dtype in convolutions.DTYPES, ", ".join(convolutions.DTYPES)),
+        ):
+            if not right:
+                raise InputError(f"{name}: {getattr(self, name)!r} given; allowed are {allowed}.")
+
+
+def _init(stage, blocks, features, key):
+    """Variables of a stage: {"params": {"first": ..., "rest": ...}, "batch_stats": ...}."""
+    first_key, rest_key = jax.random.split(key)
+
+    def init(block, key, channels):
+        # The size of the image does not matter to the shapes.
+        return block.init(key, jnp.zeros((1, 2, 2, channels)), train=False)
+
+    parts = {"first": init(stage.first, first_key, features // 4)}
+    if stage.rest:
+        keys = jax.random.split(rest_key, blocks - 1)
+        parts["rest"] = jax.vmap(lambda key: init(stage.rest, key, features))(keys)
+    return {
+        collection: {part: variables[collection] for part, variables in parts.items()}
+        for collection in ("params", "batch_stats")
+    }
