@@ -29,7 +29,7 @@ from jhash.models.invertible_net import InvertibleNet
 
 BITS = 48
 # Blocks of each stage in about the shares of the paper's 100.
-STAGES = {10: (1, 2, 6, 1), 30: (2, 5, 21, 2), 100: (6, 16, 72, 6)}
+STAGES = {10: (2, 2, 4, 2), 30: (2, 5, 21, 2), 100: (6, 16, 72, 6)}
 # The second reads: an exact inverse, values multiples of 2^-12.
 PEERS = {
     "plain": {"gradient": "plain"},

@@ -220,5 +220,7 @@ class FileEncoder:
         return images, list(pool.map(read, range(len(paths))))
 
     def _codes(self, outputs, errors):
-        packed = np.asarray(retrieval.pack_codes(self._method.logits(outputs)))
-        return packed[[slot for slot, error in enumerate(errors) if error is None]], errors
+        # Without the empty slots before the method sees them: it may refuse outputs.
+        read = [slot for slot, error in enumerate(errors) if error is None]
+        outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[read], outputs)
+        return np.asarray(retrieval.pack_codes(self._method.logits(outputs))), errors

@@ -57,6 +57,13 @@ def _snap_jvp(lattice, primals, tangents):
     return snap(*primals, lattice), tangents[0]
 
 
+def in_range(x: jax.Array, lattice: int | None) -> jax.Array:
+    """`x` where it is below 2^(24 - lattice) in magnitude, else NaN; all of it without a lattice."""
+    if lattice is None:
+        return x
+    return jnp.where(jnp.abs(x) < 2.0 ** (SIGNIFICAND - lattice), x, jnp.nan)
+
+
 def forward(stages, train, params, stats, x, y, gradient="reversible"):
     """Runs stages of blocks.
 
@@ -87,7 +94,7 @@ def inverse(stages, train, params, stats, x, y):
             (y, x), _ = _couple(stage.rest, stage.lattice, train, *flipped, y, x, -1.0)
         before = depth_to_space(x)
         f, _ = _residual(stage.first, stage.lattice, train, p["first"], s["first"], before)
-        x, y = depth_to_space(_checked(y - f, stage.lattice)), before
+        x, y = depth_to_space(in_range(y - f, stage.lattice)), before
     return x, y
 
 
@@ -95,7 +102,7 @@ def _forward(stages, train, params, stats, x, y, checkpoint=False):
     updated = []
     for stage, p, s in zip(stages, params, stats, strict=True):
         f, first = _residual(stage.first, stage.lattice, train, p["first"], s["first"], y)
-        x, y = space_to_depth(y), _checked(space_to_depth(x) + f, stage.lattice)
+        x, y = space_to_depth(y), in_range(space_to_depth(x) + f, stage.lattice)
         updated.append({"first": first})
         if stage.rest:
             (x, y), updated[-1]["rest"] = _couple(
@@ -111,7 +118,7 @@ def _couple(block, lattice, train, params, stats, x, y, sign, checkpoint=False):
     def step(carry, variables):
         x, y = carry
         f, updated = _residual(block, lattice, train, *variables, y)
-        return (y, _checked(x + sign * f, lattice)), updated
+        return (y, in_range(x + sign * f, lattice)), updated
 
     if checkpoint:
         step = jax.checkpoint(step, prevent_cse=False)
@@ -126,13 +133,6 @@ def _residual(block, lattice, train, params, stats, y):
         return snap(block.apply(variables, y, False), lattice), stats
     f, changed = block.apply(variables, y, True, mutable=["batch_stats"])
     return snap(f, lattice), changed["batch_stats"]
-
-
-def _checked(x, lattice):
-    """`x` where it is in the lattice's range, else NaN."""
-    if lattice is None:
-        return x
-    return jnp.where(jnp.abs(x) < 2.0 ** (SIGNIFICAND - lattice), x, jnp.nan)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

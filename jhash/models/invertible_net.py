@@ -97,7 +97,8 @@ class InvertibleNet(nn.Module):
                 f"the sides {halvings} times, so allowed are multiples of {2**halvings} "
                 "(config.image.size, or config.image.crop)."
             )
-        halves = jnp.split(space_to_depth(coupling.snap(x, self.lattice)), 2, axis=-1)
+        x = coupling.in_range(coupling.snap(x, self.lattice), self.lattice)
+        halves = jnp.split(space_to_depth(x), 2, axis=-1)
         return jnp.concatenate(self._run(*halves, train, x.shape[-1]), axis=-1)
 
     def inverse(self, features: jax.Array, train: bool) -> jax.Array:
