@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import common, dah, fdah
+from configs import aihn, common, dah, fdah
 from jhash import data, experiment, parallel, train, workdirs
 from jhash.data import Arrays, batches, splits
 from jhash.errors import InputError
@@ -20,6 +20,7 @@ CONFIGS = sorted(
     path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "common")
 )
 ARGUMENTS = {
+    "aihn": ["", "nus_wide81,attention=none", "cifar10,backbone=alexnet"],
     "dah": ["fashion_mnist,bits=12", "cifar10,attention=none,dissimilar=abs"],
     "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
 }
@@ -34,17 +35,23 @@ def stand_in(config, monkeypatch):
         config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
     monkeypatch.setattr(resnet30, "_IDENTITY_BLOCKS", 0)
     monkeypatch.setattr(resnet30, "_STAGES", ((8, 8, 16), (8, 8, 16)))
-    if config.model.name == "cnn_f.CNNF":
+    if config.model.name in ("cnn_f.CNNF", "alexnet.AlexNet"):
         config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
+    if config.method.name == "aihn":
+        config.batch_size = config.eval_batch_size = 8
+    if config.model.name == "invertible_net.InvertibleNet":
+        config.model.stages = (2,)
     side, channels = {
         "cifar10_dah": (32, 3),
+        "cifar10_dhn": (32, 3),
         "cifar10_fdah": (32, 3),
         "nus_wide21": (256, 3),
+        "nus_wide81": (256, 3),
     }.get(config.data.split, (28, 1))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, side, side, channels), np.uint8)
     labels = np.arange(64, dtype=np.int32) % 10
-    if config.data.split == "nus_wide21":
+    if config.data.split.startswith("nus_wide"):
         labels = np.eye(10, dtype=np.uint8)[labels]
     small = data.Data(Arrays(images, labels), np.arange(48), np.arange(48), np.arange(48, 64))
     monkeypatch.setattr(data, "load", lambda *_, **__: small)
@@ -105,6 +112,22 @@ def test_the_paper_draws_more_queries_from_nus_wide():
     assert fdah.get_config("fashion_mnist,paper").method.queries == 2000
     for argument in ("nus_wide", "nus_wide,paper", "paper,nus_wide"):
         assert fdah.get_config(argument).method.queries == 5000
+
+
+def test_aihn_keeps_the_papers_settings_unless_shallow():
+    for argument, weight in (("fashion_mnist", 10), ("cifar10", 10), ("nus_wide81", 100)):
+        config = aihn.get_config(argument)
+        assert config.model.stages == (6, 16, 72, 6)
+        assert (config.image.size, config.image.crop) == (256, 224)
+        assert config.method.quantization * 63 == pytest.approx(weight)
+        assert config.optimizer.name == "sgd"
+    shallow = aihn.get_config("fashion_mnist,shallow")
+    shallow.data.source = shallow.data.split = "embedded"
+    assert shallow == aihn.get_config()
+    without = aihn.get_config("attention=none")
+    assert (without.model.attention, without.model.lattice) == ("none", None)
+    assert aihn.get_config("backbone=alexnet").model.hidden == 1024
+    assert "hidden" not in aihn.get_config("cifar10,backbone=alexnet").model
 
 
 def test_a_config_survives_json():

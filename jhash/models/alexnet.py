@@ -8,11 +8,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jhash.errors import InputError
+from jhash.models import layers
 
 # Sides from which conv1 and three pools of 3x3 leave at least one pixel.
 PUBLISHED_LEAST_SIDE = 63
 SMALL_LEAST_SIDE = 15
-STEMS = ("auto", "published", "small")
 
 
 class AlexNet(nn.Module):
@@ -70,7 +70,9 @@ class AlexNet(nn.Module):
           InputError: `stem` is unknown, the image is too small for it, or `dropout` is not in
             [0, 1).
         """
-        stem = self._stem(min(x.shape[1:3]))
+        stem = layers.choose_stem(
+            "AlexNet", self.stem, min(x.shape[1:3]), PUBLISHED_LEAST_SIDE, SMALL_LEAST_SIDE
+        )
         if not 0 <= self.dropout < 1:
             raise InputError(f"dropout: {self.dropout} given; allowed are 0 to below 1.")
 
@@ -103,20 +105,6 @@ class AlexNet(nn.Module):
         x = dense("fc6", x)
         x = dense("fc7", x)
         return nn.Dense(self.bits, name="hash")(x.astype(jnp.float32))
-
-    def _stem(self, side: int) -> str:
-        if self.stem not in STEMS:
-            raise InputError(f"stem: {self.stem!r} given; allowed are {', '.join(STEMS)}.")
-        stem = self.stem
-        if stem == "auto":
-            stem = "published" if side >= PUBLISHED_LEAST_SIDE else "small"
-        least = PUBLISHED_LEAST_SIDE if stem == "published" else SMALL_LEAST_SIDE
-        if side < least:
-            raise InputError(
-                f"images: a side of {side} pixels given; AlexNet with the {stem} stem needs at "
-                f"least {least}. Resize them (stem='small' takes sides from {SMALL_LEAST_SIDE} on)."
-            )
-        return stem
 
 
 def _pool(x: jax.Array) -> jax.Array:

@@ -7,13 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from jhash.errors import InputError
-from jhash.models.layers import local_response_norm
+from jhash.models import layers
 
 # conv1's 11x11 at stride 4 and three halvings leave at least one pixel from this side on.
 PUBLISHED_LEAST_SIDE = 39
 SMALL_LEAST_SIDE = 8
-STEMS = ("auto", "published", "small")
 
 
 class CNNF(nn.Module):
@@ -65,7 +63,9 @@ class CNNF(nn.Module):
           InputError: `stem` is unknown, or the image is too small for it.
         """
         del train
-        stem = self._stem(min(x.shape[1:3]))
+        stem = layers.choose_stem(
+            "CNN-F", self.stem, min(x.shape[1:3]), PUBLISHED_LEAST_SIDE, SMALL_LEAST_SIDE
+        )
 
         def conv(name: str, features: int, kernel: int, stride: int, pad: int) -> nn.Conv:
             return nn.Conv(
@@ -85,8 +85,8 @@ class CNNF(nn.Module):
 
         w1, w2, w3, w4, w5 = self.widths
         conv1 = conv("conv1", w1, 11, 4, 0) if stem == "published" else conv("conv1", w1, 3, 1, 1)
-        x = _pool(local_response_norm(nn.relu(conv1(x))))
-        x = _pool(local_response_norm(nn.relu(conv("conv2", w2, 5, 1, 2)(x))))
+        x = _pool(layers.local_response_norm(nn.relu(conv1(x))))
+        x = _pool(layers.local_response_norm(nn.relu(conv("conv2", w2, 5, 1, 2)(x))))
         x = nn.relu(conv("conv3", w3, 3, 1, 1)(x))
         x = nn.relu(conv("conv4", w4, 3, 1, 1)(x))
         x = _pool(nn.relu(conv("conv5", w5, 3, 1, 1)(x)))
@@ -94,20 +94,6 @@ class CNNF(nn.Module):
         x = nn.relu(dense("fc6")(x))
         x = nn.relu(dense("fc7")(x))
         return nn.Dense(self.bits, name="hash")(x.astype(jnp.float32))
-
-    def _stem(self, side: int) -> str:
-        if self.stem not in STEMS:
-            raise InputError(f"stem: {self.stem!r} given; allowed are {', '.join(STEMS)}.")
-        stem = self.stem
-        if stem == "auto":
-            stem = "published" if side >= PUBLISHED_LEAST_SIDE else "small"
-        least = PUBLISHED_LEAST_SIDE if stem == "published" else SMALL_LEAST_SIDE
-        if side < least:
-            raise InputError(
-                f"images: a side of {side} pixels given; CNN-F with the {stem} stem needs at least "
-                f"{least}. Resize them (stem='small' takes sides from {SMALL_LEAST_SIDE} on)."
-            )
-        return stem
 
 
 def _pool(x: jax.Array) -> jax.Array:

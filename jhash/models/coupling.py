@@ -58,7 +58,7 @@ def _snap_jvp(lattice, primals, tangents):
 
 
 def in_range(x: jax.Array, lattice: int | None) -> jax.Array:
-    """`x` where it is below 2^(24 - lattice) in magnitude, else NaN; all of it without a lattice."""
+    """`x` where its magnitude is below 2^(24 - lattice), else NaN; without a lattice all of it."""
     if lattice is None:
         return x
     return jnp.where(jnp.abs(x) < 2.0 ** (SIGNIFICAND - lattice), x, jnp.nan)

@@ -226,8 +226,8 @@ def test_the_batchs_statistics_are_taken_up_once():
     updated = {}
     for name in ("reversible", "plain"):
 
-        def loss(params, net=net.clone(gradient=name)):
-            outputs, changed = net.apply(
+        def loss(params, name=name):
+            outputs, changed = net.clone(gradient=name).apply(
                 {**variables, "params": params}, x, True, mutable=["batch_stats"]
             )
             return outputs.sum(), changed
@@ -270,7 +270,7 @@ def test_bad_fields_are_named(fields, message):
 def test_sides_must_suit_the_stages():
     net = InvertibleNet(4, stages=(1, 1))
     assert shapes(net, 24, 8, 1)["params"]["hash"]["kernel"].shape == (64, 4)
-    with pytest.raises(InputError, match="28x24 pixels given; 2 stages halve .* multiples of 8"):
+    with pytest.raises(InputError, match=r"28x24 pixels given; 2 stages halve .* multiples of 8"):
         shapes(net, 28, 24, 1)
-    with pytest.raises(InputError, match="features: 100 channels given; .* multiples of 64"):
+    with pytest.raises(InputError, match=r"features: 100 channels given; .* multiples of 64"):
         net.apply(as_trained(net, 8, 8, 1), jnp.zeros((1, 1, 1, 100)), False, method="inverse")
