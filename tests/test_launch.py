@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import quick
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def launch(*arguments, cwd):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick.FLAGS}
     environment["PYTHONPATH"] = str(ROOT / "tests")
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *arguments],

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import quick
 
 from jhash.checkpoint import Checkpoints
 
@@ -24,7 +25,7 @@ def launch(workdir, cache, multi_label):
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count=2 {quick.FLAGS}",
         "JAX_COMPILATION_CACHE_DIR": str(cache),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "PYTHONPATH": str(ROOT / "tests"),
