@@ -113,5 +113,6 @@ def _alexnet(config):
     shallow = config.image.size == 32
     config.model = {"name": "alexnet.AlexNet", "dropout": 0.5}
     if shallow:
-        # Half as wide, for two cores.
-        config.model.widths, config.model.hidden = (32, 96, 192, 128, 128), 1024
+        # A quarter as wide, for two cores. Without BatchNorm it bears no larger steps.
+        config.model.widths, config.model.hidden = (16, 48, 96, 64, 64), 1024
+        config.optimizer.learning_rate = 3e-4
