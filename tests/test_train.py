@@ -48,6 +48,18 @@ def test_one_device_equals_eight(multi_label, monkeypatch):
     np.testing.assert_allclose(outputs_8, outputs, rtol=1e-4, atol=1e-5)
 
 
+def test_an_invertible_network_on_one_device_equals_eight(monkeypatch):
+    """The gradient that computes BatchNorm's statistics again shares them over the devices."""
+    config = tiny.get_config()
+    config.method = {"name": "aihn", "quantization": 0.1}
+    config.model = {"name": "invertible_net.InvertibleNet", "stages": (2,)}
+    one = run_steps(config, 1, 2, monkeypatch)
+    eight = run_steps(config, 8, 2, monkeypatch)
+    np.testing.assert_allclose(eight[0], one[0], rtol=1e-5)
+    chex.assert_trees_all_close(eight[1], one[1], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(eight[2], one[2], rtol=1e-3, atol=1e-4)
+
+
 def local_mean_loss(outputs, batch, extra, config):
     """Not linear in the samples: the square of a mean over the batch."""
     del batch, extra, config

@@ -16,8 +16,6 @@ from jhash.models.bottleneck import Bottleneck
 from jhash.models.layers import depth_to_space, space_to_depth
 
 ATTENTIONS = ("spatial", "none")
-# Statistics start without chance.
-_ANY_KEY = jax.random.key(0)
 
 
 class InvertibleNet(nn.Module):
@@ -139,9 +137,9 @@ class InvertibleNet(nn.Module):
             init = functools.partial(_init, stages[-1], blocks, features)
             name = f"stage_{number}"
             params.append(self.param(name, lambda key, init=init: init(key)["params"]))
-            stats.append(
-                self.variable("batch_stats", name, lambda i=init: i(_ANY_KEY)["batch_stats"])
-            )
+            # Statistics start without chance.
+            start = functools.partial(init, jax.random.key(0))
+            stats.append(self.variable("batch_stats", name, lambda f=start: f()["batch_stats"]))
         variables = params, [variable.value for variable in stats]
         if inverse:
             return coupling.inverse(stages, train, *variables, x, y)
