@@ -69,7 +69,7 @@ def _shallow(config):
     config.image.size, config.image.crop = 32, None
     config.augment = {"pad": 0, "flip": False}
     config.method.quantization = 0.01
-    config.epochs = 20 if config.data.split == "embedded" else 6
+    config.epochs = 20 if config.data.split == "embedded" else 12
     config.eval_batch_size = 500
     # SGD needs some thousand steps before pairs that are alike become so.
     config.optimizer.name, config.optimizer.arguments = "adam", {}

@@ -9,6 +9,7 @@ from flax import linen as nn
 from jax import lax
 
 from jhash.errors import InputError
+from jhash.models import convolutions
 
 
 class ChannelAttention(nn.Module):
@@ -57,7 +58,9 @@ class SpatialAttention(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> x times its pixels' weights, [B, H, W, C]."""
         pooled = jnp.stack(mean_and_max(x, (3,)), axis=-1)
-        return x * nn.sigmoid(nn.Conv(1, (7, 7), use_bias=False, name="conv")(pooled))
+        kernel = self.param("conv", nn.initializers.lecun_normal(), (7, 7, 2, 1))
+        weights = nn.sigmoid(convolutions.conv_to_one(pooled, kernel[..., 0]))
+        return x * weights[..., None]
 
 
 class CBAM(nn.Module):

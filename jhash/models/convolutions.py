@@ -11,10 +11,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 # In which `pointwise` and `conv` can have their factors.
 DTYPES = ("float32", "bfloat16")
+# Pixels of an image up to which `conv_to_one` multiplies with a matrix; at 28 x 28 shifts win.
+_LARGEST_MATRIX = 400
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -74,6 +77,24 @@ def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) ->
     return pointwise(patches, kernel.reshape(-1, kernel.shape[-1]), dtype)
 
 
+def conv_to_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Convolution of few channels to a single one, stride 1, padded by half of the kernel.
+
+    Args:
+      x: [B, H, W, C].
+      kernel: [k, k, C], k odd.
+
+    Returns:
+      [B, H, W].
+    """
+    if not _on_cpu():
+        return conv(x, kernel[..., None])[..., 0]
+    # As large as the square of the image, but the product with it is then the fastest by far.
+    if x.shape[1] * x.shape[2] <= _LARGEST_MATRIX:
+        return conv_to_one_matrix(x, kernel)
+    return depthwise_shifted(x, kernel).sum(-1)
+
+
 def max_pool(x: jax.Array) -> jax.Array:
     """Maximum over 3 x 3 windows at stride 1, padded (with nothing) to the input's size.
 
@@ -105,6 +126,21 @@ def depthwise_xla(x, kernel):
 def max_pool_xla(x):
     """`max_pool` as XLA's windowed reduction."""
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
+
+
+def conv_to_one_matrix(x, kernel):
+    """`conv_to_one` as the product with the matrix that has the kernel wherever it may lie."""
+    batch, height, width, _ = x.shape
+    size = kernel.shape[0]
+    # (i, from, to) is 1 where the kernel's i-th row reaches from one row of pixels to the other.
+    rows, columns = (
+        np.stack([np.eye(side, k=size // 2 - i, dtype=x.dtype) for i in range(size)])
+        for side in (height, width)
+    )
+    matrix = jnp.einsum("iyY,ijc->yYjc", rows, kernel)
+    matrix = jnp.einsum("jxX,yYjc->yxcYX", columns, matrix)
+    flat = x.reshape(batch, -1) @ matrix.reshape(-1, height * width)
+    return flat.reshape(batch, height, width)
 
 
 @jax.custom_vjp

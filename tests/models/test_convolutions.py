@@ -81,6 +81,30 @@ def test_conv_is_pytorchs(platform, channels, size, image):
     assert_is_pytorchs(convolutions.conv, theirs, x, kernel, weight)
 
 
+@pytest.mark.parametrize(("size", "image"), [(7, (8, 5)), (7, (2, 2)), (3, (21, 23)), (1, (3, 3))])
+def test_conv_to_one_is_pytorchs(platform, size, image):
+    x, kernel, weight = random((2, *image, 2), (size, size, 2), (2, *image, 1))
+
+    def ours(x, kernel):
+        return convolutions.conv_to_one(x, kernel)[..., None]
+
+    def theirs(x, kernel):
+        return functional.conv2d(x, kernel.permute(2, 0, 1)[None], padding=size // 2)
+
+    assert_is_pytorchs(ours, theirs, x, kernel, weight)
+
+
+@pytest.mark.parametrize(("size", "image"), [(3, (8, 6)), (3, (7, 5)), (1, (6, 4))])
+def test_conv_with_a_stride_is_pytorchs(platform, size, image):
+    rows, columns = (-(-side // 2) for side in image)
+    x, kernel, weight = random((2, *image, 3), (size, size, 3, 4), (2, rows, columns, 4))
+
+    def theirs(x, kernel):
+        return functional.conv2d(x, kernel.permute(3, 2, 0, 1), stride=2, padding=size // 2)
+
+    assert_is_pytorchs(functools.partial(convolutions.conv, stride=2), theirs, x, kernel, weight)
+
+
 @pytest.mark.parametrize("image", [(7, 5), (1, 4), (2, 2), (1, 1)])
 @pytest.mark.parametrize("offset", [0, -10])
 def test_max_pool_is_pytorchs(platform, image, offset):

@@ -150,7 +150,7 @@ def named(tree, prefix=""):
         if name == "pointwise":
             value = value[:, :, None, None]
         tail = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
-        of_layer = name in ("stem", "depthwise", "pointwise") or name.startswith("conv_")
+        of_layer = name in ("stem", "depthwise", "pointwise") or name.startswith("conv")
         found[prefix + (f"{name}.weight" if of_layer else tail.get(name, name))] = value
     return found
 
