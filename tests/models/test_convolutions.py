@@ -89,7 +89,7 @@ def test_conv_to_one_is_pytorchs(platform, size, image):
         return convolutions.conv_to_one(x, kernel)[..., None]
 
     def theirs(x, kernel):
-        return functional.conv2d(x, kernel.permute(2, 0, 1)[None], padding=size // 2)
+        return functional.conv2d(x, kernel.permute(2, 0, 1)[None].contiguous(), padding=size // 2)
 
     assert_is_pytorchs(ours, theirs, x, kernel, weight)
 
