@@ -38,7 +38,7 @@ def test_builds_a_users_model(tmp_path, monkeypatch):
         ("cnn_f.CNNF", 12, {"width": 3, "deep": 1}, "no field deep, width; it has bits, axis_name"),
         ("cnn_f.CNNG", 12, {}, "config.model.name.*no 'CNNG'"),
         ("cnn_g.CNNF", 12, {}, "config.model.name.*no module.*cnn_f"),
-        ("cnn_f.InputError", 12, {}, "not a flax.linen.Module"),
+        ("attention.InputError", 12, {}, "not a flax.linen.Module"),
         ("cnn_f._pool", 12, {}, "not a flax.linen.Module"),
         ("cnn_f.CNNF", 0, {}, "bits: 0"),
     ],
