@@ -2,7 +2,7 @@
 
 XLA's CPU backend runs a depthwise convolution some nine to eighteen times slower than the same sum
 written as shifted products, the gradient of a pooling window slowly, too, and a 7 x 7 convolution
-of two channels to one, at 8 x 8 pixels, eight to nineteen times slower than the product with the
+of two channels to one, at 8 x 8 pixels, eleven to nineteen times slower than the product with the
 matrix that it is. So on a CPU these functions are sums over shifted copies and matrix products;
 elsewhere they are XLA's own operations. Both forms are exact; they differ in the order of summation
 alone. `benchmarks/dah_throughput.py` measures those of DAH.
