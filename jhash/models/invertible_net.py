@@ -71,8 +71,14 @@ class InvertibleNet(nn.Module):
         Raises:
           InputError: A field is not allowed, or the sides do not suit the stages.
         """
-        x = self.norm(self.features(x, train), train)
-        return self.hash(x.mean((1, 2)))
+        features = self.features(x, train)
+        x = self.norm(features, train)
+        outputs = self.hash(x.mean((1, 2)))
+        if self.lattice is None:
+            return outputs
+        # By a test of its own: compiled for a CPU, a ReLU may take a NaN for any number.
+        inside = jnp.isfinite(features).all((1, 2, 3))
+        return jnp.where(inside[:, None], outputs, jnp.nan)
 
     def features(self, x: jax.Array, train: bool) -> jax.Array:
         """The trunk's output, which holds all of the image.
