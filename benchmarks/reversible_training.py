@@ -83,6 +83,7 @@ def _measure(blocks, arguments):
         variables = jax.jit(init)(jax.random.key(0), x)
         inputs = variables, x, jnp.arange(arguments.batch) % 10
         gradients = {name: peer.step(*inputs)[1] for name, peer in peers.items()}
+        jax.block_until_ready(gradients)
         for _ in range(arguments.turns):
             for name, peer in peers.items():
                 began = time.perf_counter()

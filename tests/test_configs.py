@@ -123,7 +123,7 @@ def test_aihn_keeps_the_papers_settings_unless_shallow():
         assert config.optimizer.name == "sgd"
     shallow = aihn.get_config("fashion_mnist,shallow")
     shallow.data.source = shallow.data.split = "embedded"
-    shallow.epochs = 20
+    shallow.epochs, shallow.augment.flip = 20, False
     assert shallow == aihn.get_config()
     without = aihn.get_config("attention=none")
     assert (without.model.attention, without.model.lattice) == ("none", None)

@@ -49,16 +49,18 @@ class ChannelAttention(nn.Module):
 class SpatialAttention(nn.Module):
     """A weight in (0, 1) for each pixel, from the average and the maximum of its channels.
 
-    sigmoid(conv7x7([average; maximum])), without a bias.
+    sigmoid(conv7x7([average; maximum])), without a bias. The kernel starts as zeros (the papers do
+    not say how): every weight is then 1/2, which a BatchNorm takes away, and attention begins as
+    none. From random kernels AIHN with 48 bits ended 0.9 points of MAP lower (one seed).
 
-    Source: CBAM eq. 3.
+    Source: CBAM eq. 3; AIHN eq. 6.
     """
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> x times its pixels' weights, [B, H, W, C]."""
         pooled = jnp.stack(mean_and_max(x, (3,)), axis=-1)
-        kernel = self.param("conv", nn.initializers.lecun_normal(), (7, 7, 2, 1))
+        kernel = self.param("conv", nn.initializers.zeros, (7, 7, 2, 1))
         weights = nn.sigmoid(convolutions.conv_to_one(pooled, kernel[..., 0]))
         return x * weights[..., None]
 
