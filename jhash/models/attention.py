@@ -53,15 +53,21 @@ class SpatialAttention(nn.Module):
     not say how): every weight is then 1/2, which a BatchNorm takes away, and attention begins as
     none. From random kernels AIHN with 48 bits ended 0.9 points of MAP lower (one seed).
 
-    Source: CBAM eq. 3; AIHN eq. 6.
+    The kernel is the parameter divided by the root of its 98 inputs: the same functions, but steps
+    that are as large for every parameter, such as Adam's, move a sum of 98 alike inputs only a
+    tenth as far. Without it attention closed for three of four images in AIHN's last
+    block, and four epochs at 48 bits gave MAP 0.849 in place of 0.854 (none: 0.853; one seed).
+
+    Source: CBAM eq. 3; AIHN eq. 6; the division is that of Karras et al. 2018, section 4.1.
     """
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """[B, H, W, C] -> x times its pixels' weights, [B, H, W, C]."""
         pooled = jnp.stack(mean_and_max(x, (3,)), axis=-1)
-        kernel = self.param("conv", nn.initializers.zeros, (7, 7, 2, 1))
-        weights = nn.sigmoid(convolutions.conv_to_one(pooled, kernel[..., 0]))
+        kernel = self.param("conv_scaled", nn.initializers.zeros, (7, 7, 2, 1))
+        kernel = kernel[..., 0] / math.sqrt(kernel.size)
+        weights = nn.sigmoid(convolutions.conv_to_one(pooled, kernel))
         return x * weights[..., None]
 
 

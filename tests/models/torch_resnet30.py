@@ -27,11 +27,11 @@ class SpatialAttention(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+        self.conv_scaled = nn.Conv2d(2, 1, 7, padding=3, bias=False)
 
     def forward(self, x):
         pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
-        return x * torch.sigmoid(self.conv(pooled))
+        return x * torch.sigmoid(self.conv_scaled(pooled) / 98**0.5)
 
 
 class CBAM(nn.Module):
@@ -181,6 +181,8 @@ def random_like(shapes, seed=0):
             return 0.1 * rng.normal(size=shape)
         if name == "depthwise":
             return rng.uniform(0.5, 1.5, shape) / shape[0]
+        if name == "conv_scaled":
+            return rng.normal(size=shape) * np.sqrt(2)
         return rng.normal(size=shape) * np.sqrt(2 / np.prod(shape[:-1]))
 
     def fill(tree):
