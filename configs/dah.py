@@ -5,7 +5,8 @@
 trains on the embedded data (9,000 images and 1,000 queries of Fashion-MNIST's test part), 32 bits.
 Other set-ups:
 
-    configs/dah.py:fashion_mnist,bits=36    all 70,000 images: 60,000 / 10,000
+    configs/dah.py:fashion_mnist,bits=36    all 70,000 images: 60,000 / 10,000; without attention
+                                            MAP 0.90 with 12 bits, 0.91 with 48
     configs/dah.py:cifar10                  the paper's 50,000 / 10,000; needs the data set prepared
                                             by TFDS
     ...,attention=none                      NoneA-DAH, without CBAM (attention=cbam is the default)
@@ -63,7 +64,6 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
 
 def _fashion_mnist(config):
     config.data.source = config.data.split = "fashion_mnist"
-    config.epochs = 3  # Few, for two cores: MAP 0.877 at 12 bits without attention.
 
 
 def _cifar10(config):
