@@ -63,7 +63,12 @@ def map_devices(function, donate=()):
       function: Of pytrees; may call `gather`, `mean` and `positions`.
       donate: Positions of arguments whose memory the results may take over.
     """
-    return jax.pmap(function, axis_name=AXIS, donate_argnums=donate)
+    mapped = jax.pmap(function, axis_name=AXIS, donate_argnums=donate)
+    if jax.default_backend() != "cpu" or device_count() == 1:
+        return mapped
+    # Simulated devices share a pool of threads. Computations begun beside a collective one can take
+    # the thread that its last device waits for, and then all wait until XLA aborts the process.
+    return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
 
 def replicate(tree, devices=None):
@@ -77,8 +82,8 @@ def replicate(tree, devices=None):
 
 
 def first(tree):
-    """What the first device holds of a replicated tree."""
-    return jax.tree.map(lambda leaf: leaf[0], tree)
+    """What the first device holds of a replicated tree; the others have no part in it."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0)[0], tree)
 
 
 def shard(batch, devices=None):
