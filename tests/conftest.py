@@ -3,7 +3,7 @@
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"
-# On a busy machine eight devices wait for each other longer than the 40 s after which XLA aborts.
+# Eight devices on few cores may wait for each other longer than the 40 s after which XLA aborts.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "")
     + " --xla_force_host_platform_device_count=8"
