@@ -66,8 +66,8 @@ def map_devices(function, donate=()):
     mapped = jax.pmap(function, axis_name=AXIS, donate_argnums=donate)
     if jax.default_backend() != "cpu" or device_count() == 1:
         return mapped
-    # Simulated devices share a pool of threads. Computations begun beside a collective one can take
-    # the thread that its last device waits for, and then all wait until XLA aborts the process.
+    # Simulated devices share a pool of threads. With other computations begun beside it, a gather
+    # or mean was seen to wait for its last device until XLA aborted the process.
     return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
 

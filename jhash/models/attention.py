@@ -55,8 +55,8 @@ class SpatialAttention(nn.Module):
 
     The kernel is the parameter divided by the root of its 98 inputs: the same functions, but steps
     that are as large for every parameter, such as Adam's, move a sum of 98 alike inputs only a
-    tenth as far. Without it attention closed for three of four images in AIHN's last
-    block, and four epochs at 48 bits gave MAP 0.849 in place of 0.854 (none: 0.853; one seed).
+    tenth as far. Without it attention closed for three of five images in AIHN's last block, and
+    four epochs at 48 bits gave MAP 0.849 in place of 0.854 (none: 0.853; one seed).
 
     Source: CBAM eq. 3; AIHN eq. 6; the division is that of Karras et al. 2018, section 4.1.
     """
