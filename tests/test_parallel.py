@@ -1,4 +1,4 @@
-"""Some of eight simulated devices: a batch that not all of them can share."""
+"""Simulated devices: a batch that not all can share, and steps that do not overlap."""
 
 import jax
 import numpy as np
@@ -44,3 +44,12 @@ def test_a_step_sees_the_global_batch(devices):
     np.testing.assert_array_equal(everything, np.broadcast_to(3 * batch, (used, *batch.shape)))
     np.testing.assert_allclose(mean, batch.sum() / used)
     np.testing.assert_array_equal(jax.device_get(places).ravel(), np.arange(2 * used))
+
+
+def test_simulated_devices_end_before_anything_else_begins():
+    step = parallel.map_devices(lambda x: parallel.mean(x @ x.T))
+    found = step(np.ones((8, 300, 300), np.float32))
+    assert found.is_ready()
+    first = parallel.first(found)
+    assert first.devices() == {jax.local_devices()[0]}
+    np.testing.assert_array_equal(first, np.full((300, 300), 300))
