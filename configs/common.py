@@ -35,6 +35,8 @@ def base() -> ml_collections.ConfigDict:
                     "label_key": placeholder(str),
                 },
             },
+            # What is taken off the bytes; None: the mean image of the training set.
+            "mean": placeholder(float),
             # The network's input: side in pixels, factor of (bytes - mean image), middle or random
             # window, channels (3 repeats grey); None leaves a thing as it is.
             "image": {
