@@ -2,6 +2,8 @@
 
 # Metrics of a ranking that the table shows, by the start of their names.
 _SHOWN = ("map", "precision_at_", "precision_radius_", "recall_radius_", "f_measure_radius_")
+# Those that begin like them and would double the table.
+_HIDDEN = ("precision_at_recall_",)
 
 
 def table(results: dict) -> str:
@@ -15,7 +17,7 @@ def table(results: dict) -> str:
         f"{'database codes':<22}" + "".join(f"{kind:>10}" for kind in kinds),
     ]
     for name in results[kinds[0]]:
-        if name.startswith(_SHOWN):
+        if name.startswith(_SHOWN) and not name.startswith(_HIDDEN):
             cells = "".join(f"{results[kind][name]:>10.4f}" for kind in kinds)
             lines.append(f"{name:<22}{cells}")
     lines += [

@@ -2,7 +2,8 @@
 
 Hamming ranking ties all the time, and the order that a sort leaves ties in can move the MAP of a
 trained network's codes by several points. So every metric of a ranking is the mean over all orders
-of the items within each distance, computed in closed form, in float64, on the host.
+of the items within each distance, computed in closed form, in float64, on the host; but
+`precision_at_recall` takes the mean of the rank, not of its inverse.
 
 `total` and `relevant` are the two results of `distance_histograms`: [Q, bits + 1] counts at
 distances 0..bits. Queries without any relevant item count 0 everywhere; none is dropped.
@@ -20,6 +21,8 @@ from jhash.retrieval.histograms import distance_histograms
 
 # Queries whose cut group is expanded at a time, which bounds memory.
 _CUT_BLOCK = 1024
+# Recalls of `summarize`, in percent: those of DSTGeH's table, and what lies between.
+_RECALLS = (10, 20, 30, 40, 50, 60, 70, 80)
 
 
 def average_precision(total: jax.Array, relevant: jax.Array, at: int | None = None) -> np.ndarray:
@@ -143,6 +146,46 @@ def recall_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
     return _ratio(_found_in_top(total, relevant, n), relevant.sum(axis=1))
 
 
+def precision_at_recall(total: jax.Array, relevant: jax.Array, recall: float) -> np.ndarray:
+    """Precision where a share of the relevant items has been found, by the expected rank.
+
+    With R relevant items, `r = ceil(recall R)` of them reach the recall; the precision there is r
+    over the rank of the r-th. If this is the j-th relevant item of a group of n items, p of them
+    relevant, that follows N items, the mean of its rank over random orders of ties is
+
+      `N + j (n + 1) / (p + 1)`
+
+    (the ranks of the p within the group cut the n - p others into p + 1 parts of equal mean), and
+    the result is r over this mean. That is a convention: the mean of r / rank, which is a sum over
+    a negative hypergeometric distribution, is never less (Jensen), and equal where nothing ties or
+    the whole group is relevant.
+
+    Args:
+      total: [Q, bits + 1] items at each distance.
+      relevant: [Q, bits + 1] relevant items at each distance.
+      recall: More than 0 and up to 1.
+
+    Returns:
+      float64 [Q]; 0 for a query without a relevant item.
+
+    Raises:
+      InputError: `recall` is out of range, or the histograms are not histograms.
+    """
+    total, relevant = _histograms(total, relevant)
+    if not 0 < recall <= 1:
+        raise InputError(f"recall: got {recall}; allowed is more than 0 and up to 1.")
+    found = np.cumsum(relevant, axis=1)
+    # Rounded first, as in `top_percent`; at least one item, where there is one.
+    needed = np.clip(np.ceil(np.round(recall * found[:, -1:], 9)), 1, found[:, -1:])
+    group = np.argmax(found >= needed, axis=1)[:, None]  # The first distance that reaches it.
+    n, p, reached, stop = (
+        np.take_along_axis(counts, group, axis=1)
+        for counts in (total, relevant, found, np.cumsum(total, axis=1))
+    )
+    rank = stop - n + (needed - (reached - p)) * (n + 1) / (p + 1)
+    return _ratio(needed, rank)[:, 0]
+
+
 def precision_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
     """Share of relevant items among those within a Hamming radius ("hash lookup").
 
@@ -221,8 +264,11 @@ def summarize(
         it; the names tell the number that was used.
 
     Returns:
-      Means over the queries as floats; `queries` and `queries_without_relevant` as ints; and the
-      curves as lists: `curve_radius_precision` and `curve_radius_recall` by radius 0..bits,
+      Means over the queries as floats, `precision_at_recall_<p>` for p = 10 to 80 percent among
+      them; `f1`, the largest F-measure of any radius: of the average precision and the average
+      recall within it, as `f_measure_radius_<r>` is for one (papers that report an F1 without its
+      definition may mean another); `queries` and `queries_without_relevant` as ints; and the curves
+      as lists: `curve_radius_precision` and `curve_radius_recall` by radius 0..bits,
       `curve_top_precision` and `curve_top_recall` at the ranks `curve_top`.
 
     Raises:
@@ -251,8 +297,11 @@ def summarize(
     result[f"precision_radius_{radius}"] = precision
     result[f"recall_radius_{radius}"] = recall
     result[f"f_measure_radius_{radius}"] = float(f_measure(precision, recall))
-
+    for p in _RECALLS:
+        result[f"precision_at_recall_{p}"] = _mean(precision_at_recall(total, relevant, p / 100))
     by_radius = precision_recall_curve(total, relevant)
+    result["f1"] = float(f_measure(*by_radius).max())
+
     result["curve_radius_precision"] = by_radius[0].tolist()
     result["curve_radius_recall"] = by_radius[1].tolist()
     tops = _curve_ranks(size)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import hypergeom
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from jhash import retrieval
 from jhash.errors import InputError
@@ -133,6 +133,73 @@ def test_mean_average_precision_end_to_end(multi):
     np.testing.assert_allclose(at, retrieval.average_precision(total, relevant, 50).mean())
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_precision_at_recall_takes_the_mean_rank_of_all_tie_orders(seed):
+    rng = np.random.default_rng(seed)
+    n = 7
+    distances = rng.integers(0, 3, n)
+    related = rng.random(n) < rng.choice([0.2, 0.5, 0.9])
+    related[rng.integers(n)] = True
+    total, relevant = histogram(distances, related, 2)
+    ranks = [np.flatnonzero(related[list(order)]) + 1 for order in orders(distances)]
+    for r in range(1, related.sum() + 1):
+        rank = np.array([row[r - 1] for row in ranks])
+        # A share that r items reach and r - 1 do not, at its upper end and within.
+        for share in (r / related.sum(), (r - 0.5) / related.sum()):
+            found = retrieval.precision_at_recall(total, relevant, share)
+            np.testing.assert_allclose(found, r / rank.mean(), rtol=1e-12)
+            assert found <= np.mean(r / rank) + 1e-12
+
+
+def test_precision_at_recall_of_random_tie_orders():
+    """The mean rank itself, and how close the mean of the precisions is in large groups."""
+    rng = np.random.default_rng(5)
+    bits, n, draws = 4, 3000, 2000
+    distances = rng.binomial(bits, 0.4, n)
+    related = rng.random(n) < 0.3 - 0.05 * distances
+    total, relevant = histogram(distances, related, bits)
+    order = np.argsort(distances + rng.random((draws, n)) * 0.5, axis=1)
+    ranks = np.nonzero(related[order])[1].reshape(draws, -1) + 1
+    for percent in (10, 40, 80):
+        r = math.ceil(percent * related.sum() / 100)
+        rank = ranks[:, r - 1]
+        found = retrieval.precision_at_recall(total, relevant, percent / 100)[0]
+        assert abs(r / found - rank.mean()) < 4.5 * rank.std() / math.sqrt(draws)
+        assert found == pytest.approx(np.mean(r / rank), rel=0.01)
+
+
+def test_precision_at_recall_where_nothing_ties():
+    rng = np.random.default_rng(6)
+    distances = rng.permutation(300)
+    related = rng.random(300) < 0.2
+    precision, recall, _ = precision_recall_curve(related, -distances)
+    for percent in (10, 20, 40, 60, 80, 100):
+        share = percent / 100
+        found = retrieval.precision_at_recall(*histogram(distances, related, 299), share)
+        # The curve runs to falling recalls; the last that is high enough is the first rank.
+        expected = precision[np.flatnonzero(recall >= share - 1e-12)[-1]]
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_precision_at_recall_by_hand():
+    total = np.array([[4, 0, 3, 3], [5, 0, 0, 5], [0, 9, 1, 0]])
+    relevant = np.array([[1, 0, 3, 0], [0, 0, 0, 0], [0, 0, 1, 0]])
+    # The one of four is at rank 2.5 in the mean, the others at 5, 6, 7; that of the last at 10.
+    for share, expected in (
+        (1e-12, 1 / 2.5),
+        (0.25, 1 / 2.5),
+        (0.26, 2 / 5),
+        (0.75, 3 / 6),
+        (1, 4 / 7),
+    ):
+        found = retrieval.precision_at_recall(total, relevant, share)
+        np.testing.assert_allclose(found, [expected, 0, 0.1])
+    # 0.07 * 100 is above 7 in binary: seven items, not eight.
+    seven = np.array([[7, 93, 900]]), np.array([[7, 0, 93]])
+    np.testing.assert_allclose(retrieval.precision_at_recall(*seven, 0.07), 1)
+    assert len(retrieval.precision_at_recall(total[:0], relevant[:0], 0.5)) == 0
+
+
 def test_lookup_within_a_radius_by_hand():
     total = np.array([[0, 2, 2, 6], [1, 0, 0, 9], [0, 0, 5, 5]])
     relevant = np.array([[0, 1, 2, 1], [1, 0, 0, 3], [0, 0, 0, 0]])
@@ -178,10 +245,17 @@ def test_summary_is_json_with_stable_names():
         "precision_radius_2",
         "recall_radius_2",
         "f_measure_radius_2",
+        *(f"precision_at_recall_{percent}" for percent in range(10, 90, 10)),
+        "f1",
     ]
     assert result["queries_without_relevant"] == 1
     assert result["map_at_700"] == pytest.approx(result["map"])
     assert result["recall_at_700"] == pytest.approx(0.8)  # One query of five has nothing to find.
+    found = retrieval.precision_at_recall(total, relevant, 0.3)
+    assert found[0] == 0
+    assert result["precision_at_recall_30"] == pytest.approx(found.mean())
+    curve = zip(result["curve_radius_precision"], result["curve_radius_recall"], strict=True)
+    assert result["f1"] == pytest.approx(max(2 * p * r / (p + r) for p, r in curve))
     assert len(result["curve_radius_precision"]) == 17
     assert result["curve_top"] == [1, 2, 5, 10, 20, 50, 100, 200, 500, 700]
     assert result["curve_top_recall"][-1] == pytest.approx(0.8)
@@ -196,6 +270,9 @@ def test_bad_input():
             retrieval.precision_at(total, total, at)
     with pytest.raises(InputError, match="radius: got 2; allowed are 0 to 1"):
         retrieval.precision_within(total, total, 2)
+    for recall in (0, 1.01, math.nan):
+        with pytest.raises(InputError, match=f"recall: got {recall}; allowed is more than 0"):
+            retrieval.precision_at_recall(total, total, recall)
     with pytest.raises(InputError, match="total: rows sum to 9 up to 10"):
         retrieval.average_precision(np.array([[3, 7], [3, 6]]), np.zeros((2, 2), int))
     with pytest.raises(InputError, match="relevant: got shape"):
