@@ -40,6 +40,11 @@ class Checkpoints:
     def __exit__(self, *_):
         self._manager.close()
 
+    @property
+    def newest(self) -> int | None:
+        """The epochs done at the newest checkpoint; None if there is none."""
+        return self._manager.latest_step()
+
     def restore(self, fresh):
         """The newest checkpoint, as NumPy arrays; `fresh` if nothing was saved.
 
@@ -50,7 +55,7 @@ class Checkpoints:
           InputError: The checkpoint holds something else (another version of jhash wrote it, say).
         """
         fresh = jax.tree.map(np.asarray, fresh)
-        epoch = self._manager.latest_step()
+        epoch = self.newest
         if epoch is None:
             return fresh
         try:

@@ -66,7 +66,7 @@ def evaluate_workdir(workdir: str) -> dict:
     run = experiment.build(workdirs.load(workdir))
     with Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
         saved = checkpoints.restore(fresh(run))
-    if not saved["state"].step:
+    if checkpoints.newest is None:
         raise InputError(f"--workdir: the run in {workdir} has no checkpoint yet.")
     return evaluate(run, SourceEncoder(run), saved, workdir)
 
@@ -132,6 +132,7 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
         if key in codes:
             results[name] = _metrics(config, data, codes["queries"], codes[key])
             results[f"map_{name}"] = results[name]["map"]
+    results |= run.method.report(config, data, extra)
     if (reconstructed := reconstruction.measure(run, variables, workdir)) is not None:
         results["reconstruction"] = reconstructed
     results |= {

@@ -90,10 +90,13 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     """
     devices = _training_devices(config)
     parallel.check_batch_size(config.eval_batch_size, devices, "config.eval_batch_size")
-    for name, most in _COUNTS.items():
-        if not 1 <= config[name] <= most:
-            raise InputError(f"config.{name}: {config[name]} given; allowed are 1 to {most}.")
     method = algorithms.load(config.method.name, config.loss)
+    for name, most in _COUNTS.items():
+        # A method with `pretrain` needs no epoch, and one without a loss can have none.
+        least = 0 if name == "epochs" and method.pretrain else 1
+        most = most if method.loss or name != "epochs" else 0
+        if not least <= config[name] <= most:
+            raise InputError(f"config.{name}: {config[name]} given; allowed are {least} to {most}.")
     model = build_model(config)
     split = data.load_config(config.data)
     split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
@@ -106,7 +109,7 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
             )
         pretrained, mean = vgg_f_weights.load_vgg_f(config.weights)
     else:
-        pretrained, mean = {}, _mean_image(split)
+        pretrained, mean = {}, _mean_image(split, config.get("mean"))
     first = _epoch_indices(config, method, split, extra, 0)
     if not len(first):
         raise InputError(f"config.method.name: {config.method.name} chose no sample to train on.")
@@ -141,7 +144,9 @@ def _epoch_indices(config, method, split, extra, epoch):
     return method.begin_epoch(config, split, extra, epoch, key)
 
 
-def _mean_image(split):
+def _mean_image(split, constant):
+    if constant is not None:
+        return np.full(split.source.image_shape, constant, np.float32)
     spaced = np.linspace(0, len(split.train) - 1, min(len(split.train), _MEAN_IMAGES))
     chosen = split.train[spaced.astype(np.int64)]
     chunks = np.array_split(chosen, -(-len(chosen) // 500))

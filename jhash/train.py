@@ -50,6 +50,9 @@ def _train(run, encode, workdir):
     folder = os.path.join(workdir, "checkpoints")
     with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
         saved = checkpoints.restore(evaluate.fresh(run))
+        if method.pretrain and checkpoints.newest is None:
+            saved = _pretrain(run, saved, workdir)
+            checkpoints.save(0, saved)
         state = parallel.replicate(saved["state"], run.devices)
         extra, seconds = saved["extra"], saved["seconds"]
         done = int(saved["state"].step) // run.steps_per_epoch
@@ -76,6 +79,29 @@ def _train(run, encode, workdir):
                 writer.flush()
                 checkpoints.save(epoch + 1, saved)
     return saved
+
+
+def _pretrain(run, fresh, workdir):
+    """What a checkpoint holds after the method's `pretrain`."""
+    began = time.perf_counter()
+    state = fresh["state"]
+    params, extra = run.method.pretrain(
+        run.config, run.data, state.params, fresh["extra"], os.path.join(workdir, "pretrain")
+    )
+    for name, old, new in (("params", state.params, params), ("extra", fresh["extra"], extra)):
+        if jax.tree.map(_kind, old) != jax.tree.map(_kind, new):
+            raise InputError(
+                f"config.method.name: pretrain of {run.config.method.name} gave {name} of another "
+                "structure, shape or dtype than it got."
+            )
+    state = state.replace(params=params, opt_state=run.optimizer.init(params))
+    return jax.device_get(
+        {"state": state, "extra": extra, "seconds": np.asarray(time.perf_counter() - began)}
+    )
+
+
+def _kind(leaf):
+    return np.shape(leaf), np.result_type(leaf)
 
 
 def make_step(run: experiment.Experiment):

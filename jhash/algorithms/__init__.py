@@ -1,9 +1,14 @@
 """The contract of a method: a module of plain functions, found by `config.method.name`.
 
-A method is a file here or a module of the user's own. It must have `loss`; the rest has defaults.
+A method is a file here or a module of the user's own. It must have `loss`, unless
+`config.epochs` is 0; the rest has defaults.
 
 prepare(config, data, key) -> (data, extra)
-    Once, before training. Default: no `extra`.
+    Whenever a process starts: checks, first values. Default: no `extra`.
+pretrain(config, data, params, extra, folder) -> (params, extra)
+    Once, before the first epoch: what takes minutes, such as features, pseudo labels, or parameters
+    in closed form. A run that was killed in it calls it again with the same `folder`, which holds
+    what it kept there. Shapes and dtypes stay. Default: none.
 begin_epoch(config, data, extra, epoch, key) -> indices
     The samples of this epoch, in order. Default: all of `data.train`, shuffled.
 loss(outputs, batch, extra, config) -> (loss, aux)
@@ -14,6 +19,8 @@ logits(outputs) -> [B, bits]
     Bit = logit > 0. Default: `outputs` itself. Outputs may be a dict of arrays [B, ...], too.
 learned_codes(config, data, extra) -> [n, bits] or None
     Codes of `data.database` that were learned, not encoded. Default: None.
+report(config, data, extra) -> dict
+    Further numbers for `results.json`, by name. Default: none.
 
 `extra` is a pytree of arrays: checkpointed with the rest and given to every call. `data` is a
 `jhash.data.Data`; `indices` are int64 and point into `data.source`. `batch` holds `labels` ([B]
@@ -57,16 +64,23 @@ def _learned_codes(config, data, extra):
     return None
 
 
+def _report(config, data, extra):
+    del config, data, extra
+    return {}
+
+
 @dataclasses.dataclass(frozen=True)
 class Method:
     """A method's functions with the defaults filled in; see the module's docstring."""
 
-    loss: Callable[..., tuple[Any, dict[str, Any]]]
+    loss: Callable[..., tuple[Any, dict[str, Any]]] | None = None
     prepare: Callable[..., Any] = _prepare
+    pretrain: Callable[..., Any] | None = None
     begin_epoch: Callable[..., np.ndarray] = _begin_epoch
     end_epoch: Callable[..., Any] = _end_epoch
     logits: Callable[[Any], Any] = _logits
     learned_codes: Callable[..., Any] = _learned_codes
+    report: Callable[..., dict[str, Any]] = _report
 
 
 def load(name: str, loss: str = "") -> Method:
@@ -81,7 +95,8 @@ def load(name: str, loss: str = "") -> Method:
       The method.
 
     Raises:
-      InputError: The module or function does not exist, or the module has no loss.
+      InputError: The module or function does not exist, or the module has neither `loss` nor
+        `pretrain`.
     """
     module = naming.find_module(name, "jhash.algorithms", "config.method.name")
     functions = {
@@ -91,6 +106,6 @@ def load(name: str, loss: str = "") -> Method:
     }
     if loss:
         functions["loss"] = naming.find_attribute(loss, "jhash.algorithms", "config.loss")
-    if "loss" not in functions:
+    if not functions.keys() & {"loss", "pretrain"}:
         raise InputError(f"config.method.name: module {module.__name__} has no function `loss`.")
     return Method(**functions)

@@ -146,6 +146,8 @@ def training(measured: Sequence[Measured]) -> list[Picture]:
     """A picture for each metric of `metrics.jsonl`: those of steps first, then those of epochs."""
     found = {}  # (whether of epochs, name) -> lines
     for look, each in enumerate(measured):
+        if not each.run.results["epochs"]:
+            continue
         per_epoch = each.run.results["steps"] / each.run.results["epochs"]
         logged = {}
         for line in each.run.lines:
