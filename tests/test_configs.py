@@ -16,12 +16,26 @@ from jhash.errors import InputError
 from jhash.models import resnet30
 
 ROOT = Path(__file__).resolve().parent.parent
+SHARED = ("__init__", "common", "fitted")
 CONFIGS = sorted(
-    path.stem for path in (ROOT / "configs").glob("*.py") if path.stem not in ("__init__", "common")
+    ".".join(path.relative_to(ROOT / "configs").with_suffix("").parts)
+    for path in (ROOT / "configs").rglob("*.py")
+    if path.stem not in SHARED
 )
 ARGUMENTS = {
     "aihn": ["", "nus_wide81,attention=none", "cifar10,backbone=alexnet"],
+    "baselines.itq": ["", "fashion_mnist,bits=16"],
+    "baselines.lsh": ["scenes"],
+    "baselines.pcah": [""],
+    "baselines.sh": ["embedded"],
     "dah": ["fashion_mnist,bits=12", "cifar10,attention=none,dissimilar=abs"],
+    "dstgeh": [
+        "fashion_mnist",
+        "scenes,embedding=sdne",
+        "cifar10,embedding=walks,loss=margin",
+        "coco,embedding=laplacian,paper",
+        "flickr25k,metric=euclidean,loss=soft_margin",
+    ],
     "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
 }
 
@@ -37,6 +51,15 @@ def stand_in(config, monkeypatch):
     monkeypatch.setattr(resnet30, "_STAGES", ((8, 8, 16), (8, 8, 16)))
     if config.model.name in ("cnn_f.CNNF", "alexnet.AlexNet"):
         config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
+    if config.method.name == "dstgeh":
+        config.model.widths, config.batch_size = (4, 4, 8, 8), 8
+    if "features" in config.method:
+        config.method.features.name = "feature_source.Pixels"
+        config.method.features.size, config.method.features.channels = 8, 1
+        config.method.features.batch = 16
+    if config.method.name == "fitted":
+        config.model.backbone, config.eval_batch_size = "feature_source.Pixels", 16
+        config.image.size, config.image.channels, config.bits = 8, 1, 8
     if config.method.name == "aihn":
         config.batch_size = config.eval_batch_size = 8
     if config.model.name == "invertible_net.InvertibleNet":
@@ -47,11 +70,13 @@ def stand_in(config, monkeypatch):
         "cifar10_fdah": (32, 3),
         "nus_wide21": (256, 3),
         "nus_wide81": (256, 3),
+        "coco": (256, 3),
+        "flickr25k": (32, 3),
     }.get(config.data.split, (28, 1))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, side, side, channels), np.uint8)
     labels = np.arange(64, dtype=np.int32) % 10
-    if config.data.split.startswith("nus_wide"):
+    if config.data.split.startswith(("nus_wide", "coco", "flickr")):
         labels = np.eye(10, dtype=np.uint8)[labels]
     small = data.Data(Arrays(images, labels), np.arange(48), np.arange(48), np.arange(48, 64))
     monkeypatch.setattr(data, "load", lambda *_, **__: small)
@@ -64,15 +89,19 @@ def test_every_config_has_its_arguments_here():
 @pytest.mark.parametrize(
     ("name", "argument"), [(name, argument) for name in CONFIGS for argument in ARGUMENTS[name]]
 )
-def test_a_step_of_every_config(name, argument, monkeypatch):
+def test_a_step_of_every_config(name, argument, monkeypatch, tmp_path):
     config = importlib.import_module(f"configs.{name}").get_config(argument)
     assert config.data.split in splits.PROTOCOLS
     stand_in(config, monkeypatch)
+    if not config.epochs:
+        assert train.train(config, str(tmp_path))["map_encoded"] > 0
+        return
     run = experiment.build(workdirs.check("none", config))
     step = parallel.map_devices(train.make_step(run))
-    state, extra = (
-        parallel.replicate(tree, run.devices) for tree in (run.initial_state(), run.extra)
-    )
+    extra = run.extra
+    if "pseudo_labels" in extra:  # Zeros, before the first stage.
+        extra["pseudo_labels"] = jax.random.bits(jax.random.key(0), (48, config.bits), "uint8") % 2
+    state, extra = (parallel.replicate(tree, run.devices) for tree in (run.initial_state(), extra))
     orders = batches.split(run.epoch_indices(run.extra, 0), config.batch_size)[:1]
     (batch,) = batches.read(run.data.source, orders)
     before = jax.device_get(parallel.first(state.params))
