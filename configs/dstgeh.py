@@ -63,7 +63,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "widths": (32, 64, 128, 256),
         "dtype": "bfloat16",
     }
-    config.bits, config.epochs = 48, 12
+    config.bits, config.epochs = 48, 8
     config.batch_size, config.eval_batch_size = 128, 512
     config.metrics.percent = 20.0
     presets = fitted.data_presets() | {
@@ -89,15 +89,23 @@ def _fashion_mnist(config):
 
 def _cifar10(config):
     config.data.source, config.data.split = "tfds:cifar10", "cifar10_dah"
+    config.model, config.image.size = {"name": "resnet18.ResNet18"}, 32
 
 
 def _lists(split, config):
     config.data.source, config.data.split = "lists", split
+    if config.method.features.name == fitted.NETWORK:
+        config.method.features.size = 224
+    _large(config)
 
 
 def _paper(config):
     config.method.features.name = "inception_v4.InceptionV4"
     config.method.features.size = 299
+    _large(config)
+
+
+def _large(config):
     config.model = {"name": "resnet18.ResNet18"}
     config.image.size, config.image.crop = 256, 224
     config.augment = {"pad": 0, "flip": True}

@@ -13,7 +13,7 @@ from configs import aihn, common, dah, fdah
 from jhash import data, experiment, parallel, train, workdirs
 from jhash.data import Arrays, batches, splits
 from jhash.errors import InputError
-from jhash.models import resnet30
+from jhash.models import resnet18, resnet30
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ("__init__", "common", "fitted")
@@ -49,6 +49,7 @@ def stand_in(config, monkeypatch):
         config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
     monkeypatch.setattr(resnet30, "_IDENTITY_BLOCKS", 0)
     monkeypatch.setattr(resnet30, "_STAGES", ((8, 8, 16), (8, 8, 16)))
+    monkeypatch.setattr(resnet18, "_BLOCKS", 1)
     if config.model.name in ("cnn_f.CNNF", "alexnet.AlexNet"):
         config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
     if config.method.name == "dstgeh":
@@ -71,7 +72,7 @@ def stand_in(config, monkeypatch):
         "nus_wide21": (256, 3),
         "nus_wide81": (256, 3),
         "coco": (256, 3),
-        "flickr25k": (32, 3),
+        "flickr25k": (256, 3),
     }.get(config.data.split, (28, 1))
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64, side, side, channels), np.uint8)

@@ -21,15 +21,15 @@ class Graph(NamedTuple):
     right: jax.Array
 
 
-@jax.jit
 def cosine(features_Nxz: jax.Array) -> Graph:
     """u_ij = v_i . v_j / (|v_i| |v_j|), in [-1, 1]; 0 for a vector of length 0.
+
+    Its two factors are one array in memory.
 
     References:
       DSTGeH (Liu et al. 2020), eq. 1.
     """
-    lengths = jnp.linalg.norm(features_Nxz, axis=1, keepdims=True)
-    v_Nxz = features_Nxz / jnp.where(lengths == 0, 1, lengths)
+    v_Nxz = _unit(features_Nxz)
     return Graph(v_Nxz, v_Nxz)
 
 
@@ -49,6 +49,12 @@ def euclidean(features_Nxz: jax.Array) -> Graph:
     ones, scaled = jnp.ones_like(squares_Nx1), features_Nxz * jnp.sqrt(2 / scale)
     left = jnp.concatenate([1 - squares_Nx1 / scale, ones, scaled], axis=1)
     return Graph(left, jnp.concatenate([ones, -squares_Nx1 / scale, scaled], axis=1))
+
+
+@jax.jit
+def _unit(features_Nxz):
+    lengths = jnp.linalg.norm(features_Nxz, axis=1, keepdims=True)
+    return features_Nxz / jnp.where(lengths == 0, 1, lengths)
 
 
 METRICS = {"cosine": cosine, "euclidean": euclidean}

@@ -54,6 +54,7 @@ def decode(params: Params, h_BxL: jax.Array, slope: float) -> list[jax.Array]:
     return outputs[::-1]
 
 
+@jax.default_matmul_precision("highest")
 def first_layer(
     graph: adjacency.Graph, width: int, key: jax.Array, slope: float, gain: float
 ) -> dict[str, jax.Array]:
@@ -71,25 +72,27 @@ def first_layer(
     Returns:
       Parameters of the layer.
     """
-    # The columns of Q are an orthonormal basis of the columns of `right`, Q = right @ basis.
-    values, vectors = jnp.linalg.eigh(graph.right.T @ graph.right)
+    # Nothing here but the factors has N x r numbers.
+    gram, mean = graph.right.T @ graph.right, graph.left.mean(0)
+    values, vectors = jnp.linalg.eigh(gram)
     kept = values > _RANK * values[-1]
-    basis = jnp.where(kept, vectors / jnp.sqrt(jnp.where(kept, values, 1)), 0)
-    centred = graph.left - graph.left.mean(0)
-    # Of left right' = left (right'right basis) Q'.
-    narrow = graph.right.T @ (graph.right @ basis)
-    covariance = narrow.T @ (centred.T @ centred) @ narrow
-    components = jnp.linalg.eigh(covariance)[1][:, ::-1][:, :width]
-    kernel = graph.right @ (basis @ components @ _rotation(key, components.shape[1], width))
-    linear_NxW = centred @ (graph.right.T @ kernel)
+    roots = jnp.sqrt(jnp.where(kept, values, 1))
+    # The columns of Q = right @ basis are an orthonormal basis of those of `right`, and
+    # left right' = left narrow Q'.
+    basis, narrow = jnp.where(kept, vectors / roots, 0), jnp.where(kept, vectors * roots, 0)
+    spread = graph.left.T @ graph.left - len(graph.left) * jnp.outer(mean, mean)
+    components = jnp.linalg.eigh(narrow.T @ spread @ narrow)[1][:, ::-1][:, :width]
+    inner = basis @ components @ _rotation(key, components.shape[1], width)
+    kernel, bias = graph.right @ inner, -mean @ gram @ inner
+    linear_NxW = graph.left @ (gram @ inner) + bias
     factor = gain / (slope * linear_NxW.std())
-    bias = -factor * (graph.left.mean(0) @ (graph.right.T @ kernel))
     h_NxW = _with_ones(jnp.tanh(slope * factor * linear_NxW))
     # Rows are small: their atanh is nearly themselves.
     back = _least_squares(h_NxW, (h_NxW.T @ graph.left) @ graph.right.T / slope)
-    return _layer(kernel * factor, bias, back)
+    return _layer(kernel * factor, bias * factor, back)
 
 
+@jax.default_matmul_precision("highest")
 def later_layer(
     x_NxW: jax.Array, outputs: int, key: jax.Array, slope: float, gain: float, codes: bool
 ) -> dict[str, jax.Array]:

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_sample_image
 from torch.nn import functional
 
 from jhash import models
@@ -109,6 +110,19 @@ def test_features_and_logits_equal_pytorch_s(saved, sides):
     features = jax.jit(efficientnet_lite.EfficientNetLite0().apply)({"params": params}, x)
     np.testing.assert_allclose(features, expected[0], rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(logits, expected[1], rtol=1e-3, atol=1e-3)
+
+
+def test_the_published_weights_know_a_palace():
+    path = efficientnet_lite.published()
+    image = load_sample_image("china.jpg")[100:324, 200:424]
+    x = np.float32((image[None] - efficientnet_lite.MEAN) * efficientnet_lite.SCALE)
+    weights = torch.load(path, map_location="cpu", weights_only=True)
+    with torch.no_grad():
+        expected = torch_network(weights, torch.from_numpy(x).permute(0, 3, 1, 2))[1]
+    params = efficientnet_lite.load(path)
+    logits = jax.jit(efficientnet_lite.EfficientNetLite0(1000).apply)({"params": params}, x)
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert logits.argmax() == 698  # ImageNet's "palace".
 
 
 def test_the_loader_fits_the_network_and_the_count_is_the_published_one(saved):
