@@ -30,24 +30,22 @@ def main():
     options = parser.parse_args()
     memory.keep_freed()
 
-    seconds = []
     run = sae._Phase.epoch
 
     def timed(phase, *arguments):
         began = time.perf_counter()
         result = jax.block_until_ready(run(phase, *arguments))
-        seconds.append((phase.layer, time.perf_counter() - began))
+        name = "the whole stack" if phase.layer is None else f"layer {phase.layer}"
+        seconds = time.perf_counter() - began
+        print(f"an epoch of {name}: {seconds:.0f} s, compilation included", flush=True)
         return result
 
     sae._Phase.epoch = timed
+    print(f"{options.nodes} nodes x {options.features} features x {options.bits} bits")
+    print(f"the graph would be {4 * options.nodes**2 / 1e9:.1f} GB", flush=True)
     features = clustered(options.nodes, options.features)
     with tempfile.TemporaryDirectory() as folder:
         sae.embed(features, options.bits, jax.random.key(0), folder, pretrain_epochs=1, epochs=1)
-    print(f"{options.nodes} nodes x {options.features} features x {options.bits} bits")
-    print(f"the graph would be {4 * options.nodes**2 / 1e9:.1f} GB")
-    for layer, each in seconds:
-        name = "the whole stack" if layer is None else f"layer {layer}"
-        print(f"an epoch of {name}: {each:.0f} s, compilation included")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(f"peak memory of the process: {peak / 1e6:.2f} GB")
 

@@ -40,11 +40,11 @@ class Options(NamedTuple):
       gain: Of the code layer that starts so; of the others `HIDDEN_GAIN`.
       mu: Weight of the rows in L_so, in [0, 1].
       alpha: Weight of L_so.
-      beta: Weight of L_fo. The paper's 0.099 makes the codes collapse: L_fo is a sum over pairs and
-        bits, and codes far from 0 make it thousands of times L_so.
+      beta: Weight of L_fo. The paper's 0.099 makes the codes much worse: L_fo is a sum over pairs
+        and bits, and codes far from 0 make it thousands of times L_so.
       gamma: Weight of L_r.
       pretrain_epochs: Of each layer alone.
-      pretrain_rate: Adam's learning rate in these.
+      pretrain_rate: Adam's learning rate in these; kernels move by the root of their inputs less.
       epochs: Of the whole stack.
       learning_rate: Adam's in these, with cosine decay to 0.
       batch: Nodes.
@@ -59,10 +59,10 @@ class Options(NamedTuple):
     alpha: float = 0.9
     beta: float = 1e-5
     gamma: float = 0.001
-    pretrain_epochs: int = 1
-    pretrain_rate: float = 1e-3
-    epochs: int = 1
-    learning_rate: float = 3e-4
+    pretrain_epochs: int = 2
+    pretrain_rate: float = 1e-2
+    epochs: int = 3
+    learning_rate: float = 1e-3
     batch: int = 256
 
 
@@ -131,7 +131,7 @@ class _Phase:
             rate = optax.cosine_decay_schedule(options.learning_rate, options.epochs * steps)
         else:
             rate = options.pretrain_rate
-        optimizer = optax.adam(rate)
+        optimizer = optax.chain(optax.adam(rate), optax.stateless(_by_inputs))
         degrees_N = jax.jit(adjacency.degrees)(graph)
         slope, nodes = options.slope, len(degrees_N)
         encode = functools.partial(stacked_autoencoder.encode, slope=slope)
@@ -213,6 +213,15 @@ class _Phase:
             first = losses.first_order_loss(state["codes"], *self._graph)
             metrics["first_order"] = float(first) / len(order)
         return params, state, metrics
+
+
+def _by_inputs(updates, _):
+    """Kernels move by the root of their inputs less.
+
+    Adam moves every entry alike, and a row of the graph has N inputs that are alike, too: together
+    they would saturate all units of the first layer in a few steps.
+    """
+    return jax.tree.map(lambda leaf: leaf / len(leaf) ** 0.5 if leaf.ndim > 1 else leaf, updates)
 
 
 def _batches(order, size):

@@ -114,7 +114,7 @@ def test_landmarks_are_nodes_without_pseudo_labels(tmp_path):
 
 def test_collapsed_codes_are_reported(tmp_path, capsys):
     config = tiny_config()
-    config.method.embedding.update(beta=1.0, epochs=30, learning_rate=3e-3)
+    config.method.embedding.update(beta=1.0, epochs=30, learning_rate=0.1)
     config.method.centre = False
     results = train.train(config, str(tmp_path))
     lost = results["pseudo_labels"]
