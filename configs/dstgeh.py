@@ -70,6 +70,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     config.metrics.percent = 20.0
     presets = fitted.data_presets() | {
         "fashion_mnist": _fashion_mnist,
+        "scenes": _scenes,
         "cifar10": _cifar10,
         "coco": functools.partial(_lists, "coco"),
         "flickr25k": functools.partial(_lists, "flickr25k"),
@@ -90,6 +91,11 @@ def _fashion_mnist(config):
     if config.method.embedding.name == "sae":
         # Of seven times as many steps each.
         config.method.embedding.update(pretrain_epochs=1, epochs=1)
+
+
+def _scenes(config):
+    fitted.data_presets()["scenes"](config)
+    config.image.size = config.data.options.image_size
 
 
 def _cifar10(config):
