@@ -47,7 +47,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         sae.embed(features, options.bits, jax.random.key(0), folder, pretrain_epochs=1, epochs=1)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"peak memory of the process: {peak / 1e6:.2f} GB")
+    print(f"peak memory of the process: {1024 * peak / 1e9:.2f} GB")
 
     both = jax.jit(jax.value_and_grad(graph.first_order_loss))
     codes = np.random.default_rng(1).normal(size=(options.nodes, options.bits))
