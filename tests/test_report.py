@@ -745,7 +745,7 @@ def edit(name, value):
         ("device.kind", ..., r"lacks device\.kind"),
         ("data", {}, r"lacks data\.source; must be text"),
         ("data.train", "many", r"data\.train is 'many'; must be a whole number"),
-        ("epochs", 0, "epochs is 0; must be a whole number, 1 or more"),
+        ("epochs", -1, "epochs is -1; must be a whole number, 0 or more"),
         ("epochs", True, "epochs is True"),
         ("bits", 600, "bits is 600; must be 1 to 512"),
         ("train_seconds", None, "train_seconds is None"),

@@ -109,9 +109,8 @@ def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) 
                 if phase is None or phase.layer != plan[epoch]:
                     phase = _Phase(graph, options, plan[epoch], steps)
                     new = range(layers) if phase.layer is None else [phase.layer]
-                    for layer in new if options.start == "principal" else ():
-                        if layer not in plan[:epoch]:
-                            params = _start(params, layer, graph, start_key, options)
+                    new = [layer for layer in new if layer not in plan[:epoch]]
+                    params = _start(params, new, graph, start_key, options)
                     state = phase.begin(params)
                 order = jax.random.permutation(jax.random.fold_in(order_key, epoch), nodes)
                 params, state, metrics = phase.epoch(params, state, np.asarray(order))
@@ -119,6 +118,8 @@ def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) 
                 writer.flush()
                 checkpoints.save(epoch + 1, jax.device_get({"params": params, "state": state}))
                 bar.update()
+    if not plan:
+        params = _start(params, range(layers), graph, start_key, options)
     return _outputs(params, graph, options)
 
 
@@ -229,17 +230,21 @@ def _batches(order, size):
     return np.resize(order, (-(-len(order) // size), size))
 
 
-def _start(params, layer, graph, key, options):
-    """The parameters with that layer's first ones; those before it are trained."""
-    key, slope = jax.random.fold_in(key, layer), options.slope
-    outputs, last = params[layer]["bias"].size, layer + 1 == len(params)
-    gain = options.gain if last else HIDDEN_GAIN
-    if layer == 0:
-        start = stacked_autoencoder.first_layer(graph, outputs, key, slope, gain)
-    else:
-        x_NxW = jnp.asarray(_outputs(params[:layer], graph, options))
-        start = stacked_autoencoder.later_layer(x_NxW, outputs, key, slope, gain, codes=last)
-    return [*params[:layer], start, *params[layer + 1 :]]
+def _start(params, layers, graph, key, options):
+    """The parameters with those layers' first ones; those before them are trained, or started."""
+    for layer in layers if options.start == "principal" else ():
+        layer_key, slope = jax.random.fold_in(key, layer), options.slope
+        outputs, last = params[layer]["bias"].size, layer + 1 == len(params)
+        gain = options.gain if last else HIDDEN_GAIN
+        if layer == 0:
+            start = stacked_autoencoder.first_layer(graph, outputs, layer_key, slope, gain)
+        else:
+            x_NxW = jnp.asarray(_outputs(params[:layer], graph, options))
+            start = stacked_autoencoder.later_layer(
+                x_NxW, outputs, layer_key, slope, gain, codes=last
+            )
+        params = [*params[:layer], start, *params[layer + 1 :]]
+    return params
 
 
 def _outputs(params, graph, options):

@@ -57,7 +57,7 @@ def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
     kernel = np.float64(layer["kernel"])
     # The same subspace, no more: its rotation is a random one.
     np.testing.assert_allclose(
-        components.T @ (components @ kernel), kernel, atol=1e-3 * kernel.std()
+        components.T @ (components @ kernel), kernel, atol=1e-2 * kernel.std()
     )
     before = 0.2 * (rows @ kernel + layer["bias"])
     np.testing.assert_allclose(before.mean(0), 0, atol=1e-4)
@@ -96,17 +96,28 @@ def test_clusters_get_codes_of_their_own(features, tmp_path):
     assert lines[-1]["second_order"] < lines[6]["second_order"]
 
 
+def test_without_epochs_the_codes_are_those_of_the_start(features, tmp_path):
+    untrained = OPTIONS | {"pretrain_epochs": 0, "epochs": 0}
+    codes = sae.embed(features, 8, KEY, str(tmp_path / "principal"), **untrained)
+    assert np.abs(codes).mean() > 0.6
+    codes = sae.embed(features, 8, KEY, str(tmp_path / "random"), start="random", **untrained)
+    params = stacked_autoencoder.init(jax.random.split(KEY, 3)[0], (100, 24, 20, 8), 0.2)
+    rows = adjacency.rows(adjacency.cosine(jnp.asarray(features)), np.arange(100))
+    expected = stacked_autoencoder.encode(params, rows, 0.2)[-1]
+    np.testing.assert_allclose(codes, expected, atol=1e-5)
+
+
 class KilledError(Exception):
     """Raised in place of a signal."""
 
 
 @pytest.mark.parametrize("start", sae.STARTS)
 def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, start):
-    options = OPTIONS | {"start": start}
+    options = OPTIONS | {"start": start, "hidden": (24,)}
     whole = sae.embed(features, 8, KEY, str(tmp_path / "whole"), **options)
     run = sae._Phase.epoch
-    # In the middle of a layer, between the layers, in the code layer, and in the whole stack.
-    for epochs in (1, 2, 2, 3):
+    # In the middle of the first layer, of the code layer, and of the whole stack.
+    for epochs in (1, 2, 2):
         left = [epochs]
 
         def some(*arguments, left=left):
