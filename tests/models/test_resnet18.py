@@ -80,7 +80,8 @@ def make(channels, bits, small):
     # Copies: PyTorch's training mode changes its own in place.
     variables = {"params": params, "batch_stats": stats}
     return network, jax.tree.map(
-        lambda leaf: np.array(leaf.detach() if isinstance(leaf, torch.Tensor) else leaf), variables
+        lambda leaf: np.array(leaf.detach().numpy() if isinstance(leaf, torch.Tensor) else leaf),
+        variables,
     )
 
 
