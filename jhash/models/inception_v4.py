@@ -9,12 +9,11 @@ from flax import linen as nn
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.models import torch_file
+from jhash.models.folded_weights import FoldedWeights
 
 FEATURES = 1536
 # What the published weights want: (bytes - MEAN) * SCALE, from -1 to 1.
 MEAN, SCALE = 127.5, 1 / 127.5
-_EPSILON = 1e-3
 # A convolution: channels, kernel (height, width), stride, and whether padding keeps the size.
 _NONE, _SAME = False, True
 
@@ -175,19 +174,7 @@ def load(path) -> dict[str, Any]:
     Raises:
       InputError: The file cannot be read, or an array is missing, too much or of another shape.
     """
-    arrays = torch_file.load(path)
-    used = set()
-
-    def take(name, shape):
-        if name not in arrays:
-            raise InputError(f"{path}: no array {name}; the weights of Inception-v4 have it.")
-        if arrays[name].shape != shape:
-            raise InputError(
-                f"{path}: {name} has shape {arrays[name].shape}; Inception-v4's is {shape}."
-            )
-        used.add(name)
-        return arrays[name].astype(np.float64)
-
+    weights = FoldedWeights(path, "Inception-v4")
     image = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
     shapes = jax.eval_shape(InceptionV4().init, jax.random.key(0), image)["params"]
     params = {}
@@ -196,22 +183,15 @@ def load(path) -> dict[str, Any]:
         if part == "bias":
             continue
         height, width, inputs, channels = shape.shape
-        scale, bias, mean, var = (
-            take(f"{layer}.bn.{each}", (channels,))
-            for each in ("weight", "bias", "running_mean", "running_var")
+        params[name], params[f"{layer}.bias"] = weights.fold(
+            f"{layer}.conv", f"{layer}.bn", (channels, inputs, height, width)
         )
-        factor = scale / np.sqrt(var + _EPSILON)
-        kernel = take(f"{layer}.conv.weight", (channels, inputs, height, width))
-        params[name] = np.float32(kernel.transpose(2, 3, 1, 0) * factor)
-        params[f"{layer}.bias"] = np.float32(bias - mean * factor)
-    classes = len(arrays.get("last_linear.bias", ()))
+    classes = len(weights.arrays.get("last_linear.bias", ()))
     params["classes"] = {
-        "kernel": np.float32(take("last_linear.weight", (classes, FEATURES)).T),
-        "bias": np.float32(take("last_linear.bias", (classes,))),
+        "kernel": np.float32(weights.take("last_linear.weight", classes, FEATURES).T),
+        "bias": np.float32(weights.take("last_linear.bias", classes)),
     }
-    rest = {name for name in arrays if not name.endswith("num_batches_tracked")} - used
-    if rest:
-        raise InputError(f"{path}: Inception-v4 has no {', '.join(sorted(rest)[:3])}.")
+    weights.check_all_taken()
     return params
 
 

@@ -29,7 +29,7 @@ def cosine(features_Nxz: jax.Array) -> Graph:
     References:
       DSTGeH (Liu et al. 2020), eq. 1.
     """
-    v_Nxz = _unit(features_Nxz)
+    v_Nxz = unit(features_Nxz)
     return Graph(v_Nxz, v_Nxz)
 
 
@@ -52,7 +52,8 @@ def euclidean(features_Nxz: jax.Array) -> Graph:
 
 
 @jax.jit
-def _unit(features_Nxz):
+def unit(features_Nxz: jax.Array) -> jax.Array:
+    """Rows of length 1, [N, z]; one of length 0 stays."""
     lengths = jnp.linalg.norm(features_Nxz, axis=1, keepdims=True)
     return features_Nxz / jnp.where(lengths == 0, 1, lengths)
 

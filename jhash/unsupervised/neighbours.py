@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from jhash.errors import InputError
+from jhash.unsupervised import adjacency
 
 # Cosines in memory at a time, 128 MiB of float32.
 _BLOCK = 2**25
@@ -40,9 +41,7 @@ def nearest(v_Nxz: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
             f"config.method.embedding.neighbours: {count} given; allowed are 1 to {samples - 1}, "
             f"as each of the {samples} samples is a neighbour of others only."
         )
-    v_Nxz = jnp.asarray(v_Nxz, jnp.float32)
-    lengths = jnp.linalg.norm(v_Nxz, axis=1, keepdims=True)
-    v_Nxz = v_Nxz / jnp.where(lengths > 0, lengths, 1)
+    v_Nxz = adjacency.unit(jnp.asarray(v_Nxz, jnp.float32))
 
     def row(i):
         cosines_N = v_Nxz @ v_Nxz[i]
