@@ -1,6 +1,9 @@
 """Every test sees a CPU with eight simulated devices; set before JAX starts."""
 
 import os
+import tempfile
+
+import pytest
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Eight devices on few cores may wait for each other longer than the 40 s after which XLA aborts.
@@ -9,3 +12,25 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_force_host_platform_device_count=8"
     + " --xla_cpu_collective_call_terminate_timeout_seconds=250"
 )
+# Most of the time is compilation, and many tests run the same programs.
+_COMPILED = tempfile.TemporaryDirectory(prefix="jhash-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+def pytest_unconfigure():
+    """Removes what was compiled."""
+    _COMPILED.cleanup()
+
+
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Nothing is optimised, for tests that train: each program runs for less time than that takes.
+
+    Not where rounding is looked at: what is fused differs.
+    """
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

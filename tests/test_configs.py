@@ -15,6 +15,8 @@ from jhash.data import Arrays, batches, splits
 from jhash.errors import InputError
 from jhash.models import resnet18, resnet30
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ("__init__", "common", "fitted")
 CONFIGS = sorted(

@@ -32,7 +32,7 @@ def test_a_file_of_ones_own_runs_without_touching_jhash(tmp_path, config):
         (tmp_path / name).write_text(content)
     command = [sys.executable, str(ROOT / "launch.py"), f"--config={config}", "--workdir=run"]
     command += ["--config.epochs=1", "--config.batch_size=64"]
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick.FLAGS}
+    environment = os.environ | quick.ENVIRONMENT
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=280
     )

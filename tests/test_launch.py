@@ -12,8 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def launch(*arguments, cwd):
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": quick.FLAGS}
-    environment["PYTHONPATH"] = str(ROOT / "tests")
+    environment = os.environ | quick.ENVIRONMENT | {"PYTHONPATH": str(ROOT / "tests")}
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *arguments],
         cwd=cwd,

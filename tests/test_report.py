@@ -19,6 +19,8 @@ from jhash import report, retrieval, train
 from jhash.errors import InputError
 from jhash.report import figures, grid, plots, reconstruction, runs, tables
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KINDS = {"learned": "database_learned", "encoded": "database"}
 
 

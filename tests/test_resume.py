@@ -24,10 +24,10 @@ TIMES = ("train_seconds", "encode_seconds_per_image", "seconds")
 def launch(workdir, cache, multi_label):
     environment = {
         **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count=2 {quick.FLAGS}",
+        **quick.ENVIRONMENT,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+        # Of its own: a killed process may leave a torn file.
         "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "PYTHONPATH": str(ROOT / "tests"),
     }
     command = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/tests/tiny.py"]

@@ -17,6 +17,8 @@ from jhash.data import batches
 from jhash.errors import InputError, NonFiniteError
 from jhash.models import cnn_f, vgg_f_weights
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def run_steps(config, devices, steps, monkeypatch):
     """Losses and state after some steps on the first devices."""

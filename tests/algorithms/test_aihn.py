@@ -11,6 +11,8 @@ from jhash import experiment, workdirs
 from jhash.algorithms import aihn
 from jhash.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CLASS_IDS = np.array([0, 1, 0, 2, 1, 0, 3], np.int32)
 # The last image has no label: similar to none.
 LABEL_ROWS = np.array(

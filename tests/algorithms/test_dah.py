@@ -16,6 +16,8 @@ from jhash.data import Arrays, Data, batches
 from jhash.errors import InputError
 from jhash.models.layers import shrink_sigmoid
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CLASSES = 10
 
 

@@ -14,6 +14,8 @@ from jhash.algorithms import dstgeh
 from jhash.errors import InputError
 from jhash.unsupervised import sae
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def tiny_config(argument=None):
     config = configs.get_config(argument)

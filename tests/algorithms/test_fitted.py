@@ -11,6 +11,8 @@ from jhash import features, retrieval, train
 from jhash.errors import InputError
 from jhash.unsupervised import itq, lsh, pcah, spectral
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 METHODS = {"lsh": lsh, "pcah": pcah, "itq": itq, "spectral": spectral}
 
 

@@ -7,6 +7,8 @@ from jhash import models
 from jhash.errors import InputError
 from jhash.models.cnn_f import CNNF
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NARROW = {"widths": (4, 6, 6, 6, 6), "hidden": 10}
 
 

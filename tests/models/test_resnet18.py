@@ -11,6 +11,8 @@ from jhash import models
 from jhash.errors import InputError
 from jhash.models.resnet18 import ResNet18
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 WIDTHS = (4, 6, 8, 10)
 SLOPE = 0.2
 

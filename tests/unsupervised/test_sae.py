@@ -10,6 +10,8 @@ import pytest
 from jhash.errors import InputError
 from jhash.unsupervised import adjacency, sae, stacked_autoencoder
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(0)
 OPTIONS = {"hidden": (24, 20), "pretrain_epochs": 2, "epochs": 3, "batch": 32, "beta": 1e-4}
 

@@ -8,6 +8,8 @@ import pytest
 from jhash.errors import InputError
 from jhash.unsupervised import itq, lsh, pcah, principal, spectral
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEY = jax.random.key(3)
 
 
