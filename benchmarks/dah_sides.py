@@ -246,7 +246,7 @@ class PyTorch(Side):
         weights = self.dense(w, f"{path}/channel/output", hidden).sum(0).sigmoid()
         x = x * weights[:, :, None, None]
         pooled = self.torch.stack([x.mean(1), x.amax(1)], 1)
-        kernel = w[f"params/{path}/spatial/conv/kernel"]
+        kernel = w[f"params/{path}/spatial/conv_scaled"] / 98**0.5
         return x * self.F.conv2d(pooled, kernel, padding=3).sigmoid()
 
     def network(self, w, x, train):
