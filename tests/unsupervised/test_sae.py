@@ -59,7 +59,7 @@ def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
     kernel = np.float64(layer["kernel"])
     # The same subspace, no more: its rotation is a random one.
     np.testing.assert_allclose(
-        components.T @ (components @ kernel), kernel, atol=1e-2 * kernel.std()
+        components.T @ (components @ kernel), kernel, atol=3e-3 * kernel.std()
     )
     before = 0.2 * (rows @ kernel + layer["bias"])
     np.testing.assert_allclose(before.mean(0), 0, atol=1e-4)
