@@ -6,7 +6,8 @@ import sys
 # glibc's mallopt parameters (malloc.h).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _PAD_BYTES = 1 << 28
-_MOST = (1 << 31) - 1
+# Of the threshold: never. The largest number, 2 GiB - 1, is less than a large batch needs.
+_NEVER = -1
 
 
 def keep_freed() -> None:
@@ -24,7 +25,7 @@ def keep_freed() -> None:
         return
     for parameter, value in (
         (_MMAP_MAX, 0),
-        (_TRIM_THRESHOLD, _MOST),
+        (_TRIM_THRESHOLD, _NEVER),
         (_TOP_PAD, _PAD_BYTES),
         (_ARENA_MAX, 1),
     ):
