@@ -99,21 +99,31 @@ def _eigenmaps(weights, degrees, count, rng):
         u = u.reshape(-1)
         return normalised @ u - 3 * unit * np.bincount(part, unit * u)[part]
 
-    try:
-        values, vectors = scipy.sparse.linalg.eigsh(
-            scipy.sparse.linalg.LinearOperator(weights.shape, deflated, dtype=np.float64),
-            count - flat.shape[1],
-            which="LA",
-            v0=rng.standard_normal(len(degrees)),
-            **_restarts_from(rng),
-        )
-    except scipy.sparse.linalg.ArpackError as error:
-        raise InputError(
-            f"features: {count} eigenvectors of their graph were not found ({error}). So it is "
-            "when most features are copies of a few."
-        ) from error
+    operator = scipy.sparse.linalg.LinearOperator(weights.shape, deflated, dtype=np.float64)
+    values, vectors = _largest(operator, count - flat.shape[1], rng)
     vectors = vectors[:, np.argsort(-values, kind="stable")]
     return np.concatenate([flat, vectors / roots[:, None]], axis=1)
+
+
+def _largest(operator, count, rng):
+    """The largest eigenvalues of a symmetric operator and their vectors."""
+    size = operator.shape[0]
+    start = rng.standard_normal(size)
+    directions = min(size, max(2 * count + 1, 20))
+    while True:
+        try:
+            return scipy.sparse.linalg.eigsh(
+                operator, count, which="LA", v0=start, ncv=directions, **_restarts_from(rng)
+            )
+        except scipy.sparse.linalg.ArpackError as error:
+            # Where many eigenvalues are alike it may, by rounding, find all of its directions
+            # converged before they hold the wanted ones; more directions do.
+            if directions == size:
+                raise InputError(
+                    f"features: {count} eigenvectors of their graph were not found ({error}). So "
+                    "it is when most features are copies of a few."
+                ) from error
+            directions = min(size, 2 * directions)
 
 
 def _constant_on_parts(volumes, count, rng):

@@ -123,13 +123,24 @@ def test_a_graph_that_halves_itself_is_reproducible():
         np.testing.assert_array_equal(found, laplacian.eigenmaps(graph, 5, KEY))
 
 
-def test_an_eigensolver_that_fails(graph, monkeypatch):
-    def fail(*_, **__):
-        raise scipy.sparse.linalg.ArpackError(3)
+@pytest.mark.parametrize("failures", [1, 5])
+def test_an_eigensolver_that_fails_gets_more_directions(graph, monkeypatch, failures):
+    expected, solve, tried = laplacian.eigenmaps(graph, 12, KEY), scipy.sparse.linalg.eigsh, []
+
+    def fail(*args, ncv, **kwargs):
+        tried.append(ncv)
+        if len(tried) <= failures:
+            raise scipy.sparse.linalg.ArpackError(3)
+        return solve(*args, ncv=ncv, **kwargs)
 
     monkeypatch.setattr(scipy.sparse.linalg, "eigsh", fail)
+    if failures == 1:
+        np.testing.assert_allclose(laplacian.eigenmaps(graph, 12, KEY), expected, atol=1e-8)
+        assert tried == [25, 50]
+        return
     with pytest.raises(InputError, match=r"features: 12 eigenvectors .* not found .* copies"):
         laplacian.eigenmaps(graph, 12, KEY)
+    assert tried == [25, 50, 100, 200, 260]
 
 
 def test_samples_without_edges_are_at_the_mean():
