@@ -123,7 +123,7 @@ def test_a_graph_that_halves_itself_is_reproducible():
         np.testing.assert_array_equal(found, laplacian.eigenmaps(graph, 5, KEY))
 
 
-@pytest.mark.parametrize("failures", [1, 5])
+@pytest.mark.parametrize("failures", [1, 3])
 def test_an_eigensolver_that_fails_gets_more_directions(graph, monkeypatch, failures):
     expected, solve, tried = laplacian.eigenmaps(graph, 12, KEY), scipy.sparse.linalg.eigsh, []
 
@@ -140,7 +140,7 @@ def test_an_eigensolver_that_fails_gets_more_directions(graph, monkeypatch, fail
         return
     with pytest.raises(InputError, match=r"features: 12 eigenvectors .* not found .* copies"):
         laplacian.eigenmaps(graph, 12, KEY)
-    assert tried == [25, 50, 100, 200, 260]
+    assert tried == [25, 50, 100]
 
 
 def test_samples_without_edges_are_at_the_mean():
