@@ -6,7 +6,7 @@ trains on the embedded data (9,000 images and 1,000 queries of Fashion-MNIST's t
 Other set-ups:
 
     configs/dah.py:fashion_mnist,bits=36    all 70,000 images: 60,000 / 10,000; MAP 0.90 to 0.91,
-                                            26 to 40 minutes on two cores
+                                            26 minutes on two quick cores
     configs/dah.py:cifar10                  the paper's 50,000 / 10,000; needs the data set prepared
                                             by TFDS
     ...,attention=none                      NoneA-DAH, without CBAM (attention=cbam is the default)

@@ -10,8 +10,6 @@ from quick import ENVIRONMENT
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.mark.parametrize(
     ("script", "sizes"),
@@ -32,6 +30,7 @@ def test_script_runs(script, sizes):
     assert run.stdout
 
 
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(("task", "dtype"), [("train", "float32"), ("encode", "bfloat16")])
 def test_dahs_networks_agree(task, dtype, monkeypatch):
     """Outputs, and in training the loss and the gradient of each parameter."""
