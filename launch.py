@@ -1,13 +1,13 @@
 """Trains a config, or evaluates a run: python launch.py --config=configs/fdah.py."""
 
 import os
-import re
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jhash import evaluate, memory, summary, train, workdirs
+from jhash.commands import overrides
 from jhash.errors import InputError, NonFiniteError
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -50,15 +50,17 @@ def _check_config():
 
 
 def _parse(arguments):
+    left, taken = overrides.take_open(arguments)
     try:
-        return app.parse_flags_with_usage(arguments)
+        parsed = app.parse_flags_with_usage(left)
     except AttributeError as error:
-        missing = re.search(r"\w+", str(error))[0]
-        if not any(re.match(rf"--config\.(.*\.)?{missing}\b", text) for text in arguments):
-            raise  # Not in an override, but in the config's own code.
-        guess = re.search(r'Did you mean "(\w+)"', str(error))
-        hint = f" Did you mean {guess[1]}?" if guess else ""
-        raise InputError(f"--config: the config has no field {missing!r}.{hint}") from error
+        refused = overrides.unknown_field(error, arguments)
+        if refused is None:
+            raise
+        raise refused from error
+    if _CONFIG.present:
+        overrides.apply_open(_CONFIG.value, taken)
+    return parsed
 
 
 def _run():

@@ -3,7 +3,7 @@
     python benchmarks/baselines.py
     python benchmarks/baselines.py --data=fashion_mnist --bits=48 --features=runs/NAME/pretrain
 
-Each cell is what `configs/baselines/METHOD.py:DATA,bits=BITS` reports as encoded (queries and
+Each cell is what `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded (queries and
 database both encoded, labels only evaluate), without a run's folder and with the features of the
 EfficientNet-Lite0 computed once for all of them. `--features` keeps them, or takes those of a run
 of `configs/dstgeh.py` on the same data.
@@ -15,24 +15,25 @@ import tempfile
 
 import numpy as np
 
-from configs.baselines import fitted
+from configs.baselines import shallow
 from jhash import data as datasets
 from jhash import features, retrieval, rng
 
-METHODS = {"lsh": "lsh", "pcah": "pcah", "sh": "spectral", "itq": "itq"}
 METRICS = ("map_top_20_percent", *(f"precision_at_recall_{p}" for p in range(10, 90, 10)), "f1")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", choices=fitted.data_presets(), default="embedded")
+    parser.add_argument("--data", choices=shallow.DATA, default="embedded")
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 48, 64, 128])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument(
+        "--methods", nargs="+", choices=shallow.METHODS, default=list(shallow.METHODS)
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--features", help="a folder; default: they are not kept")
     options = parser.parse_args()
 
-    config = fitted.get_config("lsh", options.data)
+    config = shallow.get_config(f"lsh,{options.data}")
     data = datasets.load_config(config.data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.features or scratch
@@ -48,7 +49,7 @@ def main():
     print("| --- | --- | --- | --- | --- |")
     for bits in options.bits:
         for name in options.methods:
-            module = importlib.import_module(f"jhash.unsupervised.{METHODS[name]}")
+            module = importlib.import_module(f"jhash.unsupervised.{shallow.METHODS[name]}")
             params = module.fit(train, bits, key)
             codes = [
                 np.asarray(retrieval.pack_codes(module.encode(params, part)))

@@ -25,24 +25,36 @@ images against one over 64 x 63 pairs; of means over both it is lambda / 63.
 `model.gradient` is "reversible"; "plain" stores activations instead.
 """
 
-import functools
-
 import ml_collections
 from ml_collections.config_dict import placeholder
 
 from configs import common
 from jhash.models import invertible_net
 
+# Lambda of eq. 9, by data set.
+_LAMBDA = {"embedded": 10, "fashion_mnist": 10, "cifar10": 10, "nus_wide81": 100}
+
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """The config; `argument` is what follows the file's name and a colon."""
-    config = common.base()
+    arguments = common.parse(
+        argument,
+        data=tuple(_LAMBDA),
+        variant=("shallow", "paper"),
+        attention=invertible_net.ATTENTIONS,
+        backbone=("invertible", "alexnet"),
+        bits=32,
+    )
+    if (arguments.backbone, arguments.attention) == ("alexnet", "none"):
+        common.refuse("backbone=alexnet", "attention=none", "AlexNet has no attention to remove")
+    variant = arguments.variant or ("shallow" if arguments.data == "embedded" else "paper")
+    config = common.base(arguments, cifar10="cifar10_dhn")
     config.method = {"name": "aihn", "quantization": 0.0}
     config.model = {
         "name": "invertible_net.InvertibleNet",
         "stages": (),
         "kernels": (1, 3, 1),
-        "attention": "spatial",
+        "attention": arguments.attention,
         "width": 1.0,
         "lattice": placeholder(int),
         "gradient": "reversible",
@@ -50,22 +62,22 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     }
     config.image.channels = 3
     config.batch_size = 64
-    _shallow(config)
-    presets = {
-        "fashion_mnist": _fashion_mnist,
-        "cifar10": _cifar10,
-        "nus_wide81": _nus_wide81,
-        "shallow": _shallow,
-        "backbone=alexnet": _alexnet,
-    }
-    for attention in invertible_net.ATTENTIONS:
-        presets[f"attention={attention}"] = functools.partial(_attention, attention)
-    return common.apply_argument(config, argument, presets, bits=int, seed=int)
+    if arguments.data == "nus_wide81":
+        config.metrics.at = 5000
+    if variant == "shallow":
+        _shallow(config, arguments)
+    else:
+        _paper(config, arguments)
+    if arguments.backbone == "alexnet":
+        _alexnet(config, variant)
+    if arguments.smoke:
+        _smoke(config, arguments)
+    return config
 
 
-def _shallow(config):
+def _shallow(config, arguments):
     """For two cores: 16 blocks at 32 x 32, few epochs, Adam."""
-    embedded = config.data.split == "embedded"
+    embedded = arguments.data == "embedded"
     config.model.stages = (4, 8, 4)
     config.image.size, config.image.crop = 32, None
     # Mirror images need more steps than 9,000 images give.
@@ -79,11 +91,11 @@ def _shallow(config):
     config.optimizer.schedule = "cosine"
 
 
-def _paper(config, quantization):
+def _paper(config, arguments):
     config.model.stages = (6, 16, 72, 6)
     config.image.size, config.image.crop = 256, 224
     config.augment = {"pad": 0, "flip": True}
-    config.method.quantization = quantization / (config.batch_size - 1)
+    config.method.quantization = _LAMBDA[arguments.data] / (config.batch_size - 1)
     config.epochs, config.eval_batch_size = 150, 64
     config.optimizer.name, config.optimizer.arguments = "sgd", {"momentum": 0.9}
     config.optimizer.learning_rate, config.optimizer.weight_decay = 0.05, 1e-4
@@ -91,32 +103,19 @@ def _paper(config, quantization):
     config.optimizer.decay, config.optimizer.decay_epochs = 0.1, 50
 
 
-def _fashion_mnist(config):
-    config.data.source = config.data.split = "fashion_mnist"
-    _paper(config, 10)
-
-
-def _cifar10(config):
-    config.data.source, config.data.split = "tfds:cifar10", "cifar10_dhn"
-    _paper(config, 10)
-
-
-def _nus_wide81(config):
-    config.data.source, config.data.split = "lists", "nus_wide81"
-    config.metrics.at = 5000
-    _paper(config, 100)
-
-
-def _attention(attention, config):
-    config.model.attention = attention
-
-
-def _alexnet(config):
-    shallow = config.image.size == 32
+def _alexnet(config, variant):
     config.model = {"name": "alexnet.AlexNet", "dropout": 0.5}
-    if shallow:
+    if variant == "shallow":
         # A quarter as wide, for two cores. Without BatchNorm it bears no larger steps, and with
         # dropout it learned next to nothing within two epochs of the whole data.
         config.model.widths, config.model.hidden = (16, 48, 96, 64, 64), 1024
         config.model.dropout = 0.0
         config.optimizer.learning_rate = 3e-4
+
+
+def _smoke(config, arguments):
+    common.smoke(config, arguments)
+    if arguments.backbone == "alexnet":
+        config.model.update(widths=(4, 4, 4, 4, 4), hidden=8)
+    else:
+        config.model.stages = (2,)

@@ -20,8 +20,6 @@ then, see `idle_devices`. Ours where the paper is silent: epochs, cosine schedul
 Other data: --config.model.classes and --config.batch_size follow its number of classes.
 """
 
-import functools
-
 import ml_collections
 
 from configs import common
@@ -31,11 +29,18 @@ from jhash.models import resnet30
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """The config; `argument` is what follows the file's name and a colon."""
-    config = common.base()
+    arguments = common.parse(
+        argument,
+        data=("embedded", "fashion_mnist", "cifar10"),
+        attention=resnet30.ATTENTIONS,
+        dissimilar=tuple(pairwise.DISSIMILAR),
+        bits=32,
+    )
+    config = common.base(arguments, cifar10="cifar10_dah")
     config.method = {
         "name": "dah",
         # Dissimilar pairs in eq. 2: "hinge", "abs" or "printed".
-        "dissimilar": "hinge",
+        "dissimilar": arguments.dissimilar,
         # t, as a share of the bits.
         "threshold": 1 / 4.8,
         "phi1": 1.0,
@@ -44,7 +49,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     config.model = {
         "name": "resnet30.ResNet30",
         "classes": 10,
-        "attention": "cbam",
+        "attention": arguments.attention,
         "reduction": 16,
         # Factors of the 1 x 1 convolutions; "float32" is slower.
         "dtype": "bfloat16",
@@ -54,26 +59,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     # Small enough for the activations to stay in a processor's cache.
     config.epochs, config.eval_batch_size = 6, 100
     config.optimizer.name, config.optimizer.weight_decay = "adam", 0.0
-    presets = {"fashion_mnist": _fashion_mnist, "cifar10": _cifar10}
-    for attention in resnet30.ATTENTIONS:
-        presets[f"attention={attention}"] = functools.partial(_attention, attention)
-    for reading in pairwise.DISSIMILAR:
-        presets[f"dissimilar={reading}"] = functools.partial(_dissimilar, reading)
-    return common.apply_argument(config, argument, presets, bits=int, seed=int)
-
-
-def _fashion_mnist(config):
-    config.data.source = config.data.split = "fashion_mnist"
-
-
-def _cifar10(config):
-    config.data.source, config.data.split = "tfds:cifar10", "cifar10_dah"
-    config.image.size = 32
-
-
-def _attention(attention, config):
-    config.model.attention = attention
-
-
-def _dissimilar(reading, config):
-    config.method.dissimilar = reading
+    if arguments.smoke:
+        common.smoke(config, arguments)
+        config.batch_size = config.eval_batch_size = 20
+        config.model.stages, config.model.identity_blocks = ((8, 8, 16), (8, 8, 16)), 0
+    return config

@@ -22,12 +22,10 @@ worse, as the first-order sum over all pairs is thousands of times the reconstru
 docs/reproduce.md. Ours where it is silent: widths, epochs, rates, `centre`, `start` and `gain`.
 """
 
-import functools
-
 import ml_collections
 
 from configs import common
-from configs.baselines import fitted
+from configs.baselines import shallow
 from jhash.algorithms import dstgeh
 from jhash.unsupervised import adjacency, laplacian, sae, walks
 
@@ -43,92 +41,73 @@ _EMBEDDINGS = {
     "laplacian": {"name": "laplacian", "neighbours": laplacian.NEIGHBOURS},
     "walks": {"name": "walks", "neighbours": walks.NEIGHBOURS},
 }
+# Of images of 256 x 256.
+_LARGE = ("coco", "flickr25k")
 
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """The config; `argument` is what follows the file's name and a colon."""
-    config = common.base()
+    arguments = common.parse(
+        argument,
+        data=("embedded", "fashion_mnist", "scenes", "cifar10", *_LARGE),
+        variant=("paper",),
+        embedding=tuple(_EMBEDDINGS),
+        metric=tuple(adjacency.METRICS),
+        loss=tuple(dstgeh.LOSSES),
+        bits=48,
+    )
+    config = common.base(arguments, cifar10="cifar10_dah")
     config.method = {
         "name": "dstgeh",
-        "features": fitted.features(),
+        "features": shallow.features(),
         # An .npy file of features of further nodes, such as the paper's "pre-trained data".
         "landmarks": "",
         # Take the mean of all nodes' features off: after a ReLU they all point the same way.
         "centre": True,
-        "embedding": _EMBEDDINGS["sae"],
-        "loss": "bce",
+        "embedding": _embedding(arguments),
+        "loss": arguments.loss,
     }
-    # For images of 28 x 28, on two cores: half as wide, the first stage at 7 x 7 pixels.
-    config.model = {
-        "name": "resnet18.ResNet18",
-        "stem": "published",
-        "widths": (32, 64, 128, 256),
-        "dtype": "bfloat16",
-    }
-    config.bits, config.epochs = 48, 8
+    config.model = {"name": "resnet18.ResNet18"}
+    if arguments.data != "cifar10":
+        # For images of 28 x 28, on two cores: half as wide, the first stage at 7 x 7 pixels.
+        config.model.update(stem="published", widths=(32, 64, 128, 256), dtype="bfloat16")
+    config.epochs = 6 if arguments.data == "fashion_mnist" else 8
     config.batch_size, config.eval_batch_size = 128, 512
     config.metrics.percent = 20.0
-    presets = fitted.data_presets() | {
-        "fashion_mnist": _fashion_mnist,
-        "scenes": _scenes,
-        "cifar10": _cifar10,
-        "coco": functools.partial(_lists, "coco"),
-        "flickr25k": functools.partial(_lists, "flickr25k"),
-        "paper": _paper,
-    }
-    for name in _EMBEDDINGS:
-        presets[f"embedding={name}"] = functools.partial(_embedding, name)
-    for name in adjacency.METRICS:
-        presets[f"metric={name}"] = functools.partial(_metric, name)
-    for name in dstgeh.LOSSES:
-        presets[f"loss={name}"] = functools.partial(_loss, name)
-    return common.apply_argument(config, argument, presets, bits=int, seed=int)
-
-
-def _fashion_mnist(config):
-    fitted.data_presets()["fashion_mnist"](config)
-    config.epochs = 6
-    if config.method.embedding.name == "sae":
-        # Of seven times as many steps each.
-        config.method.embedding.update(pretrain_epochs=1, epochs=1)
-
-
-def _scenes(config):
-    fitted.data_presets()["scenes"](config)
-    config.image.size = config.data.options.image_size
-
-
-def _cifar10(config):
-    config.data.source, config.data.split = "tfds:cifar10", "cifar10_dah"
-    config.model, config.image.size = {"name": "resnet18.ResNet18"}, 32
-
-
-def _lists(split, config):
-    config.data.source, config.data.split = "lists", split
-    if config.method.features.name == fitted.NETWORK:
+    if arguments.variant == "paper":
+        config.method.features.name = "inception_v4.InceptionV4"
+        config.method.features.size = 299
+    elif arguments.data in _LARGE:
         config.method.features.size = 224
-    _large(config)
+    if arguments.variant == "paper" or arguments.data in _LARGE:
+        config.model = {"name": "resnet18.ResNet18"}
+        config.image.size, config.image.crop = 256, 224
+        config.augment = {"pad": 0, "flip": True}
+    if arguments.smoke:
+        _smoke(config, arguments)
+    return config
 
 
-def _paper(config):
-    config.method.features.name = "inception_v4.InceptionV4"
-    config.method.features.size = 299
-    _large(config)
+def _embedding(arguments):
+    name, metric = arguments.embedding, arguments.metric
+    options = dict(_EMBEDDINGS[name])
+    if "metric" in options:
+        options["metric"] = metric
+    elif metric != "cosine":
+        common.refuse(f"embedding={name}", f"metric={metric}", f"the graph of {name} is of cosines")
+    if name == "sae" and arguments.data == "fashion_mnist":
+        # Of seven times as many steps each.
+        options.update(pretrain_epochs=1, epochs=1)
+    return options
 
 
-def _large(config):
-    config.model = {"name": "resnet18.ResNet18"}
-    config.image.size, config.image.crop = 256, 224
-    config.augment = {"pad": 0, "flip": True}
-
-
-def _embedding(name, config):
-    config.method.embedding = _EMBEDDINGS[name]
-
-
-def _metric(name, config):
-    config.method.embedding.metric = name
-
-
-def _loss(name, config):
-    config.method.loss = name
+def _smoke(config, arguments):
+    common.smoke(config, arguments)
+    config.model.update(widths=(4, 4, 8, 8), blocks=1)
+    shallow.smoke_features(config.method.features)
+    config.bits = min(config.bits, 8)
+    if "batch" in config.method.embedding:
+        config.method.embedding.update(hidden=(16,), batch=16)
+        config.method.embedding.epochs = 1
+    else:
+        config.method.embedding.neighbours = 5

@@ -33,7 +33,13 @@ from configs import common
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """The config; `argument` is what follows the file's name and a colon."""
-    config = common.base()
+    arguments = common.parse(
+        argument,
+        data=("embedded", "fashion_mnist", "cifar10", "nus_wide"),
+        variant=("paper",),
+        bits=32,
+    )
+    config = common.base(arguments, cifar10="cifar10_fdah")
     config.method = {
         "name": "fdah",
         # m, drawn anew in each epoch, and the passes over them.
@@ -46,30 +52,20 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     }
     config.epochs = 30
     config.optimizer.learning_rate = 3e-3
-    presets = {
-        "fashion_mnist": _fashion_mnist,
-        "cifar10": _cifar10,
-        "nus_wide": _nus_wide,
-        "paper": _paper,
-    }
-    return common.apply_argument(config, argument, presets, bits=int, seed=int)
-
-
-def _fashion_mnist(config):
-    config.data.source = config.data.split = "fashion_mnist"
-    # From scratch, 2,000 images an epoch are too few: 0.91 at 12 bits.
-    config.epochs, config.method.queries = 50, 9000
-
-
-def _cifar10(config):
-    config.data.source, config.data.split = "tfds:cifar10", "cifar10_fdah"
-    config.image.size, config.augment.pad = 32, 4
-    config.epochs, config.method.queries = 50, 9000
-
-
-def _nus_wide(config):
-    config.data.source, config.data.split = "lists", "nus_wide21"
-    _paper(config)
+    if arguments.data != "embedded":
+        # From scratch, 2,000 images an epoch are too few: 0.91 at 12 bits.
+        config.epochs, config.method.queries = 50, 9000
+    if arguments.data == "cifar10":
+        config.augment.pad = 4
+    # NUS-WIDE has no other variant.
+    if arguments.variant == "paper" or arguments.data == "nus_wide":
+        _paper(config)
+    if arguments.smoke:
+        common.smoke(config, arguments)
+        config.method.queries = 16
+        if config.model.name == "cnn_f.CNNF":
+            config.model.update(widths=(4, 4, 4, 4, 4), hidden=8)
+    return config
 
 
 def _paper(config):
@@ -79,6 +75,6 @@ def _paper(config):
     config.model = {"name": "cnn_f.CNNF"}
     config.image.size, config.image.channels = 224, 3
     config.augment = {"pad": 0, "flip": False}
-    # The paper names no optimiser, and its learning rates are for a sum over n x m pairs: ours.
+    # The paper names no optimizer, and its learning rates are for a sum over n x m pairs: ours.
     config.optimizer.learning_rate = 1e-4
     config.checkpoint_every = 5  # 0.6 GB each.

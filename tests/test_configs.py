@@ -1,6 +1,7 @@
-"""Every config is imported and run for a step; arguments are read, or refused by name."""
+"""Every config is run for a step; its arguments commute, or are refused by name."""
 
 import importlib
+import itertools
 import json
 from pathlib import Path
 
@@ -9,27 +10,21 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import aihn, common, dah, fdah
-from jhash import data, experiment, parallel, train, workdirs
-from jhash.data import Arrays, batches, splits
+from configs import aihn, common, dah, dstgeh, fdah
+from configs.baselines import shallow
+from jhash import experiment, parallel, train, workdirs
+from jhash.data import batches, splits
 from jhash.errors import InputError
-from jhash.models import resnet18, resnet30
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 ROOT = Path(__file__).resolve().parent.parent
-SHARED = ("__init__", "common", "fitted")
 CONFIGS = sorted(
     ".".join(path.relative_to(ROOT / "configs").with_suffix("").parts)
     for path in (ROOT / "configs").rglob("*.py")
-    if path.stem not in SHARED
+    if path.stem not in ("__init__", "common")
 )
-ARGUMENTS = {
+STEPS = {
     "aihn": ["", "nus_wide81,attention=none", "cifar10,backbone=alexnet"],
-    "baselines.itq": ["", "fashion_mnist,bits=16"],
-    "baselines.lsh": ["scenes"],
-    "baselines.pcah": [""],
-    "baselines.sh": ["embedded"],
+    "baselines.shallow": ["itq", "lsh,scenes", "pcah", "sh,fashion_mnist"],
     "dah": ["fashion_mnist,bits=12", "cifar10,attention=none,dissimilar=abs"],
     "dstgeh": [
         "fashion_mnist",
@@ -42,60 +37,44 @@ ARGUMENTS = {
 }
 
 
-def stand_in(config, monkeypatch):
-    """Random images of the config's shape in place of data that is not on every machine.
-
-    The network is narrowed or shortened, not replaced.
-    """
-    if config.method.name == "fdah":
-        config.method.queries, config.batch_size, config.eval_batch_size = 16, 8, 8
-    monkeypatch.setattr(resnet30, "_IDENTITY_BLOCKS", 0)
-    monkeypatch.setattr(resnet30, "_STAGES", ((8, 8, 16), (8, 8, 16)))
-    monkeypatch.setattr(resnet18, "_BLOCKS", 1)
-    if config.model.name in ("cnn_f.CNNF", "alexnet.AlexNet"):
-        config.model.widths, config.model.hidden = (4, 4, 4, 4, 4), 8
-    if config.method.name == "dstgeh":
-        config.model.widths, config.batch_size = (4, 4, 8, 8), 8
-    if "features" in config.method:
-        config.method.features.name = "feature_source.Pixels"
-        config.method.features.size, config.method.features.channels = 8, 1
-        config.method.features.batch = 16
-    if config.method.name == "fitted":
-        config.model.backbone, config.eval_batch_size = "feature_source.Pixels", 16
-        config.image.size, config.image.channels, config.bits = 8, 1, 8
-    if config.method.name == "aihn":
-        config.batch_size = config.eval_batch_size = 8
-    if config.model.name == "invertible_net.InvertibleNet":
-        config.model.stages = (2,)
-    side, channels = {
-        "cifar10_dah": (32, 3),
-        "cifar10_dhn": (32, 3),
-        "cifar10_fdah": (32, 3),
-        "nus_wide21": (256, 3),
-        "nus_wide81": (256, 3),
-        "coco": (256, 3),
-        "flickr25k": (256, 3),
-    }.get(config.data.split, (28, 1))
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (64, side, side, channels), np.uint8)
-    labels = np.arange(64, dtype=np.int32) % 10
-    if config.data.split.startswith(("nus_wide", "coco", "flickr")):
-        labels = np.eye(10, dtype=np.uint8)[labels]
-    small = data.Data(Arrays(images, labels), np.arange(48), np.arange(48), np.arange(48, 64))
-    monkeypatch.setattr(data, "load", lambda *_, **__: small)
+def get_config(name, *arguments):
+    return importlib.import_module(f"configs.{name}").get_config(",".join(filter(None, arguments)))
 
 
-def test_every_config_has_its_arguments_here():
-    assert sorted(ARGUMENTS) == CONFIGS
+def documented(name, monkeypatch):
+    """What a config may be given: a list of alternatives for each argument, the default first."""
+    seen, parse = {}, common.parse
+
+    def record(argument, **groups):
+        seen.update(groups)
+        return parse(argument, **groups)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(common, "parse", record)
+        get_config(name, STEPS[name][0])
+    words = [
+        [*([] if group in ("data", "method") else [""]), *seen.pop(group, ())]
+        for group in ("data", "variant", "method")
+    ]
+    values = {"seed": 0, **seen}
+    named = [
+        [f"{field}={choice}" for choice in (value if isinstance(value, tuple) else (value, 16))]
+        for field, value in values.items()
+    ]
+    return [alternatives for alternatives in (*words, ["", "smoke"], *named) if alternatives]
 
 
+def test_every_config_has_steps_here():
+    assert sorted(STEPS) == CONFIGS
+
+
+@pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
-    ("name", "argument"), [(name, argument) for name in CONFIGS for argument in ARGUMENTS[name]]
+    ("name", "argument"), [(name, argument) for name in CONFIGS for argument in STEPS[name]]
 )
-def test_a_step_of_every_config(name, argument, monkeypatch, tmp_path):
-    config = importlib.import_module(f"configs.{name}").get_config(argument)
-    assert config.data.split in splits.PROTOCOLS
-    stand_in(config, monkeypatch)
+def test_a_step_of_every_config(name, argument, tmp_path):
+    assert get_config(name, argument).data.split in splits.PROTOCOLS
+    config = get_config(name, argument, "smoke")
     if not config.epochs:
         assert train.train(config, str(tmp_path))["map_encoded"] > 0
         return
@@ -115,11 +94,72 @@ def test_a_step_of_every_config(name, argument, monkeypatch, tmp_path):
     assert all(jax.tree.leaves(changed)), "a parameter has no gradient"
 
 
-def test_arguments_are_applied_in_order():
-    config = fdah.get_config("fashion_mnist,bits=12,seed=3")
-    assert (config.bits, config.seed, config.data.source) == (12, 3, "fashion_mnist")
-    assert fdah.get_config("paper").model.name == "cnn_f.CNNF"
-    assert fdah.get_config(None) == fdah.get_config("")
+@pytest.mark.parametrize("name", CONFIGS)
+def test_arguments_commute_and_a_default_spelled_out_changes_nothing(name, monkeypatch):
+    alternatives = documented(name, monkeypatch)
+    defaults = {choices[0] for choices in alternatives[:1] + alternatives[3:]}
+    shortest = {}
+    for chosen in itertools.product(*alternatives):
+        try:
+            config = get_config(name, *chosen)
+        except InputError as error:
+            assert "given with" in str(error)
+            continue
+        # Without what is a default anyway.
+        key = tuple(part for part in chosen if part and part not in defaults)
+        assert shortest.setdefault(key, config) == config, chosen
+        given = [part for part in chosen if part]
+        for shift in range(1, len(given)):
+            assert get_config(name, *given[shift:], *given[:shift]) == config
+        assert get_config(name, *reversed(given)) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("aihn", ["fashion_mnist", "shallow", "backbone=alexnet", "bits=16", "seed=3"]),
+        ("aihn", ["cifar10", "paper", "attention=none", "bits=16", "smoke"]),
+        ("baselines.shallow", ["sh", "scenes", "bits=16", "seed=3", "smoke"]),
+        ("dah", ["cifar10", "attention=none", "dissimilar=abs", "bits=12", "smoke"]),
+        ("dstgeh", ["fashion_mnist", "embedding=sdne", "metric=euclidean", "loss=margin", "smoke"]),
+        ("dstgeh", ["fashion_mnist", "embedding=sae", "paper", "bits=16", "seed=3"]),
+        ("fdah", ["fashion_mnist", "paper", "bits=12", "seed=3", "smoke"]),
+    ],
+)
+def test_every_order_of_many_arguments_gives_one_config(name, arguments):
+    config = get_config(name, *arguments)
+    for order in itertools.permutations(arguments):
+        assert get_config(name, *order) == config, order
+
+
+def test_orders_that_once_changed_the_experiment():
+    config = aihn.get_config("shallow,fashion_mnist")
+    assert (config.model.stages, config.image.size) == ((4, 8, 4), 32)
+    assert config.optimizer.name == "adam"
+    config = aihn.get_config("backbone=alexnet,fashion_mnist")
+    assert config.model.to_dict() == {"name": "alexnet.AlexNet", "dropout": 0.5}
+    assert dstgeh.get_config("fashion_mnist,embedding=sae").method.embedding.pretrain_epochs == 1
+    config = dstgeh.get_config("embedding=sdne,fashion_mnist")
+    assert config.method.embedding.pretrain_epochs == 0
+    config = dstgeh.get_config("metric=euclidean,embedding=sdne")
+    assert config.method.embedding.metric == "euclidean"
+    assert fdah.get_config("paper,fashion_mnist").method.queries == 2000
+
+
+@pytest.mark.parametrize(
+    ("module", "argument", "named"),
+    [
+        (dstgeh, "embedding=laplacian,metric=euclidean", "embedding=laplacian.*metric=euclidean"),
+        (aihn, "attention=none,backbone=alexnet", "backbone=alexnet.*attention=none"),
+        (aihn, "shallow,paper", "'paper' given beside 'shallow'"),
+        (fdah, "cifar10,embedded", "'embedded' given beside 'cifar10'"),
+        (fdah, "bits=12,bits=24", "'bits=24' given beside 'bits=12'"),
+        (shallow, "", "no method given; allowed are lsh, pcah, sh, itq"),
+    ],
+)
+def test_conflicts_are_refused_by_name(module, argument, named):
+    with pytest.raises(InputError, match=named):
+        module.get_config(argument)
 
 
 @pytest.mark.parametrize("argument", ["imagenet", "bit=12", "bits", "fashion_mnist,bits=12,x=1"])
@@ -127,16 +167,9 @@ def test_unknown_arguments_are_refused_by_name(argument):
     unknown = argument.split(",")[-1]
     with pytest.raises(InputError, match=f"unknown argument '{unknown}'; allowed are .*bits="):
         fdah.get_config(argument)
-    with pytest.raises(InputError, match="bits='twelve' cannot be read"):
+    with pytest.raises(InputError, match="'bits=twelve' given; bits must be an integer"):
         fdah.get_config("bits=twelve")
-
-
-def test_a_preset_may_look_like_a_field():
-    config = dah.get_config("attention=none,bits=12,dissimilar=printed")
-    assert (config.model.attention, config.method.dissimilar) == ("none", "printed")
-    assert config.bits == 12
-    assert dah.get_config("attention=cbam,dissimilar=hinge") == dah.get_config()
-    with pytest.raises(InputError, match=r"unknown argument 'attention=all'; allowed are .*=none"):
+    with pytest.raises(InputError, match=r"unknown argument 'attention=all'; .*=cbam\|none"):
         dah.get_config("attention=all")
 
 
@@ -171,8 +204,7 @@ def test_a_config_survives_json():
 
 
 def test_default_workdirs_differ_by_config():
-    first, second = common.base(), common.base()
-    first.method.name = second.method.name = "fdah"
+    first, second = fdah.get_config(), fdah.get_config()
     assert workdirs.default(first) == workdirs.default(second)
     second.seed = 1
     assert workdirs.default(first) != workdirs.default(second)

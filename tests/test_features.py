@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tiny
 
-from configs.baselines import fitted
+from configs.baselines import shallow
 from jhash import features, parallel
 from jhash.data import Arrays
 from jhash.errors import InputError
@@ -11,7 +11,7 @@ from jhash.errors import InputError
 
 @pytest.fixture
 def config():
-    found = ml_collections.ConfigDict(fitted.features())
+    found = ml_collections.ConfigDict(shallow.features())
     found.name, found.size, found.channels, found.batch = "feature_source.Pixels", 8, 1, 16
     return found
 

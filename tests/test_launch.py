@@ -1,5 +1,6 @@
 """The command line, as a user types it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -32,6 +33,15 @@ def launch(*arguments, cwd):
             (f"--config={ROOT}/tests/tiny.py", "--config.optimizer.learning_rat=1"),
             "no field 'learning_rat'. Did you mean learning_rate?",
         ),
+        (
+            (f"--config={ROOT}/tests/tiny.py", "--config.optimizer.arguments.momentun=0.9"),
+            "config.optimizer.arguments: optax.adamw takes no momentun",
+        ),
+        (
+            (f"--config={ROOT}/tests/tiny.py", "--config.data.options.fodler=x"),
+            "unknown option fodler; allowed are multi_label",
+        ),
+        ((f"--config={ROOT}/tests/tiny.py", "--config.data.options.x"), "no value given"),
         (("--mode=eval",), "--mode=eval needs --workdir"),
         (
             ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/tiny.py"),
@@ -39,7 +49,7 @@ def launch(*arguments, cwd):
         ),
         (("--mode=eval", "--workdir=missing"), "missing/config.json: there is no such file"),
         ((f"--config={ROOT}/configs/fdah.py:bit=12",), "unknown argument 'bit=12'; allowed are"),
-        ((f"--config={ROOT}/configs/fdah.py:bits=x",), "bits='x' cannot be read"),
+        ((f"--config={ROOT}/configs/fdah.py:bits=x",), "'bits=x' given; bits must be an integer"),
         (
             (f"--config={ROOT}/tests/tiny.py", "--config.data.source=nothing.here"),
             "no module named 'nothing'",
@@ -71,3 +81,14 @@ def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
 
     assert scores(trained.stdout) == scores(evaluated.stdout)
     assert len(scores(trained.stdout)) >= 2
+
+
+def test_arguments_that_no_config_lists_reach_the_optimizer_and_the_source(tmp_path):
+    arguments = [f"--config={ROOT}/tests/tiny.py", "--config.epochs=1", "--workdir=run"]
+    arguments += ["--config.optimizer.name=sgd", "--config.optimizer.arguments.momentum=0.9"]
+    arguments += ["--config.data.options.multi_label", "True"]
+    done = launch(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["optimizer"]["arguments"] == {"momentum": 0.9}
+    assert config["data"]["options"] == {"multi_label": True}

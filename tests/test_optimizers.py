@@ -3,13 +3,13 @@ import numpy as np
 import optax
 import pytest
 
-from configs import common
+from configs import fdah
 from jhash import optimizers
 from jhash.errors import InputError
 
 
 def config(**fields):
-    found = common.base().optimizer
+    found = fdah.get_config().optimizer
     found.learning_rate, found.weight_decay = 0.1, 0.0
     found.update(fields)
     return found

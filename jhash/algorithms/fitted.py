@@ -40,7 +40,7 @@ def pretrain(config, data, params, extra, folder):
     module = _module(config)
     fitted = module.fit(found, config.bits, rng.stream(config.seed, "fit"))
     backbone = features.extractor(config.method.features).variables["params"]
-    params = {"backbone": backbone, "hash": module.head(fitted)}
+    params = {"hash": module.head(fitted)} | ({"backbone": backbone} if backbone else {})
     return jax.tree.map(np.asarray, params), extra
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from jhash import naming
-from jhash.data import idx, image_list, scenes, splits, tfds_source
+from jhash.data import idx, image_list, random_images, scenes, splits, tfds_source
 from jhash.data.sources import Arrays, Source, check_source
 from jhash.data.splits import Data
 from jhash.errors import InputError
@@ -20,6 +20,7 @@ _SOURCES: dict[str, Callable[..., Source]] = {
     "embedded": idx.embedded,
     "fashion_mnist": idx.fashion_mnist,
     "idx": idx.idx,
+    "random": random_images.random_images,
     "lists": image_list.ImageLists,
     "scenes": scenes.scenes,
 }
@@ -30,7 +31,7 @@ def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
     """Opens a source and splits it.
 
     Args:
-      source: `embedded`, `fashion_mnist`, `idx`, `lists`, `scenes`, `tfds:NAME`, or
+      source: `embedded`, `fashion_mnist`, `idx`, `lists`, `random`, `scenes`, `tfds:NAME`, or
         `my_module.my_source`, a function of your own that takes the options and returns a `Source`.
       split: A function of `jhash.data.splits`, such as `official`, or `my_module.my_split`, a
         function (source, seed) -> Data of your own.

@@ -47,7 +47,11 @@ def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> 
         raise InputError(
             f"config.model: {name} has no field {', '.join(unknown)}; it has {', '.join(allowed)}."
         )
-    return model(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    return model(**{name: _hashable(value) for name, value in fields.items()})
+
+
+def _hashable(value):
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def count_parameters(params: Any) -> int:

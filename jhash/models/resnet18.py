@@ -11,7 +11,6 @@ from jhash.models import convolutions
 from jhash.models.batch_norm import BatchNorm
 from jhash.models.layers import choose_stem
 
-_BLOCKS = 2
 # Sides from which on each stage still has pixels to halve, with the published and the small stem.
 _PUBLISHED, _SMALL = 17, 5
 # From this side on "auto" is the published stem.
@@ -29,6 +28,7 @@ class ResNet18(nn.Module):
       bits: Code length.
       axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
       widths: Channels of the four stages.
+      blocks: Basic blocks of each stage.
       stem: "published", "small", or "auto": published from 64 pixels on.
       slope: Of the leaky ReLU below 0; the paper's lambda.
       dtype: Of the factors in the 3 x 3 and 1 x 1 convolutions; see `convolutions.pointwise`.
@@ -37,6 +37,7 @@ class ResNet18(nn.Module):
     bits: int
     axis_name: str | None = None
     widths: Sequence[int] = (64, 128, 256, 512)
+    blocks: int = 2
     stem: str = "auto"
     slope: float = 0.2
     dtype: Any = "float32"
@@ -63,7 +64,7 @@ class ResNet18(nn.Module):
         else:
             x = self._activate("stem", self._conv("stem", x, self.widths[0], 3), train)
         for stage, width in enumerate(self.widths, 1):
-            for block in range(_BLOCKS):
+            for block in range(self.blocks):
                 stride = 2 if stage > 1 and not block else 1
                 x = self._block(f"stage_{stage}_block_{block}", x, width, stride, train)
         return nn.Dense(self.bits, name="hash")(x.mean((1, 2)))

@@ -14,9 +14,6 @@ from jhash.models.layers import shrink_sigmoid
 
 ATTENTIONS = ("cbam", "none")
 _STEM = 64
-_STAGES = ((64, 64, 256), (128, 128, 512), (256, 256, 1024))
-# Identity blocks after the conv block of each stage.
-_IDENTITY_BLOCKS = 2
 
 
 class SeparableConv(nn.Module):
@@ -106,6 +103,8 @@ class ResNet30(nn.Module):
       classes: Of the classification layer; 0: there is none.
       attention: "cbam", or "none" (NoneA-DAH).
       reduction: CBAM's.
+      stages: Output channels of the three convolutions of a block, for each stage.
+      identity_blocks: Identity blocks after the conv block of each stage.
       dtype: Of the factors in the 1 x 1 convolutions, "float32" or "bfloat16"; sums, BatchNorm and
         all else are float32.
     """
@@ -115,6 +114,8 @@ class ResNet30(nn.Module):
     classes: int = 0
     attention: str = "cbam"
     reduction: int = 16
+    stages: Sequence[Sequence[int]] = ((64, 64, 256), (128, 128, 512), (256, 256, 1024))
+    identity_blocks: int = 2
     dtype: Any = "float32"
 
     @nn.compact
@@ -142,12 +143,12 @@ class ResNet30(nn.Module):
         x = convolutions.conv(x, kernel, self.dtype)
         x = BatchNorm(True, self.axis_name, name="stem_norm")(x, train)
         x = self._attend(convolutions.max_pool(x), "attention_0")
-        for stage, widths in enumerate(_STAGES, 1):
-            for block in range(1 + _IDENTITY_BLOCKS):
+        for stage, widths in enumerate(self.stages, 1):
+            for block in range(1 + self.identity_blocks):
                 stride = None if block else 2
                 name = f"stage_{stage}_block_{block}"
                 x = Block(widths, self.axis_name, stride, self.dtype, name=name)(x, train)
-            if stage < len(_STAGES):
+            if stage < len(self.stages):
                 x = self._attend(x, f"attention_{stage}")
         hashed = nn.Dense(self.bits, name="hash")(x.mean((1, 2)))
         if not self.classes:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from configs.baselines import fitted
+from configs.baselines import shallow
 from jhash import features, retrieval, train
 from jhash.errors import InputError
 from jhash.unsupervised import itq, lsh, pcah, spectral
@@ -17,7 +17,7 @@ METHODS = {"lsh": lsh, "pcah": pcah, "itq": itq, "spectral": spectral}
 
 
 def tiny_config(fit):
-    config = fitted.get_config(fit)
+    config = shallow.get_config({"spectral": "sh"}.get(fit, fit))
     config.bits = 8
     config.data.source, config.data.split = "tiny.source", "tiny.split"
     config.data.options = {"multi_label": False}
