@@ -50,9 +50,10 @@ def _check_config():
 
 
 def _parse(arguments):
-    left, taken = overrides.take_open(arguments)
+    # In place: the flag of a config reads sys.argv itself.
+    sys.argv[:], taken = overrides.take_open(arguments)
     try:
-        parsed = app.parse_flags_with_usage(left)
+        parsed = app.parse_flags_with_usage(sys.argv)
     except AttributeError as error:
         refused = overrides.unknown_field(error, arguments)
         if refused is None:

@@ -3,8 +3,8 @@
     python benchmarks/baselines.py
     python benchmarks/baselines.py --data=fashion_mnist --bits=48 --features=runs/NAME/pretrain
 
-Each cell is what `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded (queries and
-database both encoded, labels only evaluate), without a run's folder and with the features of the
+Each cell is what `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded (queries
+and database both encoded, labels only evaluate), without a run's folder and with the features of the
 EfficientNet-Lite0 computed once for all of them. `--features` keeps them, or takes those of a run
 of `configs/dstgeh.py` on the same data.
 """

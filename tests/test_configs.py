@@ -36,6 +36,13 @@ STEPS = {
     "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
 }
 
+# Pairs of arguments that are refused together.
+REFUSED = [
+    ("backbone=alexnet", "attention=none"),
+    ("embedding=laplacian", "metric=euclidean"),
+    ("embedding=walks", "metric=euclidean"),
+]
+
 
 def get_config(name, *arguments):
     return importlib.import_module(f"configs.{name}").get_config(",".join(filter(None, arguments)))
@@ -100,11 +107,9 @@ def test_arguments_commute_and_a_default_spelled_out_changes_nothing(name, monke
     defaults = {choices[0] for choices in alternatives[:1] + alternatives[3:]}
     shortest = {}
     for chosen in itertools.product(*alternatives):
-        try:
-            config = get_config(name, *chosen)
-        except InputError as error:
-            assert "given with" in str(error)
+        if any(set(pair) <= set(chosen) for pair in REFUSED):
             continue
+        config = get_config(name, *chosen)
         # Without what is a default anyway.
         key = tuple(part for part in chosen if part and part not in defaults)
         assert shortest.setdefault(key, config) == config, chosen

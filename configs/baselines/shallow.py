@@ -3,7 +3,7 @@
     python launch.py --config=configs/baselines/shallow.py:itq
     python launch.py --config=configs/baselines/shallow.py:lsh,fashion_mnist,bits=32
 
-The first argument names the method: `lsh` (Charikar 2002), `pcah` (Wang, Kumar and Chang 2010), `sh`
+One argument names the method: `lsh` (Charikar 2002), `pcah` (Wang, Kumar and Chang 2010), `sh`
 (spectral hashing, Weiss, Torralba and Fergus 2008) or `itq` (Gong et al. 2013).
 
 Features are those of EfficientNet-Lite0 with its ImageNet weights, from the package that
