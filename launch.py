@@ -6,9 +6,12 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jhash import evaluate, memory, summary, train, workdirs
+from jhash import evaluate, train
 from jhash.commands import overrides
 from jhash.errors import InputError, NonFiniteError
+from jhash.report import summary
+from jhash.runs import workdirs
+from jhash.system import malloc
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The config: FILE.py or FILE.py:ARGUMENT."
@@ -23,7 +26,7 @@ _MODE = flags.DEFINE_enum(
 
 def main(_):
     """Runs one mode and prints its results."""
-    memory.keep_freed()
+    malloc.keep_freed()
     logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
     if _MODE.value == "eval":
         if not _WORKDIR.value or _CONFIG.present:

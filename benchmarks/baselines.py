@@ -4,8 +4,8 @@
     python benchmarks/baselines.py --data=fashion_mnist --bits=48 --features=runs/NAME/pretrain
 
 Each cell is what `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded (queries
-and database both encoded, labels only evaluate), without a run's folder and with the features of the
-EfficientNet-Lite0 computed once for all of them. `--features` keeps them, or takes those of a run
+and database both encoded), without a run's folder and with the features of EfficientNet-Lite0
+computed once for all of them. `--features` keeps them, or takes those of a run
 of `configs/dstgeh.py` on the same data.
 """
 
@@ -17,7 +17,8 @@ import numpy as np
 
 from configs.baselines import shallow
 from jhash import data as datasets
-from jhash import features, retrieval, rng
+from jhash import retrieval, rng
+from jhash.pretrained import features
 
 METRICS = ("map_top_20_percent", *(f"precision_at_recall_{p}" for p in range(10, 90, 10)), "f1")
 
@@ -49,8 +50,8 @@ def main():
     print("| --- | --- | --- | --- | --- |")
     for bits in options.bits:
         for name in options.methods:
-            module = importlib.import_module(f"jhash.unsupervised.{shallow.METHODS[name]}")
-            params = module.fit(train, bits, key)
+            module = importlib.import_module(f"jhash.methods.shallow.{name}")
+            params = module.fit(train, None, bits, key)
             codes = [
                 np.asarray(retrieval.pack_codes(module.encode(params, part)))
                 for part in (queries, train)

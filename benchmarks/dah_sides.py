@@ -72,7 +72,8 @@ class Jhash(Side):
         import jax
         from flax import traverse_util
 
-        from jhash.models import convolutions, resnet30
+        from jhash.models import resnet30
+        from jhash.models.layers import convolutions
 
         if jax.default_backend() != "cpu":
             jax.config.update("jax_default_matmul_precision", "highest")
@@ -115,7 +116,7 @@ class Jhash(Side):
     def train(self, job, weights):
         import optax
 
-        from jhash.algorithms import dah
+        from jhash.methods.deep import dah
 
         jax, model, optimizer = self.jax, self.models[job.dtype], optax.adam(1e-3)
 

@@ -47,9 +47,9 @@ BURST = 0.5  # Seconds of a turn, about; at least one call.
 
 def serve(pipe, side):
     """Answers (method, arguments), in a process of its own."""
-    from jhash import memory
+    from jhash.system import malloc
 
-    memory.keep_freed()
+    malloc.keep_freed()
     side = side()
     while True:
         try:

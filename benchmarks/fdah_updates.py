@@ -14,7 +14,7 @@ import time
 import jax
 import numpy as np
 
-from jhash.algorithms import fdah
+from jhash.solvers import asymmetric, label_groups
 
 
 def main():
@@ -33,15 +33,15 @@ def main():
     times = {"W": [], "B": []}
     for _ in range(args.calls + 1):
         began = time.perf_counter()
-        w = fdah.solve_regression(labels, codes, u, labels[drawn], 1e-3, 1.0)
+        w = asymmetric.solve_regression(labels, codes, u, labels[drawn], 1e-3, 1.0)
         jax.block_until_ready(w)
         middle = time.perf_counter()
-        jax.block_until_ready(fdah.solve_codes(labels, w, u, labels[drawn], 10.0, 1.0))
+        jax.block_until_ready(asymmetric.solve_codes(labels, w, u, labels[drawn], 10.0, 1.0))
         times["W"].append(middle - began)
         times["B"].append(time.perf_counter() - middle)
     extra = _memory("VmHWM") - before  # The process's peak: if anything, too high.
     dense = args.n * args.m * 4 / 1e6
-    distinct = len(fdah.group_labels_of(labels, args.classes)[0])
+    distinct = len(label_groups.group_by_label(labels, args.classes)[0])
     print(f"n={args.n} m={args.m} classes={args.classes} bits={args.bits}")
     print(f"{distinct} distinct label vectors")
     print(f"device: {jax.local_device_count()} x {jax.local_devices()[0].device_kind}")

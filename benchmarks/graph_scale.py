@@ -16,9 +16,10 @@ import time
 import jax
 import numpy as np
 
-from jhash import memory
 from jhash.losses import graph
-from jhash.unsupervised import adjacency, sae
+from jhash.methods.embeddings import sae
+from jhash.solvers import factored_graph
+from jhash.system import malloc
 
 
 def main():
@@ -28,7 +29,7 @@ def main():
     parser.add_argument("--bits", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)
     options = parser.parse_args()
-    memory.keep_freed()
+    malloc.keep_freed()
 
     run = sae._Phase.epoch
 
@@ -53,7 +54,7 @@ def main():
     codes = np.random.default_rng(1).normal(size=(options.nodes, options.bits))
     codes = np.tanh(codes).astype(np.float32)
     for nodes in (options.nodes // 4, options.nodes // 2, options.nodes):
-        built = jax.block_until_ready(adjacency.cosine(features[:nodes]))
+        built = jax.block_until_ready(factored_graph.cosine(features[:nodes]))
         taken = []
         for _ in range(1 + options.turns):
             began = time.perf_counter()

@@ -70,7 +70,7 @@ def check(database, queries, distances, indices, expected):
 def measure(name, database, queries, bits, counts, rounds):
     import jax
 
-    from jhash.retrieval import hamming, layout
+    from jhash.retrieval.search import hamming, layout
 
     def search(queries, k):
         return jax.block_until_ready(hamming.search(prepared, queries, k))

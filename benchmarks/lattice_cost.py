@@ -16,15 +16,17 @@ import time
 import jax
 import numpy as np
 
-from jhash import evaluate, experiment, memory, retrieval, workdirs
-from jhash.checkpoint import Checkpoints
+from jhash import experiment, retrieval
 from jhash.data import augment, batches
-from jhash.models import coupling
+from jhash.models.layers import coupling
+from jhash.runs import workdirs
+from jhash.runs.checkpoints import Checkpoints
+from jhash.system import malloc
 
 
 def main():
     """Prints the table."""
-    memory.keep_freed()
+    malloc.keep_freed()
     parser = argparse.ArgumentParser()
     parser.add_argument("--run", required=True)
     parser.add_argument("--lattices", type=int, nargs="+", default=[20, 16, 12, 8, 6, 4, 2])
@@ -33,7 +35,7 @@ def main():
     arguments = parser.parse_args()
     run = experiment.build(workdirs.load(arguments.run))
     with Checkpoints(os.path.join(arguments.run, "checkpoints")) as checkpoints:
-        state = checkpoints.restore(evaluate.fresh(run))["state"]
+        state = checkpoints.restore(run.first())["state"]
     variables = jax.device_put({"params": state.params, "batch_stats": state.batch_stats})
     sides = {lattice: Side(run, variables, lattice) for lattice in (None, *arguments.lattices)}
     print(f"{arguments.run}: {run.config.bits} bits, stages {run.config.model.stages}")
@@ -92,8 +94,8 @@ class Side:
 
     def _encode(self, indices):
         parts = []
-        orders = batches.split(indices, 500)
-        for batch in batches.read(self._run.data.source, orders):
+        orders = batches.batch_indices(indices, 500)
+        for batch in batches.prefetch(self._run.data.source, orders):
             parts.append(np.asarray(self._forward(self._variables, batch["images"])))
         outputs = np.concatenate(parts)[: len(indices)]
         self.lost += int((~np.isfinite(outputs)).any(1).sum())

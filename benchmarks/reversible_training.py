@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jhash import memory
 from jhash.losses import pairwise, quantization
 from jhash.models import count_parameters
 from jhash.models.invertible_net import InvertibleNet
+from jhash.system import malloc
 
 BITS = 48
 # Blocks of each stage in about the shares of the paper's 100.
@@ -52,7 +52,7 @@ HEADS = (
 
 def main():
     """Prints the table."""
-    memory.keep_freed()
+    malloc.keep_freed()
     parser = argparse.ArgumentParser()
     parser.add_argument("--blocks", type=int, nargs="+", choices=STAGES, default=list(STAGES))
     for name, value in (("size", 32), ("batch", 64), ("turns", 5), ("memory", 80)):

@@ -63,7 +63,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     config.image.channels = 3
     config.batch_size = 64
     if arguments.data == "nus_wide81":
-        config.metrics.at = 5000
+        config.metrics.map_at = 5000
     if variant == "shallow":
         _shallow(config, arguments)
     else:
@@ -81,7 +81,7 @@ def _shallow(config, arguments):
     config.model.stages = (4, 8, 4)
     config.image.size, config.image.crop = 32, None
     # Mirror images need more steps than 9,000 images give.
-    config.augment = {"pad": 0, "flip": not embedded}
+    config.augment.update(pad=0, flip=not embedded)
     config.method.quantization = 0.01
     config.epochs = 20 if embedded else 24
     config.eval_batch_size = 500
@@ -94,7 +94,7 @@ def _shallow(config, arguments):
 def _paper(config, arguments):
     config.model.stages = (6, 16, 72, 6)
     config.image.size, config.image.crop = 256, 224
-    config.augment = {"pad": 0, "flip": True}
+    config.augment.update(pad=0, flip=True)
     config.method.quantization = _LAMBDA[arguments.data] / (config.batch_size - 1)
     config.epochs, config.eval_batch_size = 150, 64
     config.optimizer.name, config.optimizer.arguments = "sgd", {"momentum": 0.9}

@@ -173,8 +173,8 @@ def _fields():
                 "crop": placeholder(int),
                 "channels": placeholder(int),
             },
-            # In training alone: shifts by up to `pad` pixels, mirror images.
-            "augment": {"pad": 2, "flip": True},
+            # In training alone: shifts by up to `pad` pixels, mirror images, views of each image.
+            "augment": {"pad": 2, "flip": True, "views": 1},
             "epochs": 50,
             "batch_size": 128,
             "eval_batch_size": 1000,
@@ -195,10 +195,10 @@ def _fields():
             },
             # See jhash.retrieval.summarize.
             "metrics": {
-                "ranks": (100, 500, 1000),
-                "radius": 2,
-                "at": placeholder(int),
-                "percent": placeholder(float),
+                "precision_ranks": (100, 500, 1000),
+                "lookup_radius": 2,
+                "map_at": placeholder(int),
+                "map_at_percent": placeholder(float),
             },
             "log_every": 10,
             "checkpoint_every": 1,

@@ -55,7 +55,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "dtype": "bfloat16",
     }
     config.batch_size, config.idle_devices = 20, True
-    config.augment = {"pad": 0, "flip": False}
+    config.augment.update(pad=0, flip=False)
     # Small enough for the activations to stay in a processor's cache.
     config.epochs, config.eval_batch_size = 6, 100
     config.optimizer.name, config.optimizer.weight_decay = "adam", 0.0

@@ -19,27 +19,23 @@ are a download. Set-ups:
 
 The paper's: alpha 0.9, gamma 0.001, mu 0.7, tanh(0.2 x). Its beta of 0.099 makes the codes much
 worse, as the first-order sum over all pairs is thousands of times the reconstruction's; see
-docs/reproduce.md. Ours where it is silent: widths, epochs, rates, `centre`, `start` and `gain`.
+docs/reproduce/dstgeh.md. Ours where it is silent: widths, epochs, rates, `center`, `start` and
+`gain`.
 """
 
 import ml_collections
 
 from configs import common
 from configs.baselines import shallow
-from jhash.algorithms import dstgeh
-from jhash.unsupervised import adjacency, laplacian, sae, walks
+from jhash.methods.deep import dstgeh
+from jhash.methods.embeddings import laplacian, sae, sdne, walks
+from jhash.solvers import factored_graph
 
 _EMBEDDINGS = {
-    "sae": {"name": "sae", **sae.Options()._asdict()},
-    # A plain autoencoder, trained at once.
-    "sdne": {
-        "name": "sae",
-        **sae.Options(
-            start="random", mu=1.0, pretrain_epochs=0, epochs=26, learning_rate=0.1
-        )._asdict(),
-    },
-    "laplacian": {"name": "laplacian", "neighbours": laplacian.NEIGHBOURS},
-    "walks": {"name": "walks", "neighbours": walks.NEIGHBOURS},
+    "sae": sae.DEFAULTS._asdict(),
+    "sdne": sdne.DEFAULTS._asdict(),
+    "laplacian": {"neighbors": laplacian.NEIGHBORS},
+    "walks": {"neighbors": walks.NEIGHBORS},
 }
 # Of images of 256 x 256.
 _LARGE = ("coco", "flickr25k")
@@ -52,7 +48,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         data=("embedded", "fashion_mnist", "scenes", "cifar10", *_LARGE),
         variant=("paper",),
         embedding=tuple(_EMBEDDINGS),
-        metric=tuple(adjacency.METRICS),
+        metric=tuple(factored_graph.METRICS),
         loss=tuple(dstgeh.LOSSES),
         bits=48,
     )
@@ -63,7 +59,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         # An .npy file of features of further nodes, such as the paper's "pre-trained data".
         "landmarks": "",
         # Take the mean of all nodes' features off: after a ReLU they all point the same way.
-        "centre": True,
+        "center": True,
         "embedding": _embedding(arguments),
         "loss": arguments.loss,
     }
@@ -73,7 +69,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         config.model.update(stem="published", widths=(32, 64, 128, 256), dtype="bfloat16")
     config.epochs = 6 if arguments.data == "fashion_mnist" else 8
     config.batch_size, config.eval_batch_size = 128, 512
-    config.metrics.percent = 20.0
+    config.metrics.map_at_percent = 20.0
     if arguments.variant == "paper":
         config.method.features.name = "inception_v4.InceptionV4"
         config.method.features.size = 299
@@ -82,7 +78,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     if arguments.variant == "paper" or arguments.data in _LARGE:
         config.model = {"name": "resnet18.ResNet18"}
         config.image.size, config.image.crop = 256, 224
-        config.augment = {"pad": 0, "flip": True}
+        config.augment.update(pad=0, flip=True)
     if arguments.smoke:
         _smoke(config, arguments)
     return config
@@ -90,7 +86,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
 
 def _embedding(arguments):
     name, metric = arguments.embedding, arguments.metric
-    options = dict(_EMBEDDINGS[name])
+    options = {"name": name, **_EMBEDDINGS[name]}
     if "metric" in options:
         options["metric"] = metric
     elif metric != "cosine":
@@ -110,4 +106,4 @@ def _smoke(config, arguments):
         config.method.embedding.update(hidden=(16,), batch=16)
         config.method.embedding.epochs = 1
     else:
-        config.method.embedding.neighbours = 5
+        config.method.embedding.neighbors = 5

@@ -74,7 +74,7 @@ def _paper(config):
     config.method.queries = 5000 if config.data.split == "nus_wide21" else 2000
     config.model = {"name": "cnn_f.CNNF"}
     config.image.size, config.image.channels = 224, 3
-    config.augment = {"pad": 0, "flip": False}
+    config.augment.update(pad=0, flip=False)
     # The paper names no optimizer, and its learning rates are for a sum over n x m pairs: ours.
     config.optimizer.learning_rate = 1e-4
     config.checkpoint_every = 5  # 0.6 GB each.

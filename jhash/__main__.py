@@ -2,7 +2,7 @@
 
 import sys
 
-from jhash import cli
+from jhash.commands import main
 
 if __name__ == "__main__":
-    sys.exit(cli.main())
+    sys.exit(main.main())

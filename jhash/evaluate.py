@@ -1,60 +1,18 @@
-"""Encodes both sets, searches, and writes codes and results of a run."""
+"""Evaluation: encodes both sets, searches, and writes codes and results of a run."""
 
 import math
-import os
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jhash import (
-    encoder,
-    experiment,
-    files,
-    models,
-    parallel,
-    provenance,
-    reconstruction,
-    retrieval,
-    workdirs,
-    writer,
-)
-from jhash.checkpoint import Checkpoints
-from jhash.data import batches
-from jhash.errors import InputError
-
-
-class SourceEncoder:
-    """Encodes images of the run's source, on the run's devices.
-
-    Called with (state, indices): `state` replicated, `indices` int [N] of images of the source.
-    Gives the model's outputs, NumPy, in their order.
-    """
-
-    def __init__(self, run: experiment.Experiment):
-        """Compiles nothing yet; the first call does."""
-        self._source, self._size = run.data.source, run.config.eval_batch_size
-        self._forward = encoder.build_forward(run.config.image, run.model, run.mean, run.devices)
-
-    def __call__(self, state, indices):
-        """See the class."""
-        orders = batches.split(indices, self._size)
-        parts = [
-            self._forward(_variables(state), batch["images"])
-            for batch in batches.read(self._source, orders)
-        ]
-        parts = jax.device_get(parts)
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *parts)
-
-
-def _variables(state):
-    return {"params": state.params, "batch_stats": state.batch_stats}
-
-
-def fresh(run: experiment.Experiment):
-    """What a run's checkpoint holds, before the first epoch: state, extra, seconds of training."""
-    return {"state": run.initial_state(), "extra": run.extra, "seconds": np.zeros(())}
+from jhash import models, parallel, retrieval
+from jhash.encoding import SourceEncoder, encoder, reconstruction
+from jhash.errors import InputError, in_config
+from jhash.experiment import Experiment, build
+from jhash.runs import code_files, log, paths, provenance, schema, workdirs
+from jhash.runs.checkpoints import Checkpoints
 
 
 def evaluate_workdir(workdir: str) -> dict:
@@ -63,28 +21,27 @@ def evaluate_workdir(workdir: str) -> dict:
     Raises:
       InputError: There is no run in the folder, or no checkpoint yet.
     """
-    run = experiment.build(workdirs.load(workdir))
-    with Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
-        saved = checkpoints.restore(fresh(run))
-    if checkpoints.newest is None:
-        raise InputError(f"--workdir: the run in {workdir} has no checkpoint yet.")
-    return evaluate(run, SourceEncoder(run), saved, workdir)
+    experiment = build(workdirs.load(workdir))
+    with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
+        saved = checkpoints.restore(experiment.first())
+        if checkpoints.newest is None:
+            raise InputError(f"--workdir: the run in {workdir} has no checkpoint yet.")
+    return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
 
 
-def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:
-    """Metrics of a trained network; writes `encoder.bin`, `codes/` and `results.json`.
+def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:
+    """Measures a trained model; writes `encoder.bin`, `codes/` and `results.json`.
 
-    Of a network with an inverse also `reconstruction.npz`; see `reconstruction.measure`.
+    Of a model with an inverse also `reconstruction.npz`; see `encoding.reconstruction`.
 
-    `encoded` are the metrics with the database encoded by the network, as the queries are;
-    `learned` those with the database's codes learned in training (FDAH's B), if the method has
-    any. The two are different experiments and have different names everywhere: `map_encoded`,
-    `map_learned`.
+    `encoded` are the metrics with the database encoded by the model, as the queries are; `learned`
+    those with the database's codes learned in training (FDAH's B), if the method has any. The two
+    are different experiments and have different names everywhere: `map_encoded`, `map_learned`.
 
     Args:
-      run: The experiment.
+      experiment: The experiment.
       encode: Its SourceEncoder.
-      saved: What a checkpoint holds: state, extra, seconds.
+      saved: What a checkpoint holds; see `Experiment.first`.
       workdir: The run's folder.
 
     Returns:
@@ -92,26 +49,62 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
       process ran them, without the writing of checkpoints; `encode_seconds_per_image` is the wall
       time from reading an image to its outputs, compiled, averaged over the database.
     """
-    config, data, extra = run.config, run.data, jax.tree.map(jnp.asarray, saved["extra"])
-    state = parallel.replicate(saved["state"], run.devices)
-    outputs = {"queries": encode(state, data.queries)}  # The first call compiles.
+    config, state = experiment.config, jax.tree.map(jnp.asarray, saved["state"])
+    codes, encode_seconds = _codes(experiment, encode, saved["train_state"], state)
+    # Before the codes, which name the model: killed in between, old codes do not fit it.
+    variables = saved["train_state"].variables
+    network = encoder.save(experiment, variables, workdir)
+    _save_codes(workdir, experiment.data, codes, bits=config.bits, network=network)
+
+    results = _description(experiment, saved["train_state"])
+    for kind in paths.DATABASES:
+        if kind in codes:
+            results[kind] = _metrics(config, experiment.data, codes["queries"], codes[kind])
+            results[f"map_{kind}"] = results[kind]["map"]
+    results |= experiment.method.extra_results(config, experiment.data, state)
+    if (reconstructed := reconstruction.measure(experiment, variables, workdir)) is not None:
+        results["reconstruction"] = reconstructed
+    results |= {
+        "last_line": log.last_line(workdir),
+        "train_seconds": float(saved["seconds"]),
+        "encode_seconds_per_image": encode_seconds / len(experiment.data.database),
+        "eval_batch_size": config.eval_batch_size,
+        "config": workdirs.plain(config),
+        **provenance.describe(experiment.devices),
+    }
+    schema.write_results(workdir, results)
+    return results
+
+
+def _codes(experiment, encode, train_state, state):
+    """Packed codes by the names of `paths.codes`, and the seconds of encoding the database."""
+    data, method = experiment.data, experiment.method
+    train_state = parallel.replicate(train_state, experiment.devices)
+    outputs = {"queries": encode(train_state, data.queries)}  # The first call compiles.
     began = time.perf_counter()
-    outputs["database"] = encode(state, data.database)
-    encode_seconds = time.perf_counter() - began
+    outputs["encoded"] = encode(train_state, data.database)
+    seconds = time.perf_counter() - began
     codes = {
-        name: np.asarray(retrieval.pack_codes(run.method.logits(part)))
+        name: np.asarray(retrieval.pack_codes(method.hash_outputs(part)))
         for name, part in outputs.items()
     }
-    learned = run.method.learned_codes(config, data, extra)
+    learned = method.learned_codes(experiment.config, data, state)
     if learned is not None:
-        codes["database_learned"] = np.asarray(retrieval.pack_codes(learned))
-    # Before the codes, which name the network: killed in between, old codes do not fit it.
-    variables = _variables(saved["state"])
-    network = encoder.save(run, variables, workdir)
-    _save_codes(workdir, data, codes, bits=config.bits, network=network)
+        codes["learned"] = np.asarray(retrieval.pack_codes(learned))
+    return codes, seconds
 
-    steps = int(saved["state"].step)
-    results = {
+
+def _save_codes(workdir, data, codes, **made_by):
+    for name, packed in codes.items():
+        indices = data.queries if name == "queries" else data.database
+        path = paths.codes(workdir, name)
+        code_files.write(path, packed, indices, labels=data.labels(indices), **made_by)
+
+
+def _description(experiment, train_state):
+    """What `results.json` says of an experiment before any metric."""
+    config, data, steps = experiment.config, experiment.data, int(train_state.step)
+    return {
         "method": config.method.name,
         "model": config.model.name,
         "bits": config.bits,
@@ -123,28 +116,11 @@ def evaluate(run: experiment.Experiment, encode: SourceEncoder, saved, workdir: 
             "database": len(data.database),
             "queries": len(data.queries),
         },
-        "epochs": steps // run.steps_per_epoch,
+        "epochs": steps // experiment.steps_per_epoch,
         "epochs_planned": config.epochs,
         "steps": steps,
-        "parameters": models.count_parameters(saved["state"].params),
+        "parameters": models.count_parameters(train_state.params),
     }
-    for name, key in (("learned", "database_learned"), ("encoded", "database")):
-        if key in codes:
-            results[name] = _metrics(config, data, codes["queries"], codes[key])
-            results[f"map_{name}"] = results[name]["map"]
-    results |= run.method.report(config, data, extra)
-    if (reconstructed := reconstruction.measure(run, variables, workdir)) is not None:
-        results["reconstruction"] = reconstructed
-    results |= {
-        "last_line": writer.last_line(workdir),
-        "train_seconds": float(saved["seconds"]),
-        "encode_seconds_per_image": encode_seconds / len(data.database),
-        "eval_batch_size": config.eval_batch_size,
-        "config": workdirs.plain(config),
-        **provenance.describe(run.devices),
-    }
-    files.write_json(os.path.join(workdir, "results.json"), results)
-    return results
 
 
 def _metrics(config, data, queries, database):
@@ -153,8 +129,10 @@ def _metrics(config, data, queries, database):
         queries, database, query_labels, labels, config.bits
     )
     ratios = retrieval.bit_balance(database, config.bits).tolist()
+    with in_config("config.metrics."):
+        summary = retrieval.summarize(total, relevant, **config.metrics)
     return {
-        **retrieval.summarize(total, relevant, **config.metrics),
+        **summary,
         # None where a bit is 1 in every code: JSON has no infinity.
         "ones_to_zeros": [_finite(ratio) for ratio in ratios],
         # DAH's Table 5 has one number for all bits, and does not say how: here their mean.
@@ -165,10 +143,3 @@ def _metrics(config, data, queries, database):
 
 def _finite(ratio):
     return ratio if math.isfinite(ratio) else None
-
-
-def _save_codes(workdir, data, codes, **made_by):
-    for name, packed in codes.items():
-        indices = data.queries if name == "queries" else data.database
-        with files.replacing(os.path.join(workdir, "codes", f"{name}.npz"), "wb") as file:
-            np.savez(file, codes=packed, labels=data.labels(indices), ids=indices, **made_by)

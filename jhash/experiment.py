@@ -1,9 +1,13 @@
-"""What training and evaluation share: a config's data, method and network, built."""
+"""An experiment: a config with everything built that it names, phase by phase.
+
+`build` checks the config, opens the data, prepares the method, and makes model and optimizer.
+"""
 
 import dataclasses
 import sys
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import ml_collections
@@ -11,15 +15,14 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from jhash import algorithms, data, models, optimizers, parallel, rng
-from jhash.data import augment, batches
-from jhash.errors import InputError
-from jhash.models import vgg_f_weights
-from jhash.state import TrainState
+from jhash import data, methods, models, optimizers, parallel, pretrained, rng
+from jhash.data import batches, preprocess
+from jhash.errors import InputError, in_config
+from jhash.models.heads import WithHead
 
 # Images over which the mean image is taken, at most; evenly spaced over the training set.
 _MEAN_IMAGES = 10_000
-# Fields that count something, and the most that they may be.
+# Fields that count something, and their largest allowed value.
 _COUNTS = {
     "bits": 512,
     "epochs": 10**6,
@@ -29,6 +32,23 @@ _COUNTS = {
 }
 
 
+class TrainState(flax.struct.PyTreeNode):
+    """What a training step changes: parameters, BatchNorm statistics, the optimizer's state.
+
+    `step` is the number of steps done, int32.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What a flax module is applied with."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """A config with everything built that it names; parameters are not part of it.
@@ -36,112 +56,166 @@ class Experiment:
     Attributes:
       config: The config, frozen.
       method: The functions of the method.
-      data: Source, training set, database and queries, as the method's `prepare` left them.
-      extra: The method's pytree before the first epoch.
-      model: The network.
-      pretrained: Parameters that replace the random ones at the start, by name; may be empty.
+      data: Source, training set, database and query images, as the method's `prepare` left them.
+      state: The method's state before the first epoch.
+      model: The model, with the method's head behind it if there is one.
+      weights: Published weights with which the model starts, or None.
       mean: The mean image that preprocessing subtracts, float32 [H, W, channels].
-      optimizer: The optax optimiser.
+      optimizer: The optax optimizer.
       steps_per_epoch: Training steps of an epoch.
       devices: How many devices share a batch.
     """
 
     config: ml_collections.FrozenConfigDict
-    method: algorithms.Method
+    method: methods.Method
     data: data.Data
-    extra: Any
-    model: Any
-    pretrained: Any
+    state: Any
+    model: nn.Module
+    weights: pretrained.Weights | None
     mean: np.ndarray
     optimizer: optax.GradientTransformation
     steps_per_epoch: int
     devices: int
 
-    def epoch_indices(self, extra, epoch: int) -> np.ndarray:
+    def epoch_indices(self, state, epoch: int) -> np.ndarray:
         """The samples of an epoch, in order."""
-        return _epoch_indices(self.config, self.method, self.data, extra, epoch)
+        return _epoch_indices(self.config, self.method, self.data, state, epoch)
 
-    def initial_state(self) -> TrainState:
-        """Parameters from `config.seed`, on the host."""
+    def first(self) -> dict[str, Any]:
+        """What a checkpoint holds, as it is before the first epoch.
 
-        def init(key):
-            shape = (1, *self.data.source.image_shape)
-            x = augment.eval_images(np.zeros(shape, np.uint8), self.mean, **self.config.image)
-            return self.model.clone(axis_name=None).init(key, x, train=False)
-
-        variables = jax.jit(init)(rng.stream(self.config.seed, "init"))
-        params = variables["params"]
-        if self.pretrained:
-            params = vgg_f_weights.merge_pretrained(params, self.pretrained)
-        state = TrainState(
+        Returns:
+          {"train_state": TrainState, "state": the method's, "seconds": of training so far}, on the
+          host. Parameters are drawn from `config.seed`.
+        """
+        variables = jax.jit(self._init)(rng.stream(self.config.seed, "init"))
+        params = variables.get("params", {})  # A model may have none of its own.
+        if self.weights:
+            params = _merge(params, self.weights.params)
+        if self.method.initialize:
+            params = self.method.initialize(self.config, self.data, params)
+        train_state = TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
             batch_stats=variables.get("batch_stats", {}),
             opt_state=self.optimizer.init(params),
         )
-        return jax.device_get(state)
+        first = {"train_state": train_state, "state": self.state, "seconds": np.zeros(())}
+        return jax.device_get(first)
+
+    def _init(self, key):
+        shape = (1, *self.data.source.image_shape)
+        x = preprocess.eval_images(np.zeros(shape, np.uint8), self.mean, **self.config.image)
+        return models.without_axis(self.model).init(key, x, train=False)
 
 
 def build(config: ml_collections.FrozenConfigDict) -> Experiment:
-    """Loads the data, prepares the method and defines network and optimiser.
+    """Builds everything that a config names.
 
     Raises:
       InputError: A field of the config is bad; the message names it.
     """
-    devices = _training_devices(config)
-    parallel.check_batch_size(config.eval_batch_size, devices, "config.eval_batch_size")
-    method = algorithms.load(config.method.name, config.loss)
-    for name, most in _COUNTS.items():
-        # A method with `pretrain` needs no epoch, and one without a loss can have none.
-        least = 0 if name == "epochs" and method.pretrain else 1
-        most = most if method.loss or name != "epochs" else 0
-        if not least <= config[name] <= most:
-            raise InputError(f"config.{name}: {config[name]} given; allowed are {least} to {most}.")
+    method = methods.load(config.method.name, config.loss)
+    devices = _check(config, method)
     model = build_model(config)
-    split = data.load_config(config.data)
-    split, extra = method.prepare(config, split, rng.stream(config.seed, "prepare"))
-    extra = jax.tree.map(jnp.asarray, extra)
-    if config.weights:
-        if config.image.scale != 1:
-            raise InputError(
-                f"config.image.scale: {config.image.scale} given with config.weights; the "
-                "published weights are for bytes minus the mean image, so 1 is needed."
-            )
-        pretrained, mean = vgg_f_weights.load_vgg_f(config.weights)
-    else:
-        pretrained, mean = {}, _mean_image(split, config.get("mean"))
-    first = _epoch_indices(config, method, split, extra, 0)
-    if not len(first):
-        raise InputError(f"config.method.name: {config.method.name} chose no sample to train on.")
-    steps_per_epoch = len(batches.split(first, config.batch_size))
-    rate = optimizers.schedule(config.optimizer, config.epochs * steps_per_epoch, steps_per_epoch)
-    optimizer = optimizers.build(config.optimizer, rate)
+    split, state = _prepare(config, method)
+    model = with_head(model, method, config, split)
+    weights, mean = _weights(config, split)
+    optimizer, steps_per_epoch = _optimizer(config, method, split, state)
     return Experiment(
-        config, method, split, extra, model, pretrained, mean, optimizer, steps_per_epoch, devices
+        config,
+        method,
+        split,
+        state,
+        model,
+        weights,
+        mean,
+        optimizer,
+        steps_per_epoch,
+        devices,
     )
 
 
 def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
-    """The network that the config names, without parameters."""
+    """The model that a config names, without parameters and without a head."""
     fields = dict(config.model)
-    return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
+    with in_config({"name": "config.model.name", "bits": "config.bits", "fields": "config.model"}):
+        return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
 
 
-def _training_devices(config):
-    # Runs of an earlier version lack the field.
-    devices = parallel.training_devices(config.batch_size, config.get("idle_devices", False))
+def with_head(model: nn.Module, method: methods.Method, config, data) -> nn.Module:
+    """The model with the method's head behind it, if there is one; `data` as `head` asks of it."""
+    head = method.head(config, data)
+    return model if head is None else WithHead(model, head)
+
+
+def _check(config, method):
+    """Checks counts and batch sizes; gives the number of devices that train."""
+    with in_config("config."):
+        devices = parallel.training_devices(config.batch_size, config.idle_devices)
+        parallel.check_batch_size("eval_batch_size", config.eval_batch_size, devices)
     if devices < parallel.device_count():
         print(
             f"jhash: {devices} of {parallel.device_count()} devices are used; more cannot share "
             f"config.batch_size {config.batch_size} equally.",
             file=sys.stderr,
         )
+    learns = bool(method.loss or method.make_step)
+    for name, largest in _COUNTS.items():
+        # A method with `pretrain` needs no epoch, and one that does not learn can have none.
+        smallest = 0 if name == "epochs" and method.pretrain else 1
+        largest = 0 if name == "epochs" and not learns else largest
+        if not smallest <= config[name] <= largest:
+            raise InputError(
+                f"config.{name}: {config[name]} given; allowed: {smallest} to {largest}."
+            )
+    if config.augment.views < 1:
+        raise InputError(
+            f"config.augment.views: {config.augment.views} given; allowed: 1 and more."
+        )
     return devices
 
 
-def _epoch_indices(config, method, split, extra, epoch):
+def _prepare(config, method):
+    """The data, and the method's first state."""
+    split, state = method.prepare(
+        config, data.load_config(config.data), rng.stream(config.seed, "prepare")
+    )
+    return split, jax.tree.map(jnp.asarray, state)
+
+
+def _weights(config, split):
+    """Published weights, or None, and the mean image."""
+    if not config.weights:
+        return None, _mean_image(split, config.mean)
+    weights = pretrained.load(config.model.name, config.weights)
+    if config.image.scale != weights.scale:
+        raise InputError(
+            f"config.image.scale: {config.image.scale} given with config.weights; allowed: "
+            f"{weights.scale:g}, for which the published weights are made."
+        )
+    return weights, np.asarray(weights.mean, np.float32)
+
+
+def _merge(params, loaded):
+    if "model" in params and "head" in params:
+        return {**params, "model": pretrained.merge(params["model"], loaded)}
+    return pretrained.merge(params, loaded)
+
+
+def _optimizer(config, method, split, state):
+    """The optimizer, and the steps of an epoch, on which its schedule depends."""
+    first = _epoch_indices(config, method, split, state, 0)
+    if not len(first):
+        raise InputError(f"config.method.name: {config.method.name} chose no sample to train on.")
+    steps = len(batches.batch_indices(first, config.batch_size))
+    rate = optimizers.schedule(config.optimizer, config.epochs * steps, steps)
+    return optimizers.build(config.optimizer, rate), steps
+
+
+def _epoch_indices(config, method, split, state, epoch):
     key = rng.stream(config.seed, "epoch", epoch)
-    return method.begin_epoch(config, split, extra, epoch, key)
+    return method.begin_epoch(config, split, state, epoch, key)
 
 
 def _mean_image(split, constant):
@@ -150,4 +224,4 @@ def _mean_image(split, constant):
     spaced = np.linspace(0, len(split.train) - 1, min(len(split.train), _MEAN_IMAGES))
     chosen = split.train[spaced.astype(np.int64)]
     chunks = np.array_split(chosen, -(-len(chosen) // 500))
-    return augment.mean_image(split.source.images(chunk) for chunk in chunks)
+    return preprocess.mean_image(split.source.images(chunk) for chunk in chunks)

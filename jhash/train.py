@@ -1,22 +1,20 @@
-"""The only training loop: prepare, epochs, evaluate. No method is named in it."""
+"""The training loop of every method: prepare, epochs, evaluate. No method is named in it."""
 
 import functools
-import os
-import sys
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tqdm
 
-from jhash import evaluate, experiment, parallel, rng, workdirs
-from jhash.checkpoint import Checkpoints
+from jhash import evaluate, parallel, rng
 from jhash.data import augment, batches
+from jhash.encoding import SourceEncoder
 from jhash.errors import InputError
-from jhash.state import TrainState
-from jhash.writer import Writer
+from jhash.experiment import Experiment, TrainState, build
+from jhash.runs import paths, workdirs
+from jhash.runs.epochs import Epochs
 
 
 def train(config, workdir: str) -> dict:
@@ -34,150 +32,208 @@ def train(config, workdir: str) -> dict:
       NonFiniteError: A metric became NaN or infinite; the last good checkpoint stays.
     """
     config = workdirs.check(workdir, config)
-    run = experiment.build(config)
+    experiment = build(config)
     # Not before: a config that cannot be built claims no folder.
     with workdirs.lock(workdir):
         workdirs.claim(workdir, config)
-        encode = evaluate.SourceEncoder(run)
-        saved = _train(run, encode, workdir)
-        return evaluate.evaluate(run, encode, saved, workdir)
+        encode = SourceEncoder(experiment)
+        saved = _train(experiment, encode, workdir)
+        return evaluate.evaluate(experiment, encode, saved, workdir)
 
 
-def _train(run, encode, workdir):
-    """The epochs that are still to do; gives what the last checkpoint holds."""
-    config, method = run.config, run.method
-    step = parallel.map_devices(make_step(run), donate=(0,))
-    folder = os.path.join(workdir, "checkpoints")
-    with Checkpoints(folder, config.keep_checkpoints) as checkpoints:
-        saved = checkpoints.restore(evaluate.fresh(run))
-        if method.pretrain and checkpoints.newest is None:
-            saved = _pretrain(run, saved, workdir)
-            checkpoints.save(0, saved)
-        state = parallel.replicate(saved["state"], run.devices)
-        extra, seconds = saved["extra"], saved["seconds"]
-        done = int(saved["state"].step) // run.steps_per_epoch
-        with Writer(workdir, int(saved["state"].step)) as writer, _bar(run, done) as bar:
-            for epoch in range(done, config.epochs):
-                began = time.perf_counter()
-                # As JAX arrays from the first epoch of a process on: NumPy would round otherwise.
-                extra = jax.tree.map(jnp.asarray, extra)
-                indices = run.epoch_indices(extra, epoch)
-                state = _run_epoch(run, step, state, extra, indices, epoch, writer, bar)
-                extra, metrics = method.end_epoch(
-                    config, run.data, extra, indices, functools.partial(encode, state)
-                )
-                steps = (epoch + 1) * run.steps_per_epoch
-                if metrics:
-                    writer.write(steps, epoch + 1, jax.device_get(metrics))
-                seconds = seconds + (time.perf_counter() - began)
-                if (epoch + 1) % config.checkpoint_every and epoch + 1 < config.epochs:
-                    continue
-                saved = {"state": parallel.first(state), "extra": extra, "seconds": seconds}
-                saved = jax.device_get(saved)
-                # A bad value that no metric shows must not replace the last good checkpoint.
-                writer.check(steps, epoch + 1, _totals(saved))
-                writer.flush()
-                checkpoints.save(epoch + 1, saved)
+def _train(experiment, encode, workdir):
+    """Runs the epochs that are still to do; gives what the last checkpoint holds."""
+    config, method = experiment.config, experiment.method
+    step = _map_step(experiment)
+    images = experiment.steps_per_epoch * config.batch_size
+    with Epochs(
+        workdir,
+        total=config.epochs,
+        steps=experiment.steps_per_epoch,
+        keep=config.keep_checkpoints,
+        scale=images,
+        desc="train",
+        unit="img",
+        unit_scale=True,
+    ) as epochs:
+        saved = epochs.restore(experiment.first())
+        if method.pretrain and not epochs.begun:
+            saved = _pretrain(experiment, saved, workdir)
+            epochs.save(0, saved)
+        train_state = parallel.replicate(saved["train_state"], experiment.devices)
+        state, seconds = saved["state"], saved["seconds"]
+        for epoch in epochs:
+            began = time.perf_counter()
+            # As JAX arrays from the first epoch of a process on: NumPy would round otherwise.
+            state = jax.tree.map(jnp.asarray, state)
+            indices = experiment.epoch_indices(state, epoch)
+            train_state, state = _run_epoch(
+                experiment, step, train_state, state, indices, epoch, epochs
+            )
+            state, metrics = method.end_epoch(
+                config, experiment.data, state, indices, functools.partial(encode, train_state)
+            )
+            steps = (epoch + 1) * experiment.steps_per_epoch
+            if metrics:
+                epochs.log.write(steps, epoch + 1, jax.device_get(metrics))
+            seconds = seconds + (time.perf_counter() - began)
+            if (epoch + 1) % config.checkpoint_every and epoch + 1 < config.epochs:
+                continue
+            saved = {
+                "train_state": parallel.unreplicate(train_state),
+                "state": state,
+                "seconds": seconds,
+            }
+            saved = jax.device_get(saved)
+            # A bad value that no metric shows must not replace the last good checkpoint.
+            epochs.log.check(steps, epoch + 1, _totals(saved))
+            epochs.save(epoch + 1, saved)
     return saved
 
 
-def _pretrain(run, fresh, workdir):
+def _pretrain(experiment, first, workdir):
     """What a checkpoint holds after the method's `pretrain`."""
     began = time.perf_counter()
-    state = fresh["state"]
-    params, extra = run.method.pretrain(
-        run.config, run.data, state.params, fresh["extra"], os.path.join(workdir, "pretrain")
+    name, train_state = experiment.config.method.name, first["train_state"]
+    params, state = experiment.method.pretrain(
+        experiment.config,
+        experiment.data,
+        train_state.params,
+        first["state"],
+        paths.pretrain(workdir),
     )
-    for name, old, new in (("params", state.params, params), ("extra", fresh["extra"], extra)):
-        if jax.tree.map(_kind, old) != jax.tree.map(_kind, new):
-            raise InputError(
-                f"config.method.name: pretrain of {run.config.method.name} gave {name} of another "
-                "structure, shape or dtype than it got."
-            )
-    state = state.replace(params=params, opt_state=run.optimizer.init(params))
-    return jax.device_get(
-        {"state": state, "extra": extra, "seconds": np.asarray(time.perf_counter() - began)}
-    )
+    _check_structure(f"pretrain of {name}", "params", train_state.params, params)
+    _check_structure(f"pretrain of {name}", "state", first["state"], state)
+    train_state = train_state.replace(params=params, opt_state=experiment.optimizer.init(params))
+    seconds = np.asarray(time.perf_counter() - began)
+    return jax.device_get({"train_state": train_state, "state": state, "seconds": seconds})
 
 
-def _kind(leaf):
-    return np.shape(leaf), np.result_type(leaf)
+def _check_structure(hook, name, before, after):
+    kind = lambda leaf: (np.shape(leaf), np.result_type(leaf))  # noqa: E731
+    if jax.tree.map(kind, before) != jax.tree.map(kind, after):
+        raise InputError(
+            f"config.method.name: {hook} gave {name} of another structure, shape or dtype than it "
+            "got."
+        )
 
 
-def make_step(run: experiment.Experiment):
-    """The training step of an experiment, to be mapped over the devices.
+def _map_step(experiment):
+    """The training step over the devices; it takes over the memory of what it replaces."""
+    method = experiment.method
+    stateful = method.after_step or method.make_step
+    return parallel.map_devices(make_step(experiment), donate=(0, 1) if stateful else (0,))
+
+
+def make_step(experiment: Experiment):
+    """Makes the training step of an experiment, to be mapped over the devices.
 
     Returns:
-      (state, extra, batch) -> (state, metrics), where `batch` is a device's share.
+      (train_state, state, batch) -> (train_state, state, metrics), where `batch` is a device's
+      share: `images`, `labels` and `index`. The state is None where the method leaves it as it is.
     """
-    config = run.config
+    config, method, forward = experiment.config, experiment.method, make_forward(experiment)
+    if method.make_step:
+        return method.make_step(experiment, forward)
 
-    def step(state: TrainState, extra, batch):
-        key = jax.random.fold_in(rng.stream(config.seed, "step"), state.step)
-        # A sample's augmentation depends on its place in the global batch, not on its device.
-        places = parallel.positions(len(batch["images"]))
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-        x = augment.train_images(batch["images"], keys, run.mean, **config.image, **config.augment)
-        # Dropout draws a mask for the device's whole share, so it does depend on their number.
-        dropout = jax.random.fold_in(rng.stream(config.seed, "dropout"), state.step)
-        dropout = jax.random.fold_in(dropout, places[0])
-        seen = parallel.gather({"labels": batch["labels"], "index": batch["index"]})
-
+    def step(train_state: TrainState, state, batch):
         def objective(params):
-            outputs, changed = run.model.apply(
-                {"params": params, "batch_stats": state.batch_stats},
-                x,
-                train=True,
-                mutable=["batch_stats"],
-                rngs={"dropout": dropout},
-            )
-            loss, aux = run.method.loss(parallel.gather(outputs), seen, extra, config)
-            return loss, (aux, changed.get("batch_stats", {}))
+            outputs, seen, batch_stats = forward(params, train_state, batch)
+            loss, aux = method.loss(outputs, seen, state, config)
+            return loss, (aux, outputs, seen, batch_stats)
 
-        (loss, (aux, batch_stats)), gradients = jax.value_and_grad(objective, has_aux=True)(
-            state.params
+        (loss, (aux, outputs, seen, batch_stats)), gradients = jax.value_and_grad(
+            objective, has_aux=True
+        )(train_state.params)
+        gradients = parallel.pmean(gradients)
+        updates, opt_state = experiment.optimizer.update(
+            gradients, train_state.opt_state, train_state.params
         )
-        gradients = parallel.mean(gradients)
-        updates, opt_state = run.optimizer.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params = optax.apply_updates(train_state.params, updates)
         metrics = {"loss": loss, **aux, "grad_norm": optax.tree.norm(gradients)}
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+        new_state = method.after_step(outputs, seen, state, config) if method.after_step else None
+        train_state = TrainState(train_state.step + 1, params, batch_stats, opt_state)
+        return train_state, new_state, metrics
 
     return step
 
 
-def _run_epoch(run, step, state, extra, indices, epoch, writer, bar):
-    """The steps of one epoch; metrics are fetched a step late, so that devices need not wait."""
-    extra = parallel.replicate(extra, run.devices)
-    orders = batches.split(indices, run.config.batch_size)
-    if len(orders) != run.steps_per_epoch:
-        raise InputError(
-            f"config.method.name: begin_epoch of {run.config.method.name} gave {len(indices)} "
-            f"samples in epoch {epoch}, {len(orders)} batches; every epoch must have as many "
-            f"batches as the first, {run.steps_per_epoch}."
+def make_forward(experiment: Experiment):
+    """Makes the forward pass of a training step, on a device's share of the batch.
+
+    Returns:
+      (params, train_state, batch) -> (outputs, seen, batch_stats): outputs of the *global* batch,
+      [B, ...], or [views, B, ...] with several views; what a loss may see of that batch, see
+      `jhash.methods`; and new BatchNorm statistics. Differentiable in `params`: average the
+      gradients over the devices by `parallel.pmean`.
+    """
+    config, views = experiment.config, experiment.config.augment.views
+
+    def forward(params, train_state, batch):
+        key = jax.random.fold_in(rng.stream(config.seed, "step"), train_state.step)
+        # A sample's augmentation depends on its place in the global batch, not on its device.
+        places = parallel.positions(len(batch["images"]))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+        x = augment.train_views(
+            batch["images"], keys, experiment.mean, **config.image, **config.augment
         )
-    number, late = epoch * run.steps_per_epoch, None
-    for batch in batches.read(run.data.source, orders):
-        state, metrics = step(state, extra, parallel.shard(batch, run.devices))
+        # Dropout draws a mask for the device's whole share, so it does depend on their number.
+        dropout = jax.random.fold_in(rng.stream(config.seed, "dropout"), train_state.step)
+        dropout = jax.random.fold_in(dropout, places[0])
+        outputs, changed = experiment.model.apply(
+            {"params": params, "batch_stats": train_state.batch_stats},
+            x if views == 1 else x.reshape(-1, *x.shape[2:]),
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": dropout},
+        )
+        if views > 1:
+            outputs = jax.tree.map(lambda leaf: leaf.reshape(views, -1, *leaf.shape[1:]), outputs)
+        outputs = parallel.all_gather(outputs, axis=0 if views == 1 else 1)
+        seen = parallel.all_gather({"labels": batch["labels"], "index": batch["index"]})
+        seen["key"] = jax.random.fold_in(rng.stream(config.seed, "loss"), train_state.step)
+        seen["step"] = train_state.step
+        return outputs, seen, changed.get("batch_stats", {})
+
+    return forward
+
+
+def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
+    """Runs the steps of one epoch; metrics are fetched a step late, so devices need not wait."""
+    config, steps = experiment.config, experiment.steps_per_epoch
+    orders = batches.batch_indices(indices, config.batch_size)
+    if len(orders) != steps:
+        raise InputError(
+            f"config.method.name: begin_epoch of {config.method.name} gave {len(indices)} samples "
+            f"in epoch {epoch}, {len(orders)} batches; every epoch must have as many batches as "
+            f"the first, {steps}."
+        )
+    replicated, stateful = parallel.replicate(state, experiment.devices), False
+    number, late = epoch * steps, None
+    for batch in batches.prefetch(experiment.data.source, orders):
+        share = parallel.shard(batch, experiment.devices)
+        train_state, new_state, metrics = step(train_state, replicated, share)
+        if new_state is not None:
+            replicated, stateful = new_state, True
         number += 1
         if late:
-            _report(run, writer, bar, epoch, *late)
+            _report(config, epochs, epoch, *late)
         late = number, metrics
-    _report(run, writer, bar, epoch, *late)
-    return state
+    _report(config, epochs, epoch, *late)
+    return train_state, parallel.unreplicate(replicated) if stateful else state
 
 
-def _report(run, writer, bar, epoch, number, metrics):
-    metrics = jax.device_get(parallel.first(metrics))
-    writer.check(number, epoch, metrics)
-    if number % run.config.log_every == 0:
-        writer.write(number, epoch, metrics)
+def _report(config, epochs, epoch, number, metrics):
+    metrics, bar = jax.device_get(parallel.unreplicate(metrics)), epochs.bar
+    epochs.log.check(number, epoch, metrics)
+    if number % config.log_every == 0:
+        epochs.log.write(number, epoch, metrics)
         rate = bar.format_dict["rate"]
         if rate:
-            writer.write_events(number, {"images_per_second": rate})
-    progress = f"{epoch + 1}/{run.config.epochs}"
+            epochs.log.write_events(number, {"images_per_second": rate})
+    progress = f"{epoch + 1}/{config.epochs}"
     bar.set_postfix(refresh=False, epoch=progress, loss=f"{metrics['loss']:.4g}")
-    bar.update(run.config.batch_size)
+    bar.update(config.batch_size)
 
 
 def _totals(tree):
@@ -188,16 +244,3 @@ def _totals(tree):
         for path, leaf in leaves
         if jnp.issubdtype(leaf.dtype, jnp.floating)
     }
-
-
-def _bar(run, epochs_done):
-    images = run.steps_per_epoch * run.config.batch_size
-    return tqdm.tqdm(
-        total=run.config.epochs * images,
-        initial=epochs_done * images,
-        desc="train",
-        unit="img",
-        unit_scale=True,
-        # A log file gets a line now and then, a terminal a living bar.
-        mininterval=0.5 if sys.stderr.isatty() else 10,
-    )

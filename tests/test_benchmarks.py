@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from quick import ENVIRONMENT
+
+from tests.support.quick import ENVIRONMENT
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 

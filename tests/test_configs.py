@@ -12,9 +12,10 @@ import pytest
 
 from configs import aihn, common, dah, dstgeh, fdah
 from configs.baselines import shallow
-from jhash import experiment, parallel, train, workdirs
+from jhash import experiment, parallel, train
 from jhash.data import batches, splits
 from jhash.errors import InputError
+from jhash.runs import workdirs
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = sorted(
@@ -87,15 +88,17 @@ def test_a_step_of_every_config(name, argument, tmp_path):
         return
     run = experiment.build(workdirs.check("none", config))
     step = parallel.map_devices(train.make_step(run))
-    extra = run.extra
+    extra = run.state
     if "pseudo_labels" in extra:  # Zeros, before the first stage.
         extra["pseudo_labels"] = jax.random.bits(jax.random.key(0), (48, config.bits), "uint8") % 2
-    state, extra = (parallel.replicate(tree, run.devices) for tree in (run.initial_state(), extra))
-    orders = batches.split(run.epoch_indices(run.extra, 0), config.batch_size)[:1]
-    (batch,) = batches.read(run.data.source, orders)
-    before = jax.device_get(parallel.first(state.params))
-    state, metrics = step(state, extra, parallel.shard(batch, run.devices))
-    after = jax.device_get(parallel.first(state.params))
+    state, extra = (
+        parallel.replicate(tree, run.devices) for tree in (run.first()["train_state"], extra)
+    )
+    orders = batches.batch_indices(run.epoch_indices(run.state, 0), config.batch_size)[:1]
+    (batch,) = batches.prefetch(run.data.source, orders)
+    before = jax.device_get(parallel.unreplicate(state.params))
+    state, _, metrics = step(state, extra, parallel.shard(batch, run.devices))
+    after = jax.device_get(parallel.unreplicate(state.params))
     assert all(np.isfinite(value).all() for value in jax.tree.leaves(metrics))
     changed = jax.tree.map(lambda old, new: not np.array_equal(old, new), before, after)
     assert all(jax.tree.leaves(changed)), "a parameter has no gradient"

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import quick
+
+from tests.support import quick
 
 ROOT = Path(__file__).resolve().parent.parent
 

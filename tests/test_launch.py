@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import quick
+
+from tests.support import quick
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def launch(*arguments, cwd):
-    environment = os.environ | quick.ENVIRONMENT | {"PYTHONPATH": str(ROOT / "tests")}
+    environment = os.environ | quick.ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, str(ROOT / "launch.py"), *arguments],
         cwd=cwd,
@@ -30,28 +31,28 @@ def launch(*arguments, cwd):
         ((), "--config: give a config"),
         (("--config=missing.py",), "--config: there is no file missing.py"),
         (
-            (f"--config={ROOT}/tests/tiny.py", "--config.optimizer.learning_rat=1"),
+            (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.learning_rat=1"),
             "no field 'learning_rat'. Did you mean learning_rate?",
         ),
         (
-            (f"--config={ROOT}/tests/tiny.py", "--config.optimizer.arguments.momentun=0.9"),
+            (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.arguments.momentun=0.9"),
             "config.optimizer.arguments: optax.adamw takes no momentun",
         ),
         (
-            (f"--config={ROOT}/tests/tiny.py", "--config.data.options.fodler=x"),
+            (f"--config={ROOT}/tests/support/tiny.py", "--config.data.options.fodler=x"),
             "unknown option fodler; allowed are multi_label",
         ),
-        ((f"--config={ROOT}/tests/tiny.py", "--config.data.options.x"), "no value given"),
+        ((f"--config={ROOT}/tests/support/tiny.py", "--config.data.options.x"), "no value given"),
         (("--mode=eval",), "--mode=eval needs --workdir"),
         (
-            ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/tiny.py"),
+            ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/support/tiny.py"),
             "takes its config",
         ),
         (("--mode=eval", "--workdir=missing"), "missing/config.json: there is no such file"),
         ((f"--config={ROOT}/configs/fdah.py:bit=12",), "unknown argument 'bit=12'; allowed are"),
         ((f"--config={ROOT}/configs/fdah.py:bits=x",), "'bits=x' given; bits must be an integer"),
         (
-            (f"--config={ROOT}/tests/tiny.py", "--config.data.source=nothing.here"),
+            (f"--config={ROOT}/tests/support/tiny.py", "--config.data.source=nothing.here"),
             "no module named 'nothing'",
         ),
     ],
@@ -65,7 +66,9 @@ def test_bad_input_gets_one_line_and_no_traceback(tmp_path, arguments, message):
 
 
 def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
-    trained = launch(f"--config={ROOT}/tests/tiny.py:seed=1", "--config.epochs=2", cwd=tmp_path)
+    trained = launch(
+        f"--config={ROOT}/tests/support/tiny.py:seed=1", "--config.epochs=2", cwd=tmp_path
+    )
     assert trained.returncode == 0, trained.stderr
     (workdir,) = (tmp_path / "runs").iterdir()
     assert f"--mode=eval --workdir=runs/{workdir.name}" in trained.stdout
@@ -84,7 +87,7 @@ def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
 
 
 def test_arguments_that_no_config_lists_reach_the_optimizer_and_the_source(tmp_path):
-    arguments = [f"--config={ROOT}/tests/tiny.py", "--config.epochs=1", "--workdir=run"]
+    arguments = [f"--config={ROOT}/tests/support/tiny.py", "--config.epochs=1", "--workdir=run"]
     arguments += ["--config.optimizer.name=sgd", "--config.optimizer.arguments.momentum=0.9"]
     arguments += ["--config.data.options.multi_label", "True"]
     done = launch(*arguments, cwd=tmp_path)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import quick
 
-from jhash.checkpoint import Checkpoints
+from jhash.runs.checkpoints import Checkpoints
+from tests.support import quick
 
 ROOT = Path(__file__).resolve().parent.parent
 # What may differ between two runs of one config.
@@ -28,9 +28,9 @@ def launch(workdir, cache, multi_label):
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
         # Of its own: a killed process may leave a torn file.
         "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "PYTHONPATH": str(ROOT / "tests"),
+        "PYTHONPATH": str(ROOT),
     }
-    command = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/tests/tiny.py"]
+    command = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/tests/support/tiny.py"]
     command += [f"--workdir={workdir}", "--config.epochs=12"]
     command += [f"--config.data.options.multi_label={multi_label}"]
     return subprocess.Popen(

@@ -9,33 +9,36 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.io
-import tiny
 
-from jhash import encoder, evaluate, experiment, parallel, train, workdirs
-from jhash.algorithms import fdah
+from jhash import encoding, evaluate, experiment, parallel, train
 from jhash.data import batches
+from jhash.encoding import encoder
 from jhash.errors import InputError, NonFiniteError
-from jhash.models import cnn_f, vgg_f_weights
+from jhash.methods.deep import fdah
+from jhash.models import cnn_f
+from jhash.pretrained import cnn_f as published
+from jhash.runs import workdirs
+from tests.support import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def run_steps(config, devices, steps, monkeypatch):
     """Losses and state after some steps on the first devices."""
-    monkeypatch.setattr(parallel, "device_count", lambda: devices)
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
     # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.
     config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.1
     run = experiment.build(workdirs.check("none", config))
     step = parallel.map_devices(train.make_step(run))
-    state, extra = parallel.replicate(run.initial_state()), parallel.replicate(run.extra)
-    orders = batches.split(run.epoch_indices(run.extra, 0), config.batch_size)[:steps]
+    state, extra = parallel.replicate(run.first()["train_state"]), parallel.replicate(run.state)
+    orders = batches.batch_indices(run.epoch_indices(run.state, 0), config.batch_size)[:steps]
     losses = []
-    for batch in batches.read(run.data.source, orders):
-        state, metrics = step(state, extra, parallel.shard(batch))
+    for batch in batches.prefetch(run.data.source, orders):
+        state, _, metrics = step(state, extra, parallel.shard(batch))
         chex.assert_trees_all_equal(*[jax.tree.map(lambda x, d=d: x[d], metrics) for d in (0, -1)])
         losses.append(float(metrics["loss"][0]))
-    outputs = evaluate.SourceEncoder(run)(state, run.data.queries)
-    return losses, jax.device_get(parallel.first(state)), outputs
+    outputs = encoding.SourceEncoder(run)(state, run.data.queries)
+    return losses, jax.device_get(parallel.unreplicate(state)), outputs
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -86,7 +89,7 @@ def test_training_learns_and_leaves_a_run(tmp_path):
     assert json.loads((tmp_path / "results.json").read_text()) == results
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["distinct_class_codes"] == 4
-    assert lines[-1]["least_class_distance"] >= 1
+    assert lines[-1]["min_class_distance"] >= 1
     assert [line["step"] for line in lines if "loss" in line] == list(range(1, 121))
     assert list((tmp_path / "tensorboard").iterdir())
     with np.load(tmp_path / "codes" / "queries.npz") as queries:
@@ -112,7 +115,7 @@ def test_a_bad_number_stops_the_run_and_keeps_the_last_good_checkpoint(
     tmp_path, monkeypatch, poison
 ):
     config = tiny.get_config()
-    config.method.name = "poison_method"
+    config.method.name = "tests.support.poison_method"
     config.method.poison = poison
     with pytest.raises(NonFiniteError, match=r"step \d+ \(epoch \d\): .* is (nan|inf)"):
         train.train(config, str(tmp_path))
@@ -135,7 +138,7 @@ def test_a_workdir_of_another_config_is_refused(tmp_path):
 
 def test_a_network_is_told_by_all_that_shapes_its_forward_pass(tmp_path):
     run = experiment.build(workdirs.check("none", tiny.get_config()))
-    state = run.initial_state()
+    state = run.first()["train_state"]
 
     def digest(field, value):
         """That of the same parameters under a config of which a field is another."""
@@ -150,7 +153,7 @@ def test_a_network_is_told_by_all_that_shapes_its_forward_pass(tmp_path):
     unchanged = digest("epochs", 1)
     assert digest("epochs", 2) == unchanged
     fields = {"image.scale": 1.0, "image.size": 6, "model.convolutions": (2,), "bits": 11}
-    for field, value in {**fields, "method.name": "poison_method"}.items():
+    for field, value in {**fields, "method.name": "tests.support.poison_method"}.items():
         assert digest(field, value) != unchanged, field
 
 
@@ -224,7 +227,7 @@ def test_published_weights_are_the_start_of_a_run(tmp_path):
     net = cnn_f.CNNF(12, widths=model["widths"], hidden=3)
     shapes = jax.eval_shape(net.init, jax.random.key(0), np.zeros((1, 224, 224, 3)), False)
     layers, kernels = np.empty((1, 8), object), {}
-    for place, name in enumerate(vgg_f_weights.LAYERS):
+    for place, name in enumerate(published.LAYERS):
         shape = shapes["params"][name]["kernel"].shape
         kernels[name] = rng.normal(size=shape).astype(np.float32)
         stored = {"fc6": (6, 6, 2, 3), "fc7": (1, 1, 3, 3)}.get(name, shape)
@@ -240,6 +243,6 @@ def test_published_weights_are_the_start_of_a_run(tmp_path):
     config.image.size, config.image.channels, config.image.scale = 224, 3, 1.0
     run = experiment.build(workdirs.check("none", config))
     np.testing.assert_array_equal(run.mean, mean)
-    params = run.initial_state().params
+    params = run.first()["train_state"].params
     for name, kernel in kernels.items():
         np.testing.assert_array_equal(params[name]["kernel"], kernel)

@@ -20,14 +20,14 @@ import ml_collections
 
 from configs import common
 
-METHODS = {"lsh": "lsh", "pcah": "pcah", "sh": "spectral", "itq": "itq"}
+METHODS = ("lsh", "pcah", "sh", "itq")
 DATA = ("embedded", "fashion_mnist", "scenes")
 NETWORK = "efficientnet_lite.EfficientNetLite0"
 SMOKE_NETWORK = "row_means.RowMeans"
 
 
 def features() -> dict:
-    """The fields of `config.method.features`: see `jhash.features`."""
+    """The fields of `config.method.features`: see `jhash.pretrained.features`."""
     return {
         "name": NETWORK,
         "weights": "",
@@ -46,14 +46,16 @@ def smoke_features(features: ml_collections.ConfigDict) -> None:
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """The config; `argument` is what follows the file's name and a colon."""
-    arguments = common.parse(argument, method=tuple(METHODS), data=DATA, bits=48)
+    arguments = common.parse(argument, method=METHODS, data=DATA, bits=48)
     config = common.base(arguments)
-    fit = METHODS[arguments.method]
-    config.method = {"name": "fitted", "fit": fit, "features": features()}
-    outputs = "cosine" if fit == "spectral" else "linear"
-    config.model = {"name": "feature_hash.FeatureHash", "backbone": NETWORK, "outputs": outputs}
+    config.method = {"name": arguments.method, "features": features()}
+    config.model = {
+        "name": "feature_hash.FeatureHash",
+        "backbone": NETWORK,
+        "method": arguments.method,
+    }
     config.epochs = 0
-    config.metrics.percent = 20.0
+    config.metrics.map_at_percent = 20.0
     # What EfficientNet-Lite0 wants: (bytes - 127) / 128.
     config.mean, config.image.scale = 127.0, 1 / 128
     config.image.size, config.image.channels = config.method.features.size, 3

@@ -1,12 +1,13 @@
 """python -m jhash encode: images to codes."""
 
-from jhash import files
 from jhash.commands import images, parser
+from jhash.data import image_files
+from jhash.system import files
 
 _SUMMARY = "encode images with the network of a run"
 _DETAILS = f"""
 Folders are searched, with all that is below them, for
-{" ".join(images.EXTENSIONS)}.
+{" ".join(image_files.EXTENSIONS)}.
 An image is converted to grey or RGB and resized (bilinearly, antialiased, without
 regard to its aspect ratio) to the images that the run was trained on; transparency
 and EXIF rotation are ignored. From there on it goes the way of the run's evaluation,
@@ -40,10 +41,9 @@ def add(commands):
 
 def run(arguments):
     """Runs the command."""
-    import numpy as np
+    from jhash.runs import code_files
 
     files.check_output(arguments.output)
     made = images.encode_found(arguments)
-    with files.replacing(arguments.output, "wb") as file:
-        np.savez(file, **made)
+    code_files.write(arguments.output, **made)
     print(f"The codes are in {arguments.output}.")

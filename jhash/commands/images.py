@@ -1,69 +1,16 @@
-"""Image files for the commands: finding them, and encoding them with a bar and readable errors."""
+"""Encoding of image files for the commands, with a bar and readable errors."""
 
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import tqdm
 
 from jhash.commands import at_least
+from jhash.data import image_files
 from jhash.errors import InputError
-
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
-
-def find(places: Sequence[str]) -> dict[str, str]:
-    """The images in folders, and files.
-
-    Args:
-      places: Folders, searched with all that is below them, also through links, for files with one
-        of `EXTENSIONS` in either case; and files, taken as they are.
-
-    Returns:
-      Paths by id. An image's id is its path relative to the folder given, or the file as given.
-      Sorted by id within a place.
-
-    Raises:
-      InputError: A place does not exist, there is no image, or two have the same id.
-    """
-    found: dict[str, str] = {}
-    for place in places:
-        if not os.path.exists(place):
-            raise InputError(f"--images: there is no file or folder {place}.")
-        paths = _walk(place) if os.path.isdir(place) else [place]
-        named = {_name(path, place): path for path in paths}
-        for name in sorted(named):
-            if name in found:
-                raise InputError(
-                    f"--images: {found[name]} and {named[name]} would have the same id, {name}; "
-                    "give the folder that both are in."
-                )
-            found[name] = named[name]
-    if not found:
-        raise InputError(
-            f"--images: no file in {', '.join(places)} ends in one of {' '.join(EXTENSIONS)}."
-        )
-    return found
-
-
-def _walk(folder: str) -> Iterator[str]:
-    seen = {os.path.realpath(folder)}
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        for name in sorted(folders):
-            real = os.path.realpath(os.path.join(parent, name))
-            if real in seen:  # A link back up, or a second way to the same folder.
-                folders.remove(name)
-            seen.add(real)
-        folders.sort()
-        yield from (os.path.join(parent, n) for n in names if n.lower().endswith(EXTENSIONS))
-
-
-def _name(path: str, place: str) -> str:
-    name = path if path == place else os.path.relpath(path, place)
-    # A name need not be text; an id is.
-    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def encode(
@@ -72,7 +19,7 @@ def encode(
     """Encodes image files; those that cannot be read are reported on stderr.
 
     Args:
-      file_encoder: A `jhash.encoder.FileEncoder`.
+      file_encoder: A `jhash.encoding.FileEncoder`.
       paths: The files.
       batch_size: See `FileEncoder.encode`.
       quiet: No progress bar; there is none either when stderr is no terminal.
@@ -120,9 +67,10 @@ def encode_found(arguments):
     Raises:
       InputError: There are no images, none can be read, or the run has no network.
     """
-    from jhash import encoder
+    from jhash.encoding import encoder
 
-    found, file_encoder = find(arguments.images), encoder.load(arguments.workdir)
+    found = image_files.find(arguments.images)
+    file_encoder = encoder.load(arguments.workdir)
     began = time.perf_counter()
     paths = list(found.values())
     codes, errors = encode(file_encoder, paths, arguments.batch_size, arguments.quiet)

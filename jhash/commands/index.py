@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 
-from jhash import files
-from jhash.commands import images, networks, parser
+from jhash.commands import images, parser
 from jhash.errors import InputError
+from jhash.system import files
 
 _BUILD = """
 From --codes: a file of `python -m jhash encode`, or of a run's folder codes/.
@@ -90,7 +90,7 @@ def add(commands):
 
 def load(arguments):
     """The index that --index names."""
-    from jhash.retrieval.index import HammingIndex
+    from jhash.retrieval import HammingIndex
 
     return HammingIndex.load(arguments.index)
 
@@ -121,29 +121,37 @@ def _build(arguments):
     if arguments.database and (arguments.images or arguments.codes):
         arguments.wrong("--database is of a run's own images: give --run alone with it")
     files.check_output(arguments.output)
-    from jhash.retrieval import code_files
-    from jhash.retrieval.index import HammingIndex
+    from jhash.encoding import compatibility
+    from jhash.retrieval import HammingIndex
+    from jhash.runs import code_files
 
     if arguments.images:
         made = images.encode_found(arguments)
         metadata = {"run": made["run"], "network": made["network"]}
         index = HammingIndex.build(made["codes"], made["bits"], made["ids"], metadata)
     elif arguments.workdir:
-        index = HammingIndex.from_run(arguments.workdir, arguments.database or "encoded")
-        networks.check_run(arguments.workdir, index.metadata.get("network"))
+        index = code_files.load_index(arguments.workdir, arguments.database or "encoded")
+        compatibility.check_run(arguments.workdir, index.metadata.get("network"))
     else:
-        index = HammingIndex.build(*code_files.read(arguments.codes))
+        index = _of_codes(code_files.read(arguments.codes))
     with _locked(arguments.output):
         index.save(arguments.output)
     print(f"{arguments.output}: {_size(index)}.")
 
 
+def _of_codes(content):
+    from jhash.retrieval import HammingIndex
+
+    return HammingIndex.build(content.codes, content.bits, content.ids, content.metadata)
+
+
 def _add(arguments):
-    from jhash.retrieval import code_files
+    from jhash.encoding import compatibility
+    from jhash.runs import code_files
 
     content = code_files.read(arguments.codes)
     with _changing(arguments) as index:
-        networks.check_same(
+        compatibility.check_same(
             (arguments.index, index.bits, index.metadata.get("network")),
             (arguments.codes, content.bits, content.metadata.get("network")),
         )

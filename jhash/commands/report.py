@@ -2,8 +2,8 @@
 
 import os
 
-from jhash import files
 from jhash.commands import parser
+from jhash.system import files
 
 _SUMMARY = "write a page with the curves and retrieved images of runs"
 _DETAILS = """

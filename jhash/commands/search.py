@@ -4,7 +4,7 @@ import itertools
 import json
 import os
 
-from jhash.commands import at_least, images, networks, parser
+from jhash.commands import at_least, images, parser
 from jhash.commands import index as indexes
 from jhash.errors import InputError
 
@@ -92,7 +92,7 @@ def _search(index, queries, k, radius):
 
 def _file_encoder(index, arguments):
     """The network of the run that is given, else of the index's; it must be the index's network."""
-    from jhash import encoder
+    from jhash.encoding import compatibility, encoder
 
     workdir = arguments.workdir or index.metadata.get("run")
     if workdir is None:
@@ -100,7 +100,7 @@ def _file_encoder(index, arguments):
     if not os.path.isdir(workdir):
         raise InputError(f"--run: there is no folder {workdir}; give the run of the index.")
     file_encoder = encoder.load(workdir)
-    networks.check_same(
+    compatibility.check_same(
         (arguments.index, index.bits, index.metadata.get("network")),
         (workdir, file_encoder.bits, file_encoder.digest),
     )

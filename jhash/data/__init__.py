@@ -8,11 +8,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from jhash import naming
 from jhash.data import idx, image_list, random_images, scenes, splits, tfds_source
 from jhash.data.sources import Arrays, Source, check_source
 from jhash.data.splits import Data
 from jhash.errors import InputError
+from jhash.system import imports
 
 __all__ = ["Arrays", "Data", "Source", "load", "load_config"]
 
@@ -67,7 +67,7 @@ def _find_source(source: str) -> Callable[..., Source]:
             f"source: got {source!r}; allowed are {', '.join(_SOURCES)}, tfds:NAME, or "
             "my_module.my_source."
         )
-    return naming.find_attribute(source, "jhash.data", "source")
+    return imports.find_attribute(source, "jhash.data", "source")
 
 
 def _call(function: Callable[..., Source], options: dict[str, Any]) -> Source:
@@ -93,7 +93,7 @@ def _call(function: Callable[..., Source], options: dict[str, Any]) -> Source:
 
 def _find_split(split: str) -> Callable[[Source, int], Data]:
     if "." in split:
-        return naming.find_attribute(split, "jhash.data", "split")
+        return imports.find_attribute(split, "jhash.data", "split")
     if split not in splits.PROTOCOLS:
         raise InputError(
             f"split: got {split!r}; allowed are {', '.join(splits.PROTOCOLS)}, or "

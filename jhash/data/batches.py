@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 
-def split(indices: np.ndarray, size: int) -> np.ndarray:
+def batch_indices(indices: np.ndarray, size: int) -> np.ndarray:
     """Cuts an order of samples into batches of one size.
 
     Args:
@@ -21,7 +21,7 @@ def split(indices: np.ndarray, size: int) -> np.ndarray:
     return np.resize(indices, (count, size))
 
 
-def read(source, batches, ahead: int = 2) -> Iterator[dict[str, np.ndarray]]:
+def prefetch(source, batches, ahead: int = 2) -> Iterator[dict[str, np.ndarray]]:
     """Reads images and labels, up to `ahead` batches before they are asked for.
 
     Args:

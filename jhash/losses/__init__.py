@@ -1,9 +1,9 @@
 """Losses as pure jitted functions, one family a file: arrays first, hyperparameters by keyword.
 
-They return one value a sample or a pair (the caller sums or averages) and import nothing else of
-jhash.
+They return one value per sample or per pair (the caller sums or averages) and import nothing else
+of jhash.
 """
 
-from jhash.losses import asymmetric, pairwise, quantization
+from jhash.losses import asymmetric, graph, multi_label, pairwise, quantization
 
-__all__ = ["asymmetric", "pairwise", "quantization"]
+__all__ = ["asymmetric", "graph", "multi_label", "pairwise", "quantization"]

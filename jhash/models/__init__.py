@@ -17,8 +17,9 @@ from typing import Any
 import jax
 from flax import linen as nn
 
-from jhash import naming
 from jhash.errors import InputError
+from jhash.models import heads
+from jhash.system import imports
 
 
 def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> nn.Module:
@@ -36,22 +37,29 @@ def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> 
     Raises:
       InputError: `name` is no flax module, `bits` is below 1, or a field is unknown.
     """
-    model = naming.find_attribute(name, "jhash.models", "config.model.name")
+    model = imports.find_attribute(name, "jhash.models", "name")
     if not (inspect.isclass(model) and issubclass(model, nn.Module)):
-        raise InputError(f"config.model.name: {name!r} is not a flax.linen.Module class.")
+        raise InputError(f"name: {name!r} given; it is not a flax.linen.Module class.")
     if bits < 1:
         raise InputError(f"bits: {bits} given; a code has at least 1 bit.")
     allowed = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name")]
     fields = {"bits": bits, "axis_name": axis_name, **fields}
     if unknown := sorted(set(fields) - set(allowed)):
         raise InputError(
-            f"config.model: {name} has no field {', '.join(unknown)}; it has {', '.join(allowed)}."
+            f"fields: {', '.join(unknown)} given; allowed: {', '.join(allowed)}, as {name} has."
         )
     return model(**{name: _hashable(value) for name, value in fields.items()})
 
 
 def _hashable(value):
     return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def without_axis(model: nn.Module) -> nn.Module:
+    """The same model for one device, without a mapped axis."""
+    if isinstance(model, heads.WithHead):
+        return model.clone(model=model.model.clone(axis_name=None))
+    return model.clone(axis_name=None)
 
 
 def count_parameters(params: Any) -> int:

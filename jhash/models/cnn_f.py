@@ -32,7 +32,7 @@ class CNNF(nn.Module):
     LeCun-normal in the hash layer; biases are 0.
 
     Attributes:
-      bits: Code length.
+      bits: Code length; 0 leaves the hash layer out, for features.
       axis_name: Mapped axis for synchronised BatchNorm, which every model of jhash takes. CNN-F has
         no BatchNorm and does not use it.
       dtype: Type of the computation up to fc7; parameters and outputs stay float32.
@@ -57,7 +57,7 @@ class CNNF(nn.Module):
           train: Unused, as no layer behaves differently in training.
 
         Returns:
-          float32 [B, bits].
+          float32 [B, bits]; with `bits` 0 the outputs of fc7, [B, hidden].
 
         Raises:
           InputError: `stem` is unknown, or the image is too small for it.
@@ -93,7 +93,8 @@ class CNNF(nn.Module):
         x = x.reshape(x.shape[0], -1)  # (row, column, channel), the order of the published fc6.
         x = nn.relu(dense("fc6")(x))
         x = nn.relu(dense("fc7")(x))
-        return nn.Dense(self.bits, name="hash")(x.astype(jnp.float32))
+        x = x.astype(jnp.float32)
+        return nn.Dense(self.bits, name="hash")(x) if self.bits else x
 
 
 def _pool(x: jax.Array) -> jax.Array:

@@ -1,44 +1,46 @@
-"""A hash function on the features of a fixed network: what methods without deep learning fit."""
+"""A hash function on the features of a pretrained model: what shallow methods fit."""
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
-from jhash import naming
-from jhash.errors import InputError
-
-OUTPUTS = ("linear", "cosine")
+from jhash.system import imports
 
 
 class FeatureHash(nn.Module):
-    """A linear layer on features, or the cosine of one (spectral hashing).
+    """The features of a pretrained model, and a shallow method's `encode` on them.
 
     Attributes:
       bits: Code length.
       axis_name: Not used: nothing here is trained.
-      backbone: `module.Class`, from images to features.
-      outputs: "linear" or "cosine".
+      backbone: `module.Class` of `jhash.pretrained` or of the user's, from images to features.
+      method: A module of `jhash.methods.shallow` or of the user's.
     """
 
     bits: int
     axis_name: str | None = None
     backbone: str = "efficientnet_lite.EfficientNetLite0"
-    outputs: str = "linear"
+    method: str = "itq"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Images float32 [B, H, W, C] to float32 [B, bits]; bit = output > 0.
+        """Maps images to hash outputs; bit = output > 0.
+
+        Args:
+          x: Images, float32 [B, H, W, C].
+          train: Not used.
+
+        Returns:
+          float32 [B, bits]; while parameters are initialized, the features, float32 [B, z].
 
         Raises:
-          InputError: `backbone` or `outputs` is unknown.
+          InputError: `backbone` or `method` is unknown.
         """
         del train
-        if self.outputs not in OUTPUTS:
-            raise InputError(
-                f"config.model.outputs: {self.outputs!r} given; allowed are {', '.join(OUTPUTS)}."
-            )
-        backbone = naming.find_attribute(self.backbone, "jhash.models", "config.model.backbone")
+        backbone = imports.find_attribute(
+            self.backbone, "jhash.pretrained", "config.model.backbone"
+        )
         x = backbone(name="backbone")(x)
-        # As they were fitted: a bit near its threshold must not depend on the device's rounding.
-        x = nn.Dense(self.bits, precision="highest", name="hash")(x)
-        return jnp.cos(x) if self.outputs == "cosine" else x
+        if self.is_initializing():
+            return x  # What is fitted later takes its place under the name "hash".
+        method = imports.find_module(self.method, "jhash.methods.shallow", "config.model.method")
+        return method.encode(self.get_variable("params", "hash"), x)

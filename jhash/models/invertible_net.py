@@ -10,10 +10,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from jhash.errors import InputError
-from jhash.models import convolutions, coupling
-from jhash.models.batch_norm import BatchNorm
-from jhash.models.bottleneck import Bottleneck
-from jhash.models.layers import depth_to_space, space_to_depth
+from jhash.models.layers import convolutions, coupling
+from jhash.models.layers.batch_norm import BatchNorm
+from jhash.models.layers.bottleneck import Bottleneck
+from jhash.models.layers.pixels import depth_to_space, space_to_depth
 
 ATTENTIONS = ("spatial", "none")
 

@@ -7,9 +7,9 @@ import jax
 from flax import linen as nn
 from jax import lax
 
-from jhash.models import convolutions
-from jhash.models.batch_norm import BatchNorm
-from jhash.models.layers import choose_stem
+from jhash.models.layers import convolutions
+from jhash.models.layers.batch_norm import BatchNorm
+from jhash.models.layers.stems import choose_stem
 
 # Sides from which on each stage still has pixels to halve, with the published and the small stem.
 _PUBLISHED, _SMALL = 17, 5

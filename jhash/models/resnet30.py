@@ -7,10 +7,10 @@ import jax
 from flax import linen as nn
 
 from jhash.errors import InputError
-from jhash.models import convolutions
-from jhash.models.attention import CBAM
-from jhash.models.batch_norm import BatchNorm
-from jhash.models.layers import shrink_sigmoid
+from jhash.models.layers import convolutions
+from jhash.models.layers.activations import shrink_sigmoid
+from jhash.models.layers.attention import CBAM
+from jhash.models.layers.batch_norm import BatchNorm
 
 ATTENTIONS = ("cbam", "none")
 _STEM = 64

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from jhash.models.layers import space_to_depth
+from jhash.models.layers.pixels import space_to_depth
 
 
 class SmallCNN(nn.Module):

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Sequence
 
-from jhash import files
 from jhash.errors import InputError
-from jhash.report import curves, page, runs
+from jhash.report import curves, page
+from jhash.runs import finished
+from jhash.system import files
 
 
 def write(workdirs: Sequence[str], path: str) -> None:
@@ -21,7 +22,7 @@ def write(workdirs: Sequence[str], path: str) -> None:
     """
     if os.path.isdir(path):
         raise InputError(f"path: {path} is a folder; give the name of a file, such as report.html.")
-    content = page.render([curves.measure(run) for run in runs.read_all(workdirs)])
+    content = page.render([curves.measure(run) for run in finished.read_all(workdirs)])
     try:
         with files.replacing(path, "wb") as file:
             file.write(content.encode())

@@ -7,7 +7,8 @@ import numpy as np
 
 from jhash import retrieval
 from jhash.errors import InputError
-from jhash.report.runs import Codes, Run
+from jhash.runs.code_files import Content
+from jhash.runs.finished import Run
 
 
 class Ranking(NamedTuple):
@@ -76,7 +77,7 @@ def measure(run: Run) -> Measured:
     )
 
 
-def _rank(run: Run, database: Codes) -> Ranking:
+def _rank(run: Run, database: Content) -> Ranking:
     histograms = retrieval.distance_histograms(
         run.queries.codes, database.codes, run.queries.labels, database.labels, run.bits
     )
@@ -90,7 +91,7 @@ def _rank(run: Run, database: Codes) -> Ranking:
     )
 
 
-def _balance(part: Codes, bits: int) -> Balance:
+def _balance(part: Content, bits: int) -> Balance:
     ones = np.mean(np.asarray(retrieval.unpack_codes(part.codes, bits)) > 0, axis=0)
     ratio = np.asarray(retrieval.bit_balance(part.codes, bits))
     return Balance(ones, ratio, len(np.unique(part.codes, axis=0)))

@@ -8,7 +8,7 @@ import numpy as np
 from jhash.report import plots
 from jhash.report.curves import Measured
 from jhash.report.plots import Line, Picture
-from jhash.report.runs import KINDS
+from jhash.runs.paths import DATABASES
 
 RADIUS = 2  # Of hash lookup, as the papers have it.
 MOST_RANKS = 1000  # Precision@N is drawn up to this N.
@@ -22,7 +22,9 @@ def curves(measured: Sequence[Measured]) -> list[Picture]:
     """
     if len(measured) == 1:
         found = measured[0].rankings
-        panels = {"": [(f"{kind} codes", KINDS.index(kind), found[kind].metrics) for kind in found]}
+        panels = {
+            "": [(f"{kind} codes", DATABASES.index(kind), found[kind].metrics) for kind in found]
+        }
     else:
         panels = {
             f", {kind} codes": [
@@ -30,7 +32,7 @@ def curves(measured: Sequence[Measured]) -> list[Picture]:
                 for look, each in enumerate(measured)
                 if kind in each.rankings
             ]
-            for kind in KINDS
+            for kind in DATABASES
         }
     pictures = []
     for title, pick, xlabel, ylabel, scale in (
@@ -106,7 +108,7 @@ def by_length(measured: Sequence[Measured]) -> list[Picture]:
         drawn = []
         for family in families.values():
             names = ", ".join(each.run.name for each in family)
-            for kind in KINDS:
+            for kind in DATABASES:
                 chosen = [each for each in family if kind in each.rankings]
                 if chosen:
                     y = [value(each.rankings[kind].metrics) for each in chosen]

@@ -12,7 +12,8 @@ from jhash import data, retrieval
 from jhash.data import Source
 from jhash.errors import InputError
 from jhash.report.curves import Ranking
-from jhash.report.runs import Codes, Run
+from jhash.runs.code_files import Content
+from jhash.runs.finished import Run
 
 QUERIES = 10
 RESULTS = 10
@@ -64,7 +65,7 @@ def open_source(run: Run) -> Source:
     return source
 
 
-def first_of_each_class(queries: Codes) -> list[int]:
+def first_of_each_class(queries: Content) -> list[int]:
     """The first query of each of the first classes that have one, in the order of the classes."""
     labels = queries.labels
     classes = np.unique(labels) if labels.ndim == 1 else np.flatnonzero(labels.any(axis=0))
@@ -97,7 +98,9 @@ def rows(run: Run, kind: str, ranking: Ranking, chosen: list[int], source: Sourc
     """
     database = run.databases[kind]
     k = min(RESULTS, len(database.ids))
-    queries = Codes(*(part[chosen] for part in run.queries))
+    queries = run.queries._replace(
+        **{name: getattr(run.queries, name)[chosen] for name in ("codes", "labels", "ids")}
+    )
     distances, places = map(np.asarray, retrieval.hamming_topk(queries.codes, database.codes, k))
     thumbnails = _thumbnails(source, np.concatenate([queries.ids, database.ids[places].ravel()]))
     found = []

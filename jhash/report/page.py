@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import jhash
 from jhash.errors import InputError
-from jhash.report import figures, grid, plots, reconstruction, runs, tables
+from jhash.report import compare, figures, grid, plots, reconstruction, tables
 from jhash.report.curves import Measured
 from jhash.report.markup import image, note, tag, text, warning
 
@@ -53,7 +53,7 @@ def render(measured: Sequence[Measured]) -> str:
     """The page about the runs."""
     read = [each.run for each in measured]
     title = f"jhash report: {', '.join(run.name for run in read)}"
-    warnings = runs.warnings(read) + [
+    warnings = compare.warnings(read) + [
         f"{each.run.name}: results.json and codes/ tell different MAPs, so they are not of one "
         "evaluation; the numbers here are those of codes/. Evaluate the run again."
         for each in measured

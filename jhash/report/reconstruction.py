@@ -1,6 +1,5 @@
 """The section about images that an invertible network gives back from their features."""
 
-import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,7 +8,9 @@ import numpy as np
 from jhash.errors import InputError
 from jhash.report import grid
 from jhash.report.markup import image, note, row, table, tag, text, warning
-from jhash.report.runs import DAMAGED, Run
+from jhash.runs import paths
+from jhash.runs.finished import Run
+from jhash.runs.schema import DAMAGED
 
 IMAGES = 10
 
@@ -68,7 +69,7 @@ def _numbers(results):
 
 
 def _read(run):
-    path = os.path.join(run.workdir, "reconstruction.npz")
+    path = paths.reconstruction(run.workdir)
     try:
         with np.load(path) as file:
             saved = _Saved(*(file[field] for field in _Saved._fields))

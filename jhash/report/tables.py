@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jhash.report import runs
+from jhash.report import compare
 from jhash.report.curves import Measured
 from jhash.report.markup import note, number, row, table, tag, text
+from jhash.runs.finished import Run
 
 
 def summary(measured: Sequence[Measured]) -> str:
@@ -62,11 +63,11 @@ _FACTS = {
 }
 
 
-def differences(read: Sequence[runs.Run]) -> str:
+def differences(read: Sequence[Run]) -> str:
     """The fields of the config in which the runs differ."""
     rows = [
         row(field, [tag("td", _breakable(value), class_="text") for value in values])
-        for field, values in runs.differences(read).items()
+        for field, values in compare.differences(read).items()
     ]
     head = [tag("td", "field of the config")]
     head += [tag("th", text(run.name), scope="col", class_="text") for run in read]

@@ -1,12 +1,11 @@
-"""Packed codes, their exact search by Hamming distance, and retrieval metrics."""
+"""Packed codes: their exact search by Hamming distance, an index of them, and metrics."""
 
-from jhash.retrieval import sharded
+from jhash.retrieval import export, index, metrics, search
 from jhash.retrieval.codes import bit_balance, pack_codes, unpack_codes
-from jhash.retrieval.hamming import hamming_distances, hamming_topk
-from jhash.retrieval.histograms import distance_histograms
 from jhash.retrieval.index import HammingIndex
 from jhash.retrieval.metrics import (
     average_precision,
+    distance_histograms,
     f_measure,
     mean_average_precision,
     precision_at,
@@ -19,16 +18,20 @@ from jhash.retrieval.metrics import (
     summarize,
     top_percent,
 )
+from jhash.retrieval.search import hamming_distances, hamming_topk
 
 __all__ = [
     "HammingIndex",
     "average_precision",
     "bit_balance",
     "distance_histograms",
+    "export",
     "f_measure",
     "hamming_distances",
     "hamming_topk",
+    "index",
     "mean_average_precision",
+    "metrics",
     "pack_codes",
     "precision_at",
     "precision_at_recall",
@@ -37,7 +40,7 @@ __all__ = [
     "queries_without_relevant",
     "recall_at",
     "recall_within",
-    "sharded",
+    "search",
     "summarize",
     "top_percent",
     "unpack_codes",

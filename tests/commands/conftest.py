@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-import tiny
 from PIL import Image
 
-from jhash import cli, train
+from jhash import train
+from jhash.commands import main
+from tests.support import tiny
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,7 @@ def index(run, photos, tmp_path_factory):
     """An index of the photos."""
     path = tmp_path_factory.mktemp("index") / "photos.index"
     arguments = ["index", "build", "--run", run, "--images", photos, "--output", path]
-    assert cli.main([str(argument) for argument in arguments]) == 0
+    assert main.main([str(argument) for argument in arguments]) == 0
     return path
 
 
@@ -44,7 +45,7 @@ def jhash(capsys):
     def call(*arguments):
         capsys.readouterr()
         try:
-            status = cli.main([str(argument) for argument in arguments])
+            status = main.main([str(argument) for argument in arguments])
         except SystemExit as wrong_use:
             status = wrong_use.code
         return status, *capsys.readouterr()

@@ -9,8 +9,8 @@ import faiss
 import numpy as np
 import pytest
 
-from jhash import cli
-from jhash.retrieval.index import HammingIndex
+from jhash.commands import main
+from jhash.retrieval.index.hamming_index import HammingIndex
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_changes_at_the_same_time_are_all_made(jhash, index, copy, tmp_path, mon
     statuses = []
     threads = [
         threading.Thread(
-            target=lambda call: statuses.append(cli.main(["index", *map(str, call)])), args=(call,)
+            target=lambda call: statuses.append(main.main(["index", *map(str, call)])), args=(call,)
         )
         for call in calls
     ]

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from jhash.retrieval.index import HammingIndex
+from jhash.retrieval.index.hamming_index import HammingIndex
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from jhash.data import Arrays, batches
 
 
 def test_split_keeps_every_sample_and_fills_up_from_the_start():
-    orders = batches.split(np.array([5, 3, 8, 1, 9]), 2)
+    orders = batches.batch_indices(np.array([5, 3, 8, 1, 9]), 2)
     np.testing.assert_array_equal(orders, [[5, 3], [8, 1], [9, 5]])
-    assert batches.split(np.arange(6), 3).shape == (2, 3)
-    np.testing.assert_array_equal(batches.split(np.array([7, 4]), 5), [[7, 4, 7, 4, 7]])
+    assert batches.batch_indices(np.arange(6), 3).shape == (2, 3)
+    np.testing.assert_array_equal(batches.batch_indices(np.array([7, 4]), 5), [[7, 4, 7, 4, 7]])
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def source():
 
 def test_read_gives_images_labels_and_indices_in_order(source):
     orders = np.array([[3, 1], [9, 9], [0, 4]])
-    found = list(batches.read(source, orders))
+    found = list(batches.prefetch(source, orders))
     for batch, order in zip(found, orders, strict=True):
         np.testing.assert_array_equal(batch["images"][:, 0, 0, 0], order)
         np.testing.assert_array_equal(batch["labels"], order % 3)
@@ -37,5 +37,5 @@ def test_an_error_while_reading_arrives_and_leaves_no_thread(source):
 
     before = threading.active_count()
     with pytest.raises(OSError, match="cannot read 3"):
-        list(batches.read(Broken(), [[3], [4]]))
+        list(batches.prefetch(Broken(), [[3], [4]]))
     assert threading.active_count() == before

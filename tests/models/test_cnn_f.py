@@ -91,7 +91,8 @@ def test_low_precision_keeps_parameters_and_outputs_in_float32():
 
 
 @pytest.mark.parametrize(
-    ("stem", "side", "named"), [("published", 38, "39"), ("auto", 7, "8"), ("tiny", 28, "small")]
+    ("stem", "side", "named"),
+    [("published", 38, "39"), ("auto", 7, "8"), ("tiny", 28, "small")],
 )
 def test_refuses_what_does_not_fit(stem, side, named):
     with pytest.raises(InputError, match=named):

@@ -4,14 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch_irevnet as reference
-import torch_resnet30
-from quick import quick_jit
 from sklearn.datasets import load_sample_image
 
 from jhash import data, models
 from jhash.errors import InputError
 from jhash.models.invertible_net import InvertibleNet
+from tests.support import torch_irevnet as reference
+from tests.support import torch_resnet30
+from tests.support.quick import quick_jit
 
 FULL = (6, 16, 72, 6)
 

@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-import torch_resnet30 as reference
 from flax import linen as nn
-from quick import quick_jit
 
 from jhash import models
 from jhash.errors import InputError
-from jhash.models import convolutions, resnet30
-from jhash.models.batch_norm import BatchNorm
+from jhash.models import resnet30
+from jhash.models.layers import convolutions
+from jhash.models.layers.batch_norm import BatchNorm
 from jhash.models.resnet30 import Block, ResNet30, SeparableConv
+from tests.support import torch_resnet30 as reference
+from tests.support.quick import quick_jit
 
 
 def traced(net, *image, train=False):

@@ -1,0 +1,152 @@
+"""The contract of a method: a module of plain functions, found by `config.method.name`.
+
+A method is a file of `deep/` or `shallow/`, or a module of the user's own. A deep method has `loss`
+and learns by gradient; a shallow one has `fit` and `encode` and fits a hash function to features.
+Whatever else a module leaves out has a default. (`embeddings/` holds what DSTGeH-like methods build
+on: codes of a graph's nodes, by a function `embed`; see there.)
+
+`state` is the method's own pytree of arrays: checkpointed with everything else and given to every
+call. `data` is a `jhash.data.Data`; `indices` are int64 and point into `data.source`.
+
+prepare(config, data, key) -> (data, state)
+    Called whenever a process starts: checks, first values. Default: an empty state.
+head(config, data) -> flax module or None
+    Trainable layers behind any model, called as `module(outputs, train)` with the model's outputs;
+    it gives a dict of arrays [B, ...]. Of `data` it may ask `num_classes` and `multi_label` alone,
+    as an encoder of image files has no more. Default: none.
+pretrain(config, data, params, state, folder) -> (params, state)
+    Called once, before the first epoch, for what takes minutes: features, pseudo labels, parameters
+    in closed form. A run that was killed in it calls it again with the same `folder`, which holds
+    what it kept there. Shapes and dtypes stay. Default: none.
+begin_epoch(config, data, state, epoch, key) -> indices
+    The samples of this epoch, in order. Default: all of `data.train`, shuffled.
+loss(outputs, batch, state, config) -> (loss, aux)
+    Pure, traced by jit; sees the *global* batch. `aux` is a dict of scalars to log.
+after_step(outputs, batch, state, config) -> state
+    Pure, inside the compiled step, with the outputs that the loss saw: tables of outputs by sample,
+    queues, moving averages. Shapes and dtypes stay. Default: the state stays.
+end_epoch(config, data, state, indices, encode) -> (state, metrics)
+    Updates outside gradient descent: closed forms, schedules. `encode(indices)` gives the model's
+    outputs in evaluation mode. Default: none.
+hash_outputs(outputs) -> [B, bits]
+    The real numbers whose signs are the bits: bit = value > 0. Default: `outputs` itself.
+learned_codes(config, data, state) -> [n, bits] or None
+    Codes of `data.database` that training learned, not the model's. Default: None.
+extra_results(config, data, state) -> dict
+    Further numbers for `results.json`, by name. Default: none.
+make_step(experiment, forward) -> step
+    Replaces the training step, for methods with two players; none other should have it. `step` maps
+    (train_state, state, batch) on a device's share of the batch to (train_state, state, metrics);
+    see `jhash.train.make_step`, whose `forward` it is given. Default: gradient descent on `loss`.
+
+fit(features, labels, bits, key) -> params
+    Shallow methods: a dict of arrays from float32 [N, z] features. `labels` is None unless the
+    module says SUPERVISED = True; then it is int [N] class ids or 0/1 [N, C]. The shapes of the
+    arrays depend on z, the bits and the number of classes alone.
+encode(params, features) -> [N, bits]
+    Shallow methods: hash outputs of any features, traced by jit.
+
+`batch` holds `labels` ([B] class ids or [B, C] 0/1), `index` (int32 [B], into the source), `key` (a
+PRNG key of this step, the same on every device) and `step` (int32, steps done before). Outputs are
+[B, bits] or a dict of arrays [B, ...]; with `config.augment.views` = 2 or more they have a leading
+axis of views, [views, B, ...]. `config.loss` replaces a method's `loss` by another function of the
+same arguments.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from jhash.errors import InputError
+from jhash.methods import fitting
+from jhash.system import imports
+
+PACKAGES = ("jhash.methods.deep", "jhash.methods.shallow")
+
+
+def _prepare(config, data, key):
+    del config, key
+    return data, {}
+
+
+def _head(config, data):
+    del config, data
+
+
+def _begin_epoch(config, data, state, epoch, key):
+    del config, state, epoch
+    return data.train[np.asarray(jax.random.permutation(key, len(data.train)))]
+
+
+def _end_epoch(config, data, state, indices, encode):
+    del config, data, indices, encode
+    return state, {}
+
+
+def _hash_outputs(outputs):
+    return outputs
+
+
+def _learned_codes(config, data, state):
+    del config, data, state
+
+
+def _extra_results(config, data, state):
+    del config, data, state
+    return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+    """A method's functions with the defaults filled in; see the module's docstring.
+
+    `initialize(config, data, params) -> params` replaces the model's first parameters; the loader
+    makes it for shallow methods, whose parameters have the shapes of what `fit` returns.
+    """
+
+    loss: Callable[..., tuple[Any, dict[str, Any]]] | None = None
+    prepare: Callable[..., Any] = _prepare
+    head: Callable[..., Any] = _head
+    initialize: Callable[..., Any] | None = None
+    pretrain: Callable[..., Any] | None = None
+    begin_epoch: Callable[..., np.ndarray] = _begin_epoch
+    after_step: Callable[..., Any] | None = None
+    end_epoch: Callable[..., Any] = _end_epoch
+    hash_outputs: Callable[[Any], Any] = _hash_outputs
+    learned_codes: Callable[..., Any] = _learned_codes
+    extra_results: Callable[..., dict[str, Any]] = _extra_results
+    make_step: Callable[..., Any] | None = None
+
+
+_HOOKS = {field.name for field in dataclasses.fields(Method)} - {"initialize"}
+
+
+def load(name: str, loss: str = "") -> Method:
+    """Finds a method by name.
+
+    Args:
+      name: A module of `deep` or `shallow` (`fdah`, `itq`) or of the user's (`my_method`).
+      loss: Empty, or `module.function` that replaces the method's loss; `module` is found as
+        methods are.
+
+    Returns:
+      The method.
+
+    Raises:
+      InputError: The module or function does not exist, or the module is no method.
+    """
+    module = imports.find_module(name, PACKAGES, "config.method.name")
+    functions = {hook: getattr(module, hook) for hook in _HOOKS if hasattr(module, hook)}
+    if hasattr(module, "fit"):
+        functions = fitting.functions(name, module) | functions
+    if loss:
+        functions["loss"] = imports.find_attribute(loss, PACKAGES, "config.loss")
+    if not functions.keys() & {"loss", "pretrain", "make_step"}:
+        raise InputError(
+            f"config.method.name: {name} given; module {module.__name__} has none of the functions "
+            "loss, fit, pretrain and make_step, so it is no method."
+        )
+    return Method(**functions)

@@ -1,0 +1,1 @@
+"""Methods that learn by gradient, one file per paper; their contract is that of `jhash.methods`."""

@@ -1,0 +1,120 @@
+"""DSTGeH: deep self-taught graph embedding hashing with pseudo labels (Liu et al. 2020).
+
+Two stages, no labels. `pretrain`: features of the training images make a complete graph, an
+embedding of its nodes gives each a code. Then the network of the config learns these codes as
+several 0/1 labels an image, so that it encodes images that were never in the graph.
+"""
+
+import os
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+
+from jhash import rng
+from jhash.errors import InputError, in_config
+from jhash.losses import multi_label
+from jhash.pretrained import features
+from jhash.retrieval.metrics import collapse
+from jhash.system import imports
+
+LOSSES = {
+    "bce": multi_label.binary_cross_entropy,
+    "margin": multi_label.margin,
+    "soft_margin": multi_label.soft_margin,
+}
+
+
+def prepare(config, data, key):
+    """Checks; room for the pseudo labels, and each image's place among them."""
+    del key
+    if config.method.loss not in LOSSES:
+        raise InputError(
+            f"config.method.loss: {config.method.loss!r} given; allowed are {', '.join(LOSSES)}."
+        )
+    _embedding(config)
+    places = np.zeros(len(data.source), np.int32)
+    places[data.train] = np.arange(len(data.train))
+    state = {
+        "pseudo_labels": jnp.zeros((len(data.train), config.bits), jnp.uint8),
+        "places": places,
+    }
+    return data, state
+
+
+def pretrain(config, data, params, state, folder):
+    """Stage 1: features, graph, embedding, and its signs as pseudo labels (eq. 8)."""
+    method = config.method
+    nodes = features.load(method.features, data.source, data.train, folder)
+    if method.landmarks:
+        nodes = np.concatenate([nodes, _landmarks(method.landmarks, nodes.shape[1])])
+    if method.center:
+        nodes = nodes - nodes.mean(0, dtype=np.float64).astype(np.float32)
+    options = {name: value for name, value in method.embedding.items() if name != "name"}
+    fields = {name: f"config.method.embedding.{name}" for name in options}
+    with in_config({"bits": "config.bits", **fields}):
+        codes = _embedding(config).embed(
+            nodes,
+            config.bits,
+            rng.stream(config.seed, "embedding"),
+            os.path.join(folder, "embedding"),
+            **options,
+        )
+    bits = codes[: len(data.train)] >= 0
+    lost = collapse.count_lost_bits(bits)
+    if lost["constant_bits"] or lost["duplicate_bits"]:
+        print(
+            f"jhash: the pseudo labels have collapsed: of {config.bits} bits "
+            f"{lost['constant_bits']} are the same for all images and {lost['duplicate_bits']} "
+            f"repeat another; {lost['distinct_codes']} distinct codes for {len(bits)} images.",
+            file=sys.stderr,
+        )
+    return params, {**state, "pseudo_labels": bits.astype(np.uint8)}
+
+
+def loss(outputs, batch, state, config):
+    """Stage 2: the mean over the batch of the loss against the pseudo labels (eq. 11)."""
+    labels = state["pseudo_labels"][state["places"][batch["index"]]]
+    errors = jnp.mean((outputs >= 0) != labels)
+    return LOSSES[config.method.loss](outputs, labels).mean(), {"bit_error_rate": errors}
+
+
+def hash_outputs(outputs):
+    """The network's; eq. 12's sigmoid >= 0.5 is output >= 0, jhash's bit > 0: 0 is no bit here."""
+    return outputs
+
+
+def learned_codes(config, data, state):
+    """The pseudo labels, int8 [n, bits] in {-1, +1}, if every database image has one."""
+    del config
+    if not np.isin(data.database, data.train).all():
+        return None
+    labels = np.asarray(state["pseudo_labels"])[np.asarray(state["places"])[data.database]]
+    return 2 * labels.astype(np.int8) - 1
+
+
+def extra_results(config, data, state):
+    """Whether the pseudo labels have collapsed: see `count_lost_bits`."""
+    del config, data
+    return {"pseudo_labels": collapse.count_lost_bits(np.asarray(state["pseudo_labels"]))}
+
+
+def _embedding(config):
+    name, field = config.method.embedding.name, "config.method.embedding.name"
+    module = imports.find_module(name, "jhash.methods.embeddings", field)
+    if not hasattr(module, "embed"):
+        raise InputError(f"{field}: {name!r} has no function `embed`.")
+    return module
+
+
+def _landmarks(path, width):
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"config.method.landmarks: {path} cannot be read: {error}.") from error
+    if found.ndim != 2 or found.shape[1] != width or not np.isfinite(found).all():
+        raise InputError(
+            f"config.method.landmarks: {path} holds {found.dtype} {list(found.shape)}; finite "
+            f"numbers [M, {width}] are needed, features as the images have."
+        )
+    return found.astype(np.float32)

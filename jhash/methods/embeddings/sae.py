@@ -1,0 +1,28 @@
+"""SAE: DSTGeH's stage 1, a stacked autoencoder on the rows of a graph (Liu et al. 2020)."""
+
+import jax
+import numpy as np
+
+from jhash.methods import graph_autoencoder
+
+DEFAULTS = graph_autoencoder.Options()
+
+
+def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) -> np.ndarray:
+    """Trains the stack layer by layer, then as a whole.
+
+    Args:
+      v_Nxz: Features, float.
+      bits: Code length.
+      key: PRNG key.
+      folder: For checkpoints and the log; a call that was killed is continued.
+      **options: Fields of `graph_autoencoder.Options` that replace `DEFAULTS`.
+
+    Returns:
+      float32 [N, bits] in (-1, 1); bit = value >= 0 (eq. 8).
+
+    Raises:
+      InputError: An option is out of range.
+      NonFiniteError: A loss became NaN or infinite.
+    """
+    return graph_autoencoder.train(v_Nxz, bits, key, folder, DEFAULTS._replace(**options))

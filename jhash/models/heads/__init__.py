@@ -1,0 +1,26 @@
+"""Trainable layers that a method puts behind any model; see `head` in `jhash.methods`."""
+
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from jhash.models.heads.hash_classifier import HashClassifier
+
+__all__ = ["HashClassifier", "WithHead"]
+
+
+class WithHead(nn.Module):
+    """A model with a head behind it.
+
+    Attributes:
+      model: As `jhash.models.build` makes it.
+      head: A flax module, called as `head(outputs, train)`.
+    """
+
+    model: nn.Module
+    head: nn.Module
+
+    def __call__(self, x: jax.Array, train: bool) -> dict[str, Any]:
+        """Maps images float32 [B, H, W, C] to the head's outputs, a dict of arrays [B, ...]."""
+        return self.head(self.model(x, train), train)

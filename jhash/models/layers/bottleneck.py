@@ -1,0 +1,60 @@
+"""F of an invertible block: the residual function, which need not be invertible itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from jhash.models.layers import convolutions
+from jhash.models.layers.attention import SpatialAttention
+from jhash.models.layers.batch_norm import BatchNorm
+
+# That of PyTorch's convolutions, with which i-RevNet was published: a variance of 1 / (3 fan-in).
+_INITIALIZER = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class Bottleneck(nn.Module):
+    """Three times attention, BN, ReLU and convolution; the last without attention.
+
+    The convolutions have no bias and pad by half their kernel on both sides. The first two have
+    `hidden` channels. The stride is that of the first kernel larger than 1, so that F sees all of
+    its input (the paper does not say; i-RevNet's kernels are all 3 x 3, and it is the first one's).
+
+    Attributes:
+      features: Output channels.
+      hidden: Channels between the convolutions.
+      axis_name: Mapped axis for BatchNorm.
+      kernels: Sides of the three kernels, odd.
+      stride: 2 where the block downsamples.
+      leading_norm: The first convolution has BN and ReLU before it; not in a network's first block.
+      attention: Spatial attention before the first and the second.
+      dtype: Of the factors in the convolutions; see `convolutions.pointwise`.
+
+    Source: AIHN, section 3.3; i-RevNet (Jacobsen et al. 2018), whose published code gives both
+    inner convolutions a quarter of the channels, not the second alone.
+    """
+
+    features: int
+    hidden: int
+    axis_name: str | None = None
+    kernels: Sequence[int] = (1, 3, 1)
+    stride: int = 1
+    leading_norm: bool = True
+    attention: bool = True
+    dtype: Any = "float32"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """[B, H, W, C] -> [B, H / stride, W / stride, features]."""
+        strided = next((i for i, kernel in enumerate(self.kernels) if kernel > 1), 0)
+        for i, kernel in enumerate(self.kernels):
+            if self.attention and i < 2:
+                x = SpatialAttention(name=f"attention_{i}")(x)
+            if self.leading_norm or i:
+                x = BatchNorm(True, self.axis_name, momentum=0.9, name=f"norm_{i}")(x, train)
+            width = self.features if i == 2 else self.hidden
+            shape = (kernel, kernel, x.shape[-1], width)
+            weights = self.param(f"conv_{i}", _INITIALIZER, shape)
+            x = convolutions.conv(x, weights, self.dtype, self.stride if i == strided else 1)
+        return x

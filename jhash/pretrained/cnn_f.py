@@ -1,0 +1,144 @@
+"""CNN-F with its published ImageNet weights, MatConvNet's `imagenet-vgg-f.mat`."""
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.io
+
+from jhash.errors import InputError
+from jhash.models import cnn_f
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
+LAYERS = (*CONVOLUTIONS, "fc6", "fc7")
+# The file has a mean image of its own.
+MEAN, SCALE = None, 1.0
+
+Params = dict[str, dict[str, np.ndarray]]
+
+
+class CNNF(cnn_f.CNNF):
+    """CNN-F without a hash layer: the 4,096 outputs of fc7 as features of 224 x 224 images."""
+
+    bits: int = 0
+    stem: str = "published"
+
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        """Maps images float32 [B, 224, 224, 3] to features float32 [B, 4096], at least 0."""
+        return super().__call__(x, train)
+
+
+def load(path: str | os.PathLike) -> Params:
+    """Reads conv1 to fc7; the 1000-way fc8 is left out.
+
+    The known layouts are read by field name: `layers` and `normalization` at the top level, or
+    `meta.normalization`, or either inside `net`; a layer's weights in the fields `filters` and
+    `biases`, or in a cell `weights`. Convolutions are stored as [height, width, in, out], as flax
+    has them. fc6 and fc7 are stored as convolutions too, and flattened in the order (row, column,
+    channel), which is CNNF's.
+
+    Args:
+      path: The `.mat` file, version 7 or older.
+
+    Returns:
+      `{layer: {"kernel", "bias"}}` in float32.
+
+    Raises:
+      InputError: The file cannot be read, or lacks a layer or field, or one has an odd shape.
+    """
+    root = _root(path)
+    structs = [cell.flat[0] for cell in _get(root, "layers", path).flat]
+    layers = {_text(struct, "name"): struct for struct in structs}
+    if missing := [name for name in LAYERS if name not in layers]:
+        raise InputError(
+            f"{path}: no layer {', '.join(missing)}; the file has {', '.join(layers)}."
+        )
+    return {name: _weights(name, layers[name], path) for name in LAYERS}
+
+
+def load_mean(path: str | os.PathLike) -> np.ndarray:
+    """Reads the average training image, RGB in 0..255.
+
+    Args:
+      path: The `.mat` file, version 7 or older.
+
+    Returns:
+      float32 [224, 224, 3], or [3] where the file has one color only.
+
+    Raises:
+      InputError: The file cannot be read, or has no such image.
+    """
+    return _mean_image(_root(path), path)
+
+
+def _root(path):
+    root = _read(path)
+    return root["net"].flat[0] if "net" in root else root
+
+
+def _read(path: str | os.PathLike) -> dict[str, Any]:
+    try:
+        found = scipy.io.loadmat(path)
+    except NotImplementedError:  # What SciPy raises for HDF5.
+        raise InputError(
+            f"{path}: a MATLAB 7.3 (HDF5) file; save it again in MATLAB with "
+            "save(file, '-struct', 'net', '-v7')."
+        ) from None
+    except Exception as error:  # SciPy raises a dozen kinds for missing, cut and foreign files.
+        raise InputError(
+            f"{path}: not readable as a MATLAB file ({error}); give that of imagenet-vgg-f.mat."
+        ) from error
+    return {name: value for name, value in found.items() if not name.startswith("__")}
+
+
+def _names(record: Any) -> tuple[str, ...]:
+    """Fields of a struct (a NumPy record) or of the whole file (a dict)."""
+    return tuple(record) if isinstance(record, dict) else record.dtype.names or ()
+
+
+def _get(record: Any, name: str, path: Any) -> Any:
+    if name not in _names(record):
+        raise InputError(
+            f"{path}: no field {name!r} where one was expected; found {', '.join(_names(record))}."
+        )
+    return record[name]
+
+
+def _text(record: np.void, name: str) -> str:
+    return str(record[name].flat[0]) if name in _names(record) and record[name].size else ""
+
+
+def _weights(name: str, layer: np.void, path: Any) -> dict[str, np.ndarray]:
+    if "weights" in _names(layer):
+        arrays = list(layer["weights"].flat)
+    else:
+        arrays = [_get(layer, "filters", path), _get(layer, "biases", path)]
+    if len(arrays) != 2:
+        raise InputError(
+            f"{path}: {name} has {len(arrays)} arrays of weights; expected filters and biases."
+        )
+    filters, biases = arrays
+    if filters.ndim != 4 or biases.size != filters.shape[3]:
+        raise InputError(
+            f"{path}: {name} has filters of shape {filters.shape} and biases of shape "
+            f"{biases.shape}; expected [height, width, in, out] and out."
+        )
+    kernel = filters.astype(np.float32)
+    if name not in CONVOLUTIONS:
+        kernel = kernel.reshape(-1, kernel.shape[3])
+    return {"kernel": kernel, "bias": biases.astype(np.float32).reshape(-1)}
+
+
+def _mean_image(root: Any, path: Any) -> np.ndarray:
+    inside = "meta" in _names(root) and "normalization" not in _names(root)
+    holder = root["meta"].flat[0] if inside else root
+    mean = _get(_get(holder, "normalization", path).flat[0], "averageImage", path)
+    mean = mean.astype(np.float32)
+    if mean.size == 3:
+        return mean.reshape(3)
+    if mean.ndim != 3 or mean.shape[2] != 3:
+        raise InputError(
+            f"{path}: averageImage has shape {mean.shape}; expected [height, width, 3] or 3 values."
+        )
+    return mean

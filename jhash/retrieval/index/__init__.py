@@ -1,0 +1,5 @@
+"""An index of codes under ids: searched, changed, and kept in a file."""
+
+from jhash.retrieval.index.hamming_index import HammingIndex
+
+__all__ = ["HammingIndex"]

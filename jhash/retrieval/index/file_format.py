@@ -1,0 +1,216 @@
+"""The file of an index; `docs/index_format.md` describes it for readers without jhash.
+
+A header of 128 bytes, then four sections, each at the next multiple of 64 bytes: codes, ids, the
+ids' offsets (of strings only) and metadata. Everything is little-endian. Every byte is covered by
+a checksum or known to be zero, so that a damaged file is refused, whichever byte it is.
+"""
+
+import itertools
+import json
+import os
+import struct
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from jhash.errors import InputError
+from jhash.retrieval.codes import MAX_BITS, WORD_BITS
+from jhash.system import files
+
+MAGIC = b"JHASHIDX"
+VERSION = 1
+_ALIGN = 64
+# Magic, version and their checksum: the same in all versions, so that a newer file is told from
+# a damaged one.
+_PREAMBLE = struct.Struct("<8sII")
+_SHAPE = struct.Struct("<QII")  # Count, bits, kind of ids.
+_SECTION = struct.Struct("<QQI")  # Offset, size, checksum.
+_SECTIONS = ("codes", "ids", "id offsets", "metadata")
+_HEADER_BYTES = 128
+_INTEGERS, _STRINGS = 0, 1
+
+
+class Content(NamedTuple):
+    """What a file holds."""
+
+    codes: np.ndarray  # Packed, uint32 [N, ceil(bits / 32)].
+    bits: int
+    ids: np.ndarray  # int64 [N], or an object array of N strings.
+    metadata: dict
+
+
+def write(path: str, content: Content) -> None:
+    """Writes a file that takes the place of `path` at once, or not at all.
+
+    Args:
+      path: The file; its folder is made if need be.
+      content: What it shall hold; metadata as JSON can hold it.
+
+    Raises:
+      InputError: `path` cannot be written, or metadata is not JSON.
+    """
+    metadata = encode_metadata(content.metadata)
+    if content.ids.dtype == object:
+        kind, (ids, offsets) = _STRINGS, _encode_strings(content.ids)
+    else:
+        kind, ids, offsets = _INTEGERS, _bytes(content.ids, "<i8"), b""
+    sections = (_bytes(content.codes, "<u4"), ids, offsets, metadata)
+    header = _PREAMBLE.pack(MAGIC, VERSION, zlib.crc32(MAGIC + struct.pack("<I", VERSION)))
+    header += _SHAPE.pack(len(content.codes), content.bits, kind)
+    sizes = [len(section) for section in sections]
+    for offset, size, section in zip(_offsets(sizes), sizes, sections, strict=True):
+        header += _SECTION.pack(offset, size, zlib.crc32(section))
+    header = header.ljust(_HEADER_BYTES - 4, b"\0")
+    header += struct.pack("<I", zlib.crc32(header))
+    try:
+        with files.replacing(path, "wb") as file:
+            for part in (header, *sections):
+                file.write(bytes(-file.tell() % _ALIGN))
+                file.write(part)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}.") from error
+
+
+def read(path: str) -> Content:
+    """Checks a file and maps it.
+
+    Codes and integer ids are read-only views of the mapped file. As long as they are in use the
+    file may be replaced (which `write` does) or removed, but not be changed in place.
+
+    Args:
+      path: The file.
+
+    Returns:
+      What it holds.
+
+    Raises:
+      InputError: There is no such file, or it is truncated, extended, damaged, of another format
+        or of another version. The message begins with the path.
+    """
+    try:
+        with open(path, "rb") as file:
+            header, size = file.read(_HEADER_BYTES), os.fstat(file.fileno()).st_size
+            _check_header(path, header)
+            data = np.asarray(np.memmap(file, np.uint8, mode="r"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
+    count, bits, kind = _SHAPE.unpack_from(header, _PREAMBLE.size)
+    start = _PREAMBLE.size + _SHAPE.size
+    table = [_SECTION.unpack_from(header, start + i * _SECTION.size) for i in range(len(_SECTIONS))]
+    _check_layout(path, count, bits, kind, table)
+    if any(header[start + len(_SECTIONS) * _SECTION.size : -4]):
+        raise _damaged(path, "bytes of its header that are not in use are not zero")
+    end = table[-1][0] + table[-1][1]
+    if size != end:
+        state = "truncated" if size < end else "extended"
+        raise InputError(f"{path}: the file is {state}: it has {size} bytes instead of {end}.")
+    codes, ids, offsets, metadata = _checked_sections(path, data, table)
+    codes = codes.view("<u4").reshape(count, -(-bits // WORD_BITS)).astype(np.uint32, copy=False)
+    if kind == _INTEGERS:
+        ids = ids.view("<i8").astype(np.int64, copy=False)
+    else:
+        ids = _decode_strings(path, ids.tobytes(), offsets.view("<i8"))
+    try:
+        metadata = json.loads(metadata.tobytes())
+    except ValueError as error:
+        raise _damaged(path, "metadata is not JSON") from error
+    if not isinstance(metadata, dict):
+        raise _damaged(path, "metadata is not a JSON object")
+    return Content(codes, bits, ids, metadata)
+
+
+def encode_metadata(metadata: dict) -> bytes:
+    """The JSON of an index's metadata, UTF-8.
+
+    Raises:
+      InputError: It is not a dict that JSON can hold.
+    """
+    try:
+        text = json.dumps(metadata, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"metadata: JSON cannot hold it: {error}.") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"metadata: got {type(metadata).__name__}; allowed is a dict.")
+    return text.encode()
+
+
+def _bytes(values: np.ndarray, dtype: str) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype).reshape(-1).view(np.uint8)
+
+
+def _encode_strings(ids: np.ndarray) -> tuple[bytes, np.ndarray]:
+    encoded = [text.encode() for text in ids]
+    offsets = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return b"".join(encoded), _bytes(offsets, "<i8")
+
+
+def _decode_strings(path: str, data: bytes, offsets: np.ndarray) -> np.ndarray:
+    bounds = offsets.tolist()
+    ordered = all(a <= b for a, b in itertools.pairwise(bounds))
+    if bounds[0] != 0 or bounds[-1] != len(data) or not ordered:
+        raise _damaged(path, "the offsets do not fit the ids")
+    ids = np.empty(len(bounds) - 1, object)
+    try:
+        ids[:] = [data[a:b].decode() for a, b in itertools.pairwise(bounds)]
+    except UnicodeDecodeError as error:
+        raise _damaged(path, "an id is not UTF-8") from error
+    return ids
+
+
+def _offsets(sizes: list[int]) -> list[int]:
+    offsets, end = [], _HEADER_BYTES
+    for size in sizes:
+        offsets.append(-(-end // _ALIGN) * _ALIGN)
+        end = offsets[-1] + size
+    return offsets
+
+
+def _check_header(path: str, header: bytes) -> None:
+    if header[: len(MAGIC)] != MAGIC:
+        raise InputError(f"{path}: this is no index of jhash; those begin with {MAGIC.decode()}.")
+    if len(header) < _PREAMBLE.size:
+        raise InputError(f"{path}: the file is truncated: it has {len(header)} bytes.")
+    _, version, checksum = _PREAMBLE.unpack_from(header)
+    if zlib.crc32(header[: _PREAMBLE.size - 4]) != checksum:
+        raise _damaged(path, "its header does not match its checksum")
+    if version != VERSION:
+        raise InputError(
+            f"{path}: the file has format version {version}; this jhash reads version {VERSION}."
+            + (" A newer jhash reads it." if version > VERSION else "")
+        )
+    if len(header) < _HEADER_BYTES:
+        raise InputError(f"{path}: the file is truncated: it has {len(header)} bytes.")
+    if zlib.crc32(header[:-4]) != int.from_bytes(header[-4:], "little"):
+        raise _damaged(path, "its header does not match its checksum")
+
+
+def _check_layout(path, count, bits, kind, table) -> None:
+    if not 1 <= bits <= MAX_BITS or kind not in (_INTEGERS, _STRINGS):
+        raise _damaged(path, f"its header names {bits} bits and ids of kind {kind}")
+    found = [size for _, size, _ in table]
+    expected = [
+        count * -(-bits // WORD_BITS) * 4,
+        count * 8 if kind == _INTEGERS else found[1],
+        0 if kind == _INTEGERS else (count + 1) * 8,
+        found[3],
+    ]
+    if found != expected or [offset for offset, _, _ in table] != _offsets(found):
+        raise _damaged(path, f"its sections do not fit {count} codes of {bits} bits")
+
+
+def _checked_sections(path, data, table) -> list[np.ndarray]:
+    sections, end = [], _HEADER_BYTES
+    for name, (offset, size, checksum) in zip(_SECTIONS, table, strict=True):
+        if data[end:offset].any():
+            raise _damaged(path, f"bytes before its {name} are not zero")
+        end = offset + size
+        sections.append(data[offset:end])
+        if zlib.crc32(sections[-1]) != checksum:
+            raise _damaged(path, f"its {name} do not match their checksum")
+    return sections
+
+
+def _damaged(path: str, what: str) -> InputError:
+    return InputError(f"{path}: the file is damaged: {what}. Write the index again.")

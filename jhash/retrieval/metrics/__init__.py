@@ -1,0 +1,36 @@
+"""Retrieval metrics, all of them from histograms of distances."""
+
+from jhash.retrieval.metrics.collapse import count_lost_bits
+from jhash.retrieval.metrics.histograms import distance_histograms
+from jhash.retrieval.metrics.lookup import (
+    f_measure,
+    precision_recall_curve,
+    precision_within,
+    recall_within,
+)
+from jhash.retrieval.metrics.ranking import (
+    average_precision,
+    mean_average_precision,
+    precision_at,
+    precision_at_recall,
+    recall_at,
+    top_percent,
+)
+from jhash.retrieval.metrics.summary import queries_without_relevant, summarize
+
+__all__ = [
+    "average_precision",
+    "count_lost_bits",
+    "distance_histograms",
+    "f_measure",
+    "mean_average_precision",
+    "precision_at",
+    "precision_at_recall",
+    "precision_recall_curve",
+    "precision_within",
+    "queries_without_relevant",
+    "recall_at",
+    "recall_within",
+    "summarize",
+    "top_percent",
+]

@@ -1,0 +1,18 @@
+"""A run's folder and nothing else: its files, checkpoints, log, codes and results."""
+
+from jhash.runs import checkpoints, code_files, finished, log, paths, provenance, schema, workdirs
+from jhash.runs.code_files import load_index
+from jhash.runs.epochs import Epochs
+
+__all__ = [
+    "Epochs",
+    "checkpoints",
+    "code_files",
+    "finished",
+    "load_index",
+    "log",
+    "paths",
+    "provenance",
+    "schema",
+    "workdirs",
+]

@@ -1,0 +1,189 @@
+"""The schema of `results.json` and `metrics.jsonl`: whoever writes or reads one keeps to it."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from jhash.errors import InputError
+from jhash.runs import paths
+from jhash.system import files
+
+# What reading a damaged file raises.
+DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
+
+
+class _Rule(NamedTuple):
+    """What a value must be, in words, and whether one is."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(least, most=2**63 - 1):
+    words = f"a whole number, {least} or more" if most > 512 else f"{least} to {most}"
+    return _Rule(words, lambda value: type(value) is int and least <= value <= most)
+
+
+def _or_null(rule):
+    return _Rule(f"{rule.words}, or null", lambda value: value is None or rule.holds(value))
+
+
+_TEXT = _Rule("text", lambda value: isinstance(value, str))
+_OBJECT = _Rule("an object", lambda value: isinstance(value, dict))
+# JSON's NaN and Infinity are none, nor is what exceeds float64.
+_NUMBER = _Rule("a finite number", lambda value: type(value) in (int, float) and abs(value) < 1e308)
+_PERCENT = _Rule(
+    "more than 0 and up to 100", lambda value: _NUMBER.holds(value) and 0 < value <= 100
+)
+_RANKS = _Rule(
+    "a list of whole numbers, 1 or more",
+    lambda value: isinstance(value, list) and all(map(_whole(1).holds, value)),
+)
+
+# Dots lead into objects, which stand before what is in them.
+_RESULTS = {
+    "method": _TEXT,
+    "model": _TEXT,
+    "bits": _whole(1, 512),
+    "seed": _NUMBER,
+    "data": _OBJECT,
+    "data.source": _TEXT,
+    "data.split": _TEXT,
+    "data.train": _whole(0),
+    "data.database": _whole(1),
+    "data.queries": _whole(1),
+    # 0 where all is learned before the first epoch.
+    "epochs": _whole(0),
+    "epochs_planned": _whole(0),
+    "steps": _whole(0),
+    "parameters": _whole(0),
+    "train_seconds": _NUMBER,
+    "encode_seconds_per_image": _NUMBER,
+    "eval_batch_size": _whole(1),
+    "versions": _OBJECT,
+    "device": _OBJECT,
+    "device.kind": _TEXT,
+    "device.count": _whole(1),
+    "device.machine": _TEXT,
+    "git_revision": _or_null(_TEXT),
+    "config": _OBJECT,
+    "config.data": _OBJECT,
+    "config.data.source": _TEXT,
+    "config.data.split": _TEXT,
+    "config.data.seed": _NUMBER,
+    "config.data.options": _OBJECT,
+    "config.metrics": _OBJECT,
+}
+# Of a network with an inverse.
+_RECONSTRUCTION = {
+    "reconstruction": _OBJECT,
+    "reconstruction.images": _whole(1),
+    "reconstruction.identical_images": _whole(0),
+    "reconstruction.largest_difference": _or_null(_NUMBER),
+    "reconstruction.lattice": _or_null(_whole(0)),
+    "reconstruction.out_of_range_images": _whole(0),
+}
+# The options of `retrieval.summarize`; it has a default for each.
+_METRICS = {
+    "map_at": _or_null(_whole(1)),
+    "map_at_percent": _or_null(_PERCENT),
+    "precision_ranks": _RANKS,
+    "lookup_radius": _whole(0),
+}
+
+
+def write_results(workdir: str, results: dict[str, Any]) -> None:
+    """Writes a run's `results.json`, whole or not at all.
+
+    Raises:
+      InputError: The results do not keep to the schema.
+      OSError: The file cannot be written.
+    """
+    path = paths.results(workdir)
+    check_results(path, json.loads(json.dumps(results, allow_nan=False)))
+    files.write_json(path, results)
+
+
+def read_results(workdir: str) -> dict[str, Any]:
+    """Reads a run's `results.json`.
+
+    Raises:
+      InputError: There is none, or it does not keep to the schema; its path begins the message.
+    """
+    path = paths.results(workdir)
+    try:
+        with open(path, encoding="utf-8") as file:
+            results = json.load(file)
+    except DAMAGED as error:
+        raise InputError(f"{path} cannot be read ({error}).") from error
+    check_results(path, results)
+    return results
+
+
+def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASES) -> None:
+    """Checks the content of a `results.json`.
+
+    Args:
+      path: The file, which an error names.
+      results: What JSON made of it.
+      kinds: The fields that hold the metrics of a kind of database codes, where there are any.
+
+    Raises:
+      InputError: A field is missing, or is not what it must be; it is named.
+    """
+    _check(path, results, _RESULTS)
+    for kind in kinds:
+        if kind in results:
+            _check(path, results, {kind: _OBJECT, f"{kind}.map": _NUMBER})
+    if "reconstruction" in results:
+        _check(path, results, _RECONSTRUCTION)
+    for name in results["config"]["metrics"]:
+        if name not in _METRICS:
+            raise InputError(
+                f"{path}: config.metrics.{name} is unknown; allowed are {', '.join(_METRICS)}."
+            )
+        _check(path, results, {f"config.metrics.{name}": _METRICS[name]})
+
+
+def check_line(place: str, line: Any) -> None:
+    """Checks a line of a `metrics.jsonl`.
+
+    Args:
+      place: File and line, which an error names.
+      line: What JSON made of it.
+
+    Raises:
+      InputError: It is no object, lacks step or epoch, or holds something else than numbers.
+    """
+    _require(place, line, "step", _whole(0))
+    _require(place, line, "epoch", _whole(0))
+    for name in line:
+        _require(place, line, name, _NUMBER)
+
+
+def _check(path, results, rules):
+    for field, rule in rules.items():
+        *parents, last = field.split(".")
+        holder = results
+        for parent in parents:
+            holder = holder[parent]
+        _require(path, holder, last, rule, "".join(f"{parent}." for parent in parents))
+
+
+def _require(place, holder, name, rule, prefix=""):
+    """Raises unless `holder` is an object that has under `name` what the rule says."""
+    if not _OBJECT.holds(holder):
+        raise InputError(f"{place} holds {_shown(holder)}; must be an object.")
+    if name not in holder:
+        raise InputError(f"{place} lacks {prefix}{name}; must be {rule.words}.")
+    if not rule.holds(holder[name]):
+        raise InputError(
+            f"{place}: {prefix}{name} is {_shown(holder[name])}; must be {rule.words}."
+        )
+
+
+def _shown(value):
+    words = repr(value)
+    return words if len(words) <= 40 else f"{words[:40]}..."

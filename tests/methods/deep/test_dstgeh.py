@@ -1,0 +1,159 @@
+"""DSTGeH through the loop: pseudo labels, then the network."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import dstgeh as configs
+from jhash import evaluate, train
+from jhash.errors import InputError
+from jhash.methods import graph_autoencoder
+from jhash.methods.deep import dstgeh
+from tests.support import tiny
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def tiny_config(argument=None):
+    config = configs.get_config(argument)
+    config.bits, config.epochs = 8, 2
+    config.data.source, config.data.split = "tests.support.tiny.source", "tests.support.tiny.split"
+    config.data.options = {"multi_label": False}
+    config.method.features.name = "tests.support.feature_source.Pixels"
+    config.method.features.size, config.method.features.channels = 8, 1
+    config.method.features.batch = config.batch_size = config.eval_batch_size = 16
+    config.model = tiny.get_config().model
+    config.image.size, config.augment.pad, config.augment.flip = 8, 1, False
+    config.metrics.precision_ranks = (10,)
+    if config.method.embedding.name in ("sae", "sdne"):
+        config.method.embedding.update(
+            hidden=(16,), batch=40, pretrain_epochs=2, epochs=2, learning_rate=1e-3
+        )
+    else:
+        config.method.embedding.neighbors = 10
+    return config
+
+
+def test_both_stages(tmp_path):
+    results = train.train(tiny_config(), str(tmp_path))
+    assert results["learned"]["map_top_20_percent"] > 0.5  # Of four classes.
+    assert results["encoded"]["map_top_20_percent"] > 0.4
+    assert results["pseudo_labels"]["constant_bits"] == 0
+    assert 4 <= results["pseudo_labels"]["distinct_codes"] <= 200
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert 0 <= json.loads(lines[-1])["bit_error_rate"] < 0.5
+    assert (tmp_path / "pretrain" / "embedding" / "metrics.jsonl").exists()
+    assert evaluate.evaluate_workdir(str(tmp_path))["map_learned"] == results["map_learned"]
+
+
+@pytest.mark.parametrize(
+    "argument", ["embedding=laplacian", "embedding=sdne", "metric=euclidean,loss=margin"]
+)
+def test_what_the_paper_compares(tmp_path, argument):
+    results = train.train(tiny_config(argument), str(tmp_path))
+    assert results["learned"]["map_top_20_percent"] > 0.35
+
+
+def test_labels_are_not_used(tmp_path):
+    """Other labels, the same codes."""
+    codes = []
+    for multi_label in (False, True):
+        config = tiny_config()
+        config.data.options.multi_label = multi_label
+        folder = tmp_path / str(multi_label)
+        train.train(config, str(folder))
+        with np.load(folder / "codes" / "database.npz") as saved:
+            codes.append(saved["codes"])
+    np.testing.assert_array_equal(*codes)
+
+
+class KilledError(Exception):
+    """Raised in place of a signal."""
+
+
+def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path, monkeypatch):
+    config = tiny_config()
+    train.train(config, str(tmp_path / "whole"))
+    for module, name, calls in (
+        (graph_autoencoder._Phase, "epoch", 3),
+        (graph_autoencoder, "_outputs", 0),
+        (train, "_run_epoch", 1),
+    ):
+        run, left = getattr(module, name), [calls]
+
+        def some(*arguments, run=run, left=left):
+            if not left[0]:
+                raise KilledError
+            left[0] -= 1
+            return run(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, some)
+            with pytest.raises(KilledError):
+                train.train(config, str(tmp_path / "broken"))
+    train.train(config, str(tmp_path / "broken"))
+    for name in ("metrics.jsonl", "encoder.bin", "pretrain/embedding/metrics.jsonl"):
+        whole, broken = ((tmp_path / run / name).read_bytes() for run in ("whole", "broken"))
+        assert whole == broken, name
+
+
+def pseudo_labels(config, folder):
+    """Those of the first stage alone."""
+    data, extra = dstgeh.prepare(config, tiny.split(tiny.source(), 0), jax.random.key(0))
+    return dstgeh.pretrain(config, data, {}, extra, str(folder))[1]["pseudo_labels"]
+
+
+def test_landmarks_are_nodes_without_pseudo_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "landmarks.npy"
+    np.save(path, rng.exponential(size=(30, 12)))
+    config = tiny_config()
+    without = pseudo_labels(config, tmp_path / "without")
+    config.method.landmarks = str(path)
+    found = pseudo_labels(config, tmp_path / "with")
+    assert found.shape == without.shape == (200, 8)
+    assert not np.array_equal(found, without)
+    np.save(path, rng.exponential(size=(30, 11)))
+    with pytest.raises(InputError, match=r"landmarks.npy holds float64 \[30, 11\]; .* \[M, 12\]"):
+        pseudo_labels(config, tmp_path / "other")
+
+
+def test_collapsed_codes_are_reported(tmp_path, capsys):
+    config = tiny_config()
+    config.method.embedding.update(beta=1.0, epochs=30, learning_rate=0.1)
+    config.method.center = False
+    results = train.train(config, str(tmp_path))
+    lost = results["pseudo_labels"]
+    assert lost["constant_bits"] + lost["duplicate_bits"] > 0
+    assert "the pseudo labels have collapsed: of 8 bits" in capsys.readouterr().err
+
+
+def test_the_loss_looks_its_labels_up():
+    config = tiny_config()
+    _, extra = dstgeh.prepare(config, tiny.split(tiny.source(), 0), jax.random.key(0))
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (200, 8)).astype(np.uint8)
+    index = np.array([7, 199, 0])
+    outputs = rng.normal(size=(3, 8)).astype(np.float32)
+    loss, aux = dstgeh.loss(
+        jnp.asarray(outputs), {"index": index}, {**extra, "pseudo_labels": labels}, config
+    )
+    chance = 1 / (1 + np.exp(-np.float64(outputs)))
+    wanted = labels[index]
+    expected = -np.log(np.where(wanted, chance, 1 - chance)).sum(1).mean()
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    assert float(aux["bit_error_rate"]) == pytest.approx(((outputs >= 0) != wanted).mean())
+
+
+def test_unknown_names_are_refused(tmp_path):
+    config = tiny_config()
+    config.method.loss = "hinge"
+    with pytest.raises(InputError, match=r"config.method.loss: 'hinge' given; allowed are bce"):
+        train.train(config, str(tmp_path))
+    config = tiny_config()
+    config.method.embedding.name = "itq"
+    with pytest.raises(InputError, match=r"embedding.name: no module named 'itq'"):
+        train.train(config, str(tmp_path))

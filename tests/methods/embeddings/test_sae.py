@@ -1,0 +1,192 @@
+"""The stacked autoencoder and its training."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jhash.errors import InputError
+from jhash.methods import graph_autoencoder
+from jhash.methods.embeddings import sae
+from jhash.models import stacked_autoencoder
+from jhash.solvers import factored_graph
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+KEY = jax.random.key(0)
+OPTIONS = {"hidden": (24, 20), "pretrain_epochs": 2, "epochs": 3, "batch": 32, "beta": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def features():
+    """Five clusters of 20 features, around 0."""
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(5, 12))
+    features = centres[np.arange(100) % 5] + 0.2 * rng.normal(size=(100, 12))
+    return (features - features.mean(0)).astype(np.float32)
+
+
+def test_encoder_and_decoder_are_equation_2():
+    rng = np.random.default_rng(1)
+    params = stacked_autoencoder.init(KEY, (9, 6, 4), 0.2)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), params)
+    rows = rng.normal(size=(5, 9)).astype(np.float32)
+    first = np.tanh(0.2 * (rows @ params[0]["kernel"] + params[0]["bias"]))
+    codes = np.tanh(0.2 * (first @ params[1]["kernel"] + params[1]["bias"]))
+    back = np.tanh(0.2 * (codes @ params[1]["kernel_back"] + params[1]["bias_back"]))
+    rows_back = np.tanh(0.2 * (back @ params[0]["kernel_back"] + params[0]["bias_back"]))
+    found = stacked_autoencoder.encode(params, rows, 0.2)
+    for given, expected in zip(found, (rows, first, codes), strict=True):
+        np.testing.assert_allclose(given, expected, atol=1e-5)
+    found = stacked_autoencoder.decode(params, codes, 0.2)
+    for given, expected in zip(found, (rows_back, back, codes), strict=True):
+        np.testing.assert_allclose(given, expected, atol=1e-5)
+
+
+def test_activations_keep_their_size_at_the_start():
+    rows = np.random.default_rng(2).normal(size=(200, 400)).astype(np.float32)
+    params = stacked_autoencoder.init(KEY, (400, 300, 200), 0.2)
+    for outputs in stacked_autoencoder.encode(params, rows, 0.2)[1:]:
+        assert 0.4 < np.std(outputs) < 1
+
+
+def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
+    """From the factors alone, what NumPy finds in the rows of the graph."""
+    graph = factored_graph.euclidean(jnp.asarray(features))
+    layer = stacked_autoencoder.first_layer(graph, 6, KEY, 0.2, 0.5)
+    rows = np.float64(factored_graph.rows(graph, np.arange(100)))
+    centred = rows - rows.mean(0)
+    components = np.linalg.svd(centred, full_matrices=False)[2][:6]
+    kernel = np.float64(layer["kernel"])
+    # The same subspace, no more: its rotation is a random one.
+    np.testing.assert_allclose(
+        components.T @ (components @ kernel), kernel, atol=3e-3 * kernel.std()
+    )
+    before = 0.2 * (rows @ kernel + layer["bias"])
+    np.testing.assert_allclose(before.mean(0), 0, atol=1e-4)
+    assert before.std() == pytest.approx(0.5, rel=1e-3)
+    found = stacked_autoencoder.decode([layer], jnp.tanh(before), 0.2)[0]
+    best = np.square(centred - centred @ components.T @ components).sum()
+    # The tanh in the way back falls short of weights near 1.
+    assert np.square(found - rows).sum() < best + 0.1 * np.square(centred).sum()
+
+
+@pytest.mark.parametrize("codes", [False, True])
+def test_a_principal_later_layer_has_a_way_back(features, codes):
+    inputs = np.tanh(features)
+    gain = 2.0 if codes else 0.5
+    layer = stacked_autoencoder.later_layer(jnp.asarray(inputs), 6, KEY, 0.2, gain, codes=codes)
+    outputs = stacked_autoencoder.encode([layer], inputs, 0.2)[-1]
+    assert np.abs(outputs).mean() > (0.6 if codes else 0.3)
+    found = stacked_autoencoder.decode([layer], outputs, 0.2)[0]
+    assert np.square(found - inputs).mean() < (0.4 if codes else 0.2) * np.square(inputs).mean()
+
+
+def test_clusters_get_codes_of_their_own(features, tmp_path):
+    codes = sae.embed(features, 8, KEY, str(tmp_path), **OPTIONS)
+    assert codes.shape == (100, 8)
+    bits = codes >= 0
+    same = (bits[:, None] == bits[None]).mean(2)
+    cluster = np.arange(100) % 5
+    inside = cluster[:, None] == cluster
+    assert same[inside].mean() > 0.9
+    assert same[~inside].mean() < 0.7
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, 10))
+    assert {"reconstruction_0", "reconstruction_1", "reconstruction_2"} < {
+        name for line in lines for name in line
+    }
+    assert lines[-1]["second_order"] < lines[6]["second_order"]
+
+
+def test_without_epochs_the_codes_are_those_of_the_start(features, tmp_path):
+    untrained = OPTIONS | {"pretrain_epochs": 0, "epochs": 0}
+    codes = sae.embed(features, 8, KEY, str(tmp_path / "principal"), **untrained)
+    assert np.abs(codes).mean() > 0.6
+    codes = sae.embed(features, 8, KEY, str(tmp_path / "random"), start="random", **untrained)
+    params = stacked_autoencoder.init(jax.random.split(KEY, 3)[0], (100, 24, 20, 8), 0.2)
+    rows = factored_graph.rows(factored_graph.cosine(jnp.asarray(features)), np.arange(100))
+    expected = stacked_autoencoder.encode(params, rows, 0.2)[-1]
+    np.testing.assert_allclose(codes, expected, atol=1e-5)
+
+
+class KilledError(Exception):
+    """Raised in place of a signal."""
+
+
+@pytest.mark.parametrize("start", graph_autoencoder.STARTS)
+def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, start):
+    options = OPTIONS | {"start": start, "hidden": (24,)}
+    whole = sae.embed(features, 8, KEY, str(tmp_path / "whole"), **options)
+    run = graph_autoencoder._Phase.epoch
+    # In the middle of the first layer, of the code layer, and of the whole stack.
+    for epochs in (1, 2, 2):
+        left = [epochs]
+
+        def some(*arguments, left=left):
+            if not left[0]:
+                raise KilledError
+            left[0] -= 1
+            return run(*arguments)
+
+        monkeypatch.setattr(graph_autoencoder._Phase, "epoch", some)
+        with pytest.raises(KilledError):
+            sae.embed(features, 8, KEY, str(tmp_path / "broken"), **options)
+    monkeypatch.setattr(graph_autoencoder._Phase, "epoch", run)
+    broken = sae.embed(features, 8, KEY, str(tmp_path / "broken"), **options)
+    np.testing.assert_array_equal(whole, broken)
+    logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "broken")]
+    assert logs[0] == logs[1]
+
+
+def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
+    graph = factored_graph.cosine(jnp.asarray(features))
+    options = graph_autoencoder.Options(**OPTIONS)
+    phase = graph_autoencoder._Phase(graph, options, None, 4)
+    params = stacked_autoencoder.init(KEY, (100, 24, 20, 8), 0.2)
+    state = phase.begin(params)
+    codes = stacked_autoencoder.encode(params, factored_graph.rows(graph, np.arange(100)), 0.2)[-1]
+    np.testing.assert_allclose(state["codes"], codes, atol=1e-6)
+    _, state, metrics = phase.epoch(params, state, np.arange(100))
+    np.testing.assert_allclose(state["sums"], graph.right.T @ state["codes"], atol=1e-4)
+    h, u = np.float64(state["codes"]), np.float64(factored_graph.rows(graph, np.arange(100)))
+    expected = (u * np.square(h[:, None] - h).sum(2)).sum() / 100
+    assert metrics["first_order"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_rows_are_made_by_batch():
+    """Temporary memory grows with N, not with its square."""
+    sizes = []
+    for nodes in (2000, 4000):
+        graph = factored_graph.cosine(jnp.ones((nodes, 8)))
+        phase = graph_autoencoder._Phase(
+            graph, graph_autoencoder.Options(hidden=(16,), batch=20), None, nodes // 20
+        )
+        params = jax.eval_shape(
+            lambda nodes=nodes: stacked_autoencoder.init(KEY, (nodes, 16, 8), 0.2)
+        )
+        state = jax.eval_shape(phase.empty, params)
+        batch = jax.ShapeDtypeStruct((20,), np.int32)
+        memory = phase._step.lower(params, state, graph, batch).compile().memory_analysis()
+        sizes.append(memory.temp_size_in_bytes)
+    assert sizes[1] < 2.2 * sizes[0]
+    assert sizes[1] < 4000 * 4000
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"metric": "l1"}, "metric: 'l1' given; allowed: cosine, euclidean"),
+        ({"slope": 0.0}, r"slope: 0.0 given; allowed: \(0, 1\]"),
+        ({"mu": 1.5}, r"mu: 1.5 given; allowed: \[0, 1\]"),
+        ({"beta": -1.0}, "beta: -1.0 given; allowed: a finite number >= 0"),
+        ({"batch": 101}, "batch: 101 given; allowed: 1 to 100, the number of nodes"),
+        ({"hidden": (0,)}, r"hidden: \(0,\) given; allowed: widths of 1 or more"),
+        ({"start": "svd"}, "start: 'svd' given; allowed: principal, random"),
+    ],
+)
+def test_bad_options_are_named(features, tmp_path, option, message):
+    with pytest.raises(InputError, match=f"^{message}"):
+        sae.embed(features, 8, KEY, str(tmp_path), **OPTIONS | option)

@@ -1,0 +1,82 @@
+"""Hash functions fitted to features, through the loop."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs.baselines import shallow
+from jhash import retrieval, train
+from jhash.errors import InputError
+from jhash.methods.shallow import itq, lsh, pcah, sh
+from jhash.pretrained import features
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+METHODS = {"lsh": lsh, "pcah": pcah, "itq": itq, "sh": sh}
+
+
+def tiny_config(fit):
+    config = shallow.get_config(fit)
+    config.bits = 8
+    config.data.source, config.data.split = "tests.support.tiny.source", "tests.support.tiny.split"
+    config.data.options = {"multi_label": False}
+    config.method.features.name = config.model.backbone = "tests.support.feature_source.Pixels"
+    config.method.features.size = config.image.size = 8
+    config.method.features.channels = config.image.channels = 1
+    config.mean, config.image.scale = 100.0, 1 / 50
+    config.method.features.batch = config.eval_batch_size = 16
+    config.metrics.precision_ranks = (10,)
+    return config
+
+
+@pytest.mark.parametrize("fit", METHODS)
+def test_codes_are_those_of_the_fitted_function(fit, tmp_path):
+    config = tiny_config(fit)
+    results = train.train(config, str(tmp_path))
+    assert (results["epochs"], results["steps"]) == (0, 0)
+    assert 0 < results["map_encoded"] <= 1
+    assert results["encoded"]["map_top_20_percent"] > 0.3  # Of four classes.
+    assert json.loads((tmp_path / "results.json").read_text())["map_encoded"]
+
+    from jhash import data, rng
+
+    split = data.load_config(config.data)
+    found = features.load(
+        config.method.features, split.source, split.train, str(tmp_path / "pretrain")
+    )
+    params = METHODS[fit].fit(found, None, 8, rng.stream(0, "fit"))
+    expected = retrieval.pack_codes(METHODS[fit].encode(params, found))
+    with np.load(tmp_path / "codes" / "database.npz") as saved:
+        assert (saved["codes"] == np.asarray(expected)).mean() > 0.98  # But for rounding.
+
+
+def test_a_run_goes_on_after_the_fit(tmp_path):
+    config = tiny_config("itq")
+    first = train.train(config, str(tmp_path))
+    again = train.train(config, str(tmp_path))
+    assert first["map_encoded"] == again["map_encoded"]
+    assert first["train_seconds"] == again["train_seconds"]
+
+
+def test_what_does_not_fit_together_is_named(tmp_path):
+    config = tiny_config("sh")
+    config.model.method = "lsh"
+    with pytest.raises(InputError, match=r"config.model.method: 'lsh' given; allowed is 'sh'"):
+        train.train(config, str(tmp_path))
+    config = tiny_config("itq")
+    config.model.backbone = "efficientnet_lite.EfficientNetLite0"
+    with pytest.raises(InputError, match=r"config.model.backbone: .* allowed is .tests.support"):
+        train.train(config, str(tmp_path))
+    config = tiny_config("itq")
+    config.epochs = 1
+    with pytest.raises(InputError, match=r"config.epochs: 1 given; allowed: 0 to 0"):
+        train.train(config, str(tmp_path))
+    config = tiny_config("itq")
+    config.model = {"name": "small_cnn.SmallCNN"}
+    with pytest.raises(InputError, match=r"config.model.name: .* feature_hash.FeatureHash"):
+        train.train(config, str(tmp_path))
+    config = tiny_config("itq")
+    config.bits = 13
+    with pytest.raises(InputError, match=r"config.bits: 13 given; allowed: 1 to 12"):
+        train.train(config, str(tmp_path))

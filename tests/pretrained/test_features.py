@@ -1,0 +1,121 @@
+import ml_collections
+import numpy as np
+import pytest
+
+from configs.baselines import shallow
+from jhash import parallel
+from jhash.data import Arrays
+from jhash.errors import InputError
+from jhash.pretrained import features
+from tests.support import tiny
+
+
+@pytest.fixture
+def config():
+    found = ml_collections.ConfigDict(shallow.features())
+    found.name, found.size, found.channels, found.batch = (
+        "tests.support.feature_source.Pixels",
+        8,
+        1,
+        16,
+    )
+    return found
+
+
+@pytest.fixture
+def source():
+    return tiny.source()
+
+
+INDICES = np.array([5, 3, 200, 17, 9])
+
+
+def test_features_are_the_network_s_in_the_order_asked_for(config, source, tmp_path):
+    from tests.support import feature_source
+
+    found = features.load(config, source, INDICES, str(tmp_path))
+    x = (source.images(INDICES).reshape(5, -1).astype(np.float64) - 100) / 50
+    kernel = feature_source.load("7")["projection"]["kernel"]
+    np.testing.assert_allclose(found, np.maximum(x @ kernel, 0), rtol=1e-4, atol=1e-4)
+    assert found.dtype == np.float32
+
+
+def test_a_function_of_images(config, source, tmp_path):
+    config.name = "tests.support.feature_source.brightness"
+    found = features.load(config, source, INDICES, str(tmp_path))
+    expected = source.images(INDICES)[..., 0].mean(2) / 255
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_whole_parts_survive_a_kill_and_others_are_made_again(
+    config, source, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(features, "_CHUNK", 30)
+    indices = np.random.default_rng(0).permutation(240)[:100]
+    made = []
+
+    class Counting(Arrays):
+        def images(self, chosen):
+            made.extend(chosen)
+            return super().images(chosen)
+
+    counting = Counting(source.images(np.arange(240)), source.labels)
+    whole = features.load(config, counting, indices, str(tmp_path))
+    (folder,) = tmp_path.iterdir()
+    parts = sorted(path.name for path in folder.iterdir())
+    assert parts == ["000000000.npy", "000000030.npy", "000000060.npy", "000000090.npy"]
+    (folder / parts[2]).unlink()
+    made.clear()
+    again = features.load(config, counting, indices, str(tmp_path))
+    np.testing.assert_array_equal(whole, again)
+    assert set(made) == set(indices[:30]) | set(indices[60:90])  # The first are for the checksum.
+
+
+def test_other_weights_images_or_sizes_are_other_features(config, source, tmp_path):
+    def load(changes=(), source=source, indices=INDICES):
+        changed = config.copy_and_resolve_references()
+        changed.update(dict(changes))
+        features.load(changed, source, indices, str(tmp_path))
+        return len(list(tmp_path.iterdir()))
+
+    assert load() == 1
+    assert load() == 1
+    assert load({"weights": "8"}) == 2
+    assert load(indices=INDICES[::-1]) == 3
+    dark = Arrays(source.images(np.arange(240)) // 2, source.labels)
+    assert load(source=dark) == 4
+    assert load({"batch": 8}) == 5
+
+
+def test_features_of_a_file(config, source, tmp_path):
+    path = tmp_path / "features.npy"
+    rows = np.random.default_rng(0).normal(size=(240, 3))
+    np.save(path, rows)
+    config.file = str(path)
+    found = features.load(config, source, INDICES, str(tmp_path / "run"))
+    np.testing.assert_array_equal(found, np.float32(rows[INDICES]))
+    np.save(path, rows[:239])
+    with pytest.raises(InputError, match=r"features.npy holds \[239, 3\]; \[240, z\] is needed"):
+        features.load(config, source, INDICES, str(tmp_path))
+    rows[5, 1] = np.nan
+    np.save(path, rows)
+    with pytest.raises(InputError, match=r"features.npy: a feature is NaN or infinite"):
+        features.load(config, source, INDICES, str(tmp_path))
+    path.write_bytes(b"no array")
+    with pytest.raises(InputError, match=r"config.method.features.file: .*features.npy cannot be"):
+        features.load(config, source, INDICES, str(tmp_path))
+
+
+def test_bad_fields_are_named(config, source, tmp_path):
+    config.name = "tests.support.feature_source.MEAN"
+    with pytest.raises(
+        InputError, match=r"'tests\.support\.feature_source\.MEAN' is neither a flax module nor"
+    ):
+        features.extractor(config)
+    config.name = "inception_v4.InceptionV4"
+    with pytest.raises(InputError, match=r"config.method.features.weights: none given"):
+        features.extractor(config)
+    config.name, config.batch = "tests.support.feature_source.Pixels", 12
+    message = rf"features.batch: 12 given; .* multiples of .* {parallel.device_count()}"
+    with pytest.raises(InputError, match=message):
+        features.load(config, source, INDICES, str(tmp_path))

@@ -1,0 +1,1 @@
+"""What tests share: small data and configs, other implementations to compare with."""
