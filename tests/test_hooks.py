@@ -1,0 +1,151 @@
+"""Hooks of the contract that no method of jhash uses yet: one device, eight, killed and resumed."""
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from configs.baselines import shallow
+from jhash import parallel, train
+from jhash.data import batches
+from jhash.encoding import encoder
+from jhash.errors import InputError
+from jhash.experiment import build
+from jhash.methods import load
+from jhash.runs import workdirs
+from tests.support import tiny
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+METHODS = ("table", "views", "classified", "players")
+
+
+def tiny_config(method, **fields):
+    config = tiny.get_config()
+    config.method = {"name": f"tests.support.methods.{method}"}
+    config.augment.views = 2 if method == "views" else 1
+    config.epochs = 3
+    # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.
+    config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.1
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def run_steps(config, devices, monkeypatch, steps=4):
+    """Losses, and both states after some steps on the first devices."""
+    monkeypatch.setattr(jax, "local_device_count", lambda: devices)
+    experiment = build(workdirs.check("none", config))
+    step = parallel.map_devices(train.make_step(experiment))
+    first, losses = experiment.first(), []
+    train_state, state = (parallel.replicate(first[name]) for name in ("train_state", "state"))
+    orders = batches.batch_indices(experiment.epoch_indices(first["state"], 0), config.batch_size)
+    for batch in batches.prefetch(experiment.data.source, orders[:steps]):
+        train_state, new_state, metrics = step(train_state, state, parallel.shard(batch))
+        state = state if new_state is None else new_state
+        losses.append(float(parallel.unreplicate(metrics)["loss"]))
+    return losses, *jax.device_get(parallel.unreplicate((train_state, state)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_device_equals_eight(method, monkeypatch):
+    config = tiny_config(method)
+    losses, train_state, state = run_steps(config, 1, monkeypatch)
+    losses_8, train_state_8, state_8 = run_steps(config, 8, monkeypatch)
+    np.testing.assert_allclose(losses, losses_8, rtol=1e-4)
+    close = lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=2e-5)  # noqa: E731
+    jax.tree.map(close, train_state.params, train_state_8.params)
+    jax.tree.map(close, state, state_8)
+
+
+class KilledError(Exception):
+    """Raised in place of a signal."""
+
+
+def final_state(folder):
+    """The last checkpoint without its time, and the log."""
+    manager = ocp.CheckpointManager(folder / "checkpoints")
+    tree = manager.restore(manager.latest_step(), args=ocp.args.StandardRestore())
+    manager.close()
+    tree.pop("seconds")
+    return jax.tree.map(lambda leaf: np.asarray(leaf).tobytes(), tree), (
+        folder / "metrics.jsonl"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_killed_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
+    config = tiny_config(method)
+    train.train(config, str(tmp_path / "whole"))
+    run_epoch = train._run_epoch
+
+    def killed_in_the_third(experiment, step, train_state, state, indices, epoch, epochs):
+        if epoch == 2:
+            raise KilledError
+        return run_epoch(experiment, step, train_state, state, indices, epoch, epochs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "_run_epoch", killed_in_the_third)
+        with pytest.raises(KilledError):
+            train.train(config, str(tmp_path / "broken"))
+    train.train(config, str(tmp_path / "broken"))
+    assert final_state(tmp_path / "whole") == final_state(tmp_path / "broken")
+
+
+def test_a_table_by_sample_is_written_in_every_step(monkeypatch):
+    config = tiny_config("table")
+    _, _, state = run_steps(config, 8, monkeypatch, steps=3)
+    experiment = build(workdirs.check("none", config))
+    seen = experiment.epoch_indices(experiment.state, 0)[: 3 * config.batch_size]
+    expected = np.bincount(seen, minlength=len(experiment.data.source))
+    np.testing.assert_array_equal(state["seen"], expected)
+    assert np.array_equal(np.abs(state["table"]).sum(1) > 0, expected > 0)
+
+
+def test_two_views_differ_and_the_step_is_counted(tmp_path):
+    config = tiny_config("views")
+    results = train.train(config, str(tmp_path))
+    assert results["last_line"]["steps"] == results["steps"] - 1
+    assert results["last_line"]["distance"] > 0
+
+
+def test_a_head_is_trained_and_goes_into_the_encoder(tmp_path):
+    config = tiny_config("classified", epochs=8)
+    results = train.train(config, str(tmp_path))
+    assert results["last_line"]["accuracy"] > 0.8
+    assert results["map_encoded"] > 0.5
+    loaded = encoder.load(str(tmp_path))
+    source = tiny.source()
+    from PIL import Image
+
+    path = tmp_path / "image.png"
+    Image.fromarray(source.images(np.array([200]))[0, ..., 0]).save(path)
+    with np.load(tmp_path / "codes" / "queries.npz") as saved:
+        np.testing.assert_array_equal(loaded.encode_query(str(path)), saved["codes"][:1])
+        np.testing.assert_array_equal(loaded.encode_query(path.read_bytes()), saved["codes"][:1])
+    with pytest.raises(InputError, match="image given cannot be read"):
+        loaded.encode_query(b"no image")
+
+
+def test_two_players_both_learn(monkeypatch):
+    config = tiny_config("players")
+    experiment = build(workdirs.check("none", config))
+    before = experiment.first()["train_state"].params
+    _, train_state, state = run_steps(config, 8, monkeypatch)
+    assert state["steps"] == 4
+    changed = jax.tree.map(lambda x, y: not np.array_equal(x, y), before, train_state.params)
+    assert all(jax.tree.leaves(changed))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_labels_reach_a_fit_that_asks_for_them(multi_label, tmp_path):
+    config = shallow.get_config("itq,smoke")
+    config.method.name = config.model.method = "tests.support.methods.supervised"
+    config.data.source, config.data.split = "tests.support.tiny.source", "tests.support.tiny.split"
+    config.data.options = {"multi_label": multi_label}
+    results = train.train(config, str(tmp_path))
+    assert results["map_encoded"] > 0.4  # Of four classes, from means of rows.
+
+
+def test_a_module_without_any_hook_is_no_method():
+    with pytest.raises(InputError, match=r"config\.method\.name: tests\.support\.packed given"):
+        load("tests.support.packed")
