@@ -1,10 +1,11 @@
-"""Packed codes: their exact search by Hamming distance, an index of them, and metrics."""
+"""Packed codes, their exact search by Hamming distance, an index of them, and metrics."""
 
 from jhash.retrieval import export, index, metrics, search
 from jhash.retrieval.codes import bit_balance, pack_codes, unpack_codes
 from jhash.retrieval.index import HammingIndex
 from jhash.retrieval.metrics import (
     average_precision,
+    count_lost_bits,
     distance_histograms,
     f_measure,
     mean_average_precision,
@@ -15,6 +16,7 @@ from jhash.retrieval.metrics import (
     queries_without_relevant,
     recall_at,
     recall_within,
+    relevant_at,
     summarize,
     top_percent,
 )
@@ -24,6 +26,7 @@ __all__ = [
     "HammingIndex",
     "average_precision",
     "bit_balance",
+    "count_lost_bits",
     "distance_histograms",
     "export",
     "f_measure",
@@ -40,6 +43,7 @@ __all__ = [
     "queries_without_relevant",
     "recall_at",
     "recall_within",
+    "relevant_at",
     "search",
     "summarize",
     "top_percent",

@@ -1,7 +1,8 @@
-"""Checks of what an index is given."""
+"""Checks of the arguments of searches and of the index."""
 
 import numbers
 
+import jax
 import numpy as np
 
 from jhash.errors import InputError
@@ -9,18 +10,19 @@ from jhash.retrieval.codes import WORD_BITS, check_packed
 
 
 def as_codes(name: str, codes, bits: int) -> np.ndarray:
-    """Packed codes as a NumPy array, without a copy where that is possible.
+    """Returns packed codes as a NumPy array, without a copy where that is possible.
 
     Args:
-      name: What an error calls them.
-      codes: Packed, uint32 [N, ceil(bits / 32)].
+      name: Name of the argument, for the message.
+      codes: Packed codes, uint32 [N, ceil(bits / 32)].
       bits: Code length.
 
     Returns:
-      The same, uint32.
+      The same codes, uint32 [N, ceil(bits / 32)].
 
     Raises:
-      InputError: Not codes of that length, or bits set beyond it.
+      InputError: The array does not hold packed codes of that length, or a code has an unused bit
+        that is set.
     """
     codes = np.asarray(codes)
     check_packed(name, codes, bits)
@@ -29,27 +31,48 @@ def as_codes(name: str, codes, bits: int) -> np.ndarray:
     if beyond.any():
         row = int(np.argmax(beyond))
         raise InputError(
-            f"{name}: row {row} has bits set beyond the {bits} of a code; unused bits must be 0."
+            f"{name}: row {row}, with bits set beyond the {bits} of a code, given; allowed: codes "
+            "whose unused bits are 0."
         )
     return codes
 
 
-def as_whole(name: str, value, least: int, greatest: int, what: str) -> int:
-    """An integer within bounds, as an int.
+def as_whole(name: str, value, min_value: int, max_value: int, bounds: str) -> int:
+    """Returns an integer within bounds as an int.
 
     Args:
-      name: What an error calls it.
-      value: Any integer type.
-      least: The least that is allowed.
-      greatest: The greatest that is allowed.
-      what: What the error says of the bounds.
+      name: Name of the argument, for the message.
+      value: The value to check, of any integer type.
+      min_value: The smallest value that is allowed.
+      max_value: The largest value that is allowed.
+      bounds: Meaning of the bounds, for the message, such as "the code length".
 
     Returns:
       The value.
 
     Raises:
-      InputError: No integer, or out of bounds.
+      InputError: The value is not an integer, or it is out of bounds.
     """
-    if not isinstance(value, numbers.Integral) or not least <= value <= greatest:
-        raise InputError(f"{name}: got {value!r}; allowed are {least} to {greatest}, {what}.")
+    if not isinstance(value, numbers.Integral) or not min_value <= value <= max_value:
+        raise InputError(f"{name}: {value!r} given; allowed: {min_value} to {max_value}, {bounds}.")
     return int(value)
+
+
+def check_queries(queries: jax.Array, name: str, database: jax.Array) -> None:
+    """Checks that queries and a database hold packed codes with the same number of words.
+
+    Args:
+      queries: Packed queries, uint32 [Q, words].
+      name: Name of the argument that holds the database, for the message.
+      database: Packed database, uint32 [N, words].
+
+    Raises:
+      InputError: One of them does not hold packed codes, or the numbers of words differ.
+    """
+    check_packed("queries", queries)
+    check_packed(name, database)
+    if queries.shape[1] != database.shape[1]:
+        raise InputError(
+            f"queries: {queries.shape[1]} words per code given; allowed: {database.shape[1]}, as "
+            f"many as in {name}."
+        )

@@ -1,4 +1,7 @@
-"""Codes as bits: packing, unpacking and the balance of a bit."""
+"""Packed codes: packing bits into words, unpacking them, and the balance of each bit.
+
+Letters in the shapes: N codes, L bits of a code, W = ceil(L / 32) words of a code.
+"""
 
 import functools
 
@@ -12,37 +15,50 @@ MAX_BITS = 512
 
 
 def check_bits(bits: int) -> int:
-    """Returns `bits`, or raises InputError when it is no code length that jhash knows."""
+    """Returns a code length; raises InputError unless it is 1 to 512 bits."""
     if not 1 <= bits <= MAX_BITS:
-        raise InputError(f"bits: got {bits}; a code has 1 to {MAX_BITS} bits.")
+        raise InputError(f"bits: {bits} given; allowed: 1 to {MAX_BITS}.")
     return bits
 
 
 def check_packed(name: str, codes: jax.Array, bits: int | None = None) -> None:
-    """Raises InputError unless `codes` is uint32 [N, words], with the words that `bits` take."""
+    """Checks that an array holds packed codes, by its dtype and shape.
+
+    Args:
+      name: Name of the argument, for the message.
+      codes: The array to check, uint32 [N, words].
+      bits: Code length that the words must hold; None allows any.
+
+    Raises:
+      InputError: The array does not hold packed codes, or not of that length.
+    """
     if codes.ndim != 2 or codes.dtype != jnp.uint32:
         raise InputError(
-            f"{name}: got {codes.dtype}{list(codes.shape)}; allowed are packed codes, uint32 "
+            f"{name}: {codes.dtype}{list(codes.shape)} given; allowed: packed codes, uint32 "
             "[N, words], as pack_codes returns them."
         )
-    most = MAX_BITS // WORD_BITS
-    if not 1 <= codes.shape[1] <= most:
-        raise InputError(f"{name}: got {codes.shape[1]} words a code; allowed are 1 to {most}.")
-    if bits is not None and codes.shape[1] != -(-check_bits(bits) // WORD_BITS):
-        raise InputError(
-            f"{name}: got {codes.shape[1]} words a code; {bits} bits take "
-            f"{-(-bits // WORD_BITS)} words of {WORD_BITS}."
-        )
+    words = codes.shape[1]
+    max_words = MAX_BITS // WORD_BITS
+    if not 1 <= words <= max_words:
+        raise InputError(f"{name}: {words} words per code given; allowed: 1 to {max_words}.")
+    if bits is not None:
+        needed = -(-check_bits(bits) // WORD_BITS)
+        if words != needed:
+            raise InputError(
+                f"{name}: {words} words per code given; allowed: {needed}, because {bits} bits "
+                f"take {needed} words of {WORD_BITS}."
+            )
 
 
 def pack_codes(values: jax.Array) -> jax.Array:
-    """Packs a code's bits into words, little-endian.
+    """Packs the bits of each code into words, little-endian.
 
-    Bit j of a code is bit `j % 32` of word `j // 32`; unused bits are 0.
+    Bit j of a code is bit `j % 32` of word `j // 32`. Unused bits are 0.
 
     Args:
-      values: [N, bits], 1 to 512 bits: real (bit = value > 0, so 0 is no bit), in {-1, +1}, or
-        bool (taken as it is). N may be 0.
+      values: [N, bits] with 1 to 512 bits. Real numbers (a bit is set where the value is above 0,
+        so it is not set at 0), -1 and +1, or bool (a bit is set where the value is True). N may be
+        0.
 
     Returns:
       uint32 [N, ceil(bits / 32)].
@@ -50,66 +66,70 @@ def pack_codes(values: jax.Array) -> jax.Array:
     Raises:
       InputError: `values` is not such an array.
     """
-    values = jnp.asarray(values)
-    if values.ndim != 2 or jnp.issubdtype(values.dtype, jnp.complexfloating):
+    values_NxL = jnp.asarray(values)
+    if values_NxL.ndim != 2 or jnp.issubdtype(values_NxL.dtype, jnp.complexfloating):
         raise InputError(
-            f"values: got {values.dtype}{list(values.shape)}; allowed are real numbers or bool "
-            "[N, bits]."
+            f"values: {values_NxL.dtype}{list(values_NxL.shape)} given; allowed: real numbers or "
+            "bool, [N, bits]."
         )
-    check_bits(values.shape[1])
-    return _pack(values)
+    check_bits(values_NxL.shape[1])
+    return _pack(values_NxL)
 
 
 @jax.jit
-def _pack(values: jax.Array) -> jax.Array:
-    n, bits = values.shape
+def _pack(values_NxL: jax.Array) -> jax.Array:
+    n, bits = values_NxL.shape
     words = -(-bits // WORD_BITS)
-    on = values if values.dtype == bool else values > 0
-    on = jnp.pad(on, ((0, 0), (0, words * WORD_BITS - bits))).reshape(n, words, WORD_BITS)
-    weights = jnp.uint32(1) << jnp.arange(WORD_BITS, dtype=jnp.uint32)
-    return jnp.sum(jnp.where(on, weights, jnp.uint32(0)), axis=-1, dtype=jnp.uint32)
+    on_NxL = values_NxL if values_NxL.dtype == bool else values_NxL > 0
+    padded = jnp.pad(on_NxL, ((0, 0), (0, words * WORD_BITS - bits)))
+    on_NxWx32 = padded.reshape(n, words, WORD_BITS)
+    weights_32 = jnp.uint32(1) << jnp.arange(WORD_BITS, dtype=jnp.uint32)
+    return jnp.sum(jnp.where(on_NxWx32, weights_32, jnp.uint32(0)), axis=-1, dtype=jnp.uint32)
 
 
 def unpack_codes(packed: jax.Array, bits: int) -> jax.Array:
-    """Undoes `pack_codes`.
+    """Unpacks the codes that `pack_codes` returned.
 
     Args:
-      packed: uint32 [N, ceil(bits / 32)].
+      packed: Packed codes, uint32 [N, ceil(bits / 32)].
       bits: Code length.
 
     Returns:
       int8 [N, bits] in {-1, +1}.
 
     Raises:
-      InputError: `packed` holds no codes of that length.
+      InputError: `packed` does not hold packed codes of that length.
     """
-    packed = jnp.asarray(packed)
-    check_packed("packed", packed, bits)
-    return _unpack(packed, bits)
+    packed_NxW = jnp.asarray(packed)
+    check_packed("packed", packed_NxW, bits)
+    return _unpack(packed_NxW, bits)
 
 
 @functools.partial(jax.jit, static_argnames="bits")
-def _unpack(packed: jax.Array, bits: int) -> jax.Array:
-    shifts = jnp.arange(WORD_BITS, dtype=jnp.uint32)
-    on = (packed[:, :, None] >> shifts) & 1
-    on = on.reshape(packed.shape[0], packed.shape[1] * WORD_BITS)[:, :bits]
-    return (2 * on.astype(jnp.int8) - 1).astype(jnp.int8)
+def _unpack(packed_NxW: jax.Array, bits: int) -> jax.Array:
+    n, words = packed_NxW.shape
+    shifts_32 = jnp.arange(WORD_BITS, dtype=jnp.uint32)
+    on_NxWx32 = (packed_NxW[:, :, None] >> shifts_32) & 1
+    on_NxL = on_NxWx32.reshape(n, words * WORD_BITS)[:, :bits]
+    return (2 * on_NxL.astype(jnp.int8) - 1).astype(jnp.int8)
 
 
 def bit_balance(codes: jax.Array, bits: int) -> jax.Array:
-    """The ratio of ones to zeros of every bit; 1 is balanced.
+    """Computes the ratio of ones to zeros of each bit; a balanced bit has 1.
 
     Args:
-      codes: Packed, uint32 [N, ceil(bits / 32)].
+      codes: Packed codes, uint32 [N, ceil(bits / 32)].
       bits: Code length.
 
     Returns:
-      float32 [bits]: ones / zeros; infinite for a bit that is always set, NaN when N = 0.
+      float32 [bits], ones / zeros. The ratio is infinite for a bit that is set in every code, and
+      NaN when N = 0.
 
     Raises:
-      InputError: `codes` holds no codes of that length.
+      InputError: `codes` does not hold packed codes of that length.
 
-    Source: DAH, Table 5.
+    References:
+      DAH, Table 5.
     """
-    ones = jnp.sum(unpack_codes(codes, bits) > 0, axis=0)
-    return ones / (codes.shape[0] - ones)
+    ones_L = jnp.sum(unpack_codes(codes, bits) > 0, axis=0)
+    return ones_L / (codes.shape[0] - ones_L)

@@ -38,11 +38,17 @@ def test_bit_balance():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: retrieval.pack_codes(np.ones((2, 513))), "bits: got 513"),
-        (lambda: retrieval.pack_codes(np.ones((2, 0))), "bits: got 0"),
-        (lambda: retrieval.pack_codes(np.ones(3)), "values"),
-        (lambda: retrieval.unpack_codes(np.zeros((2, 2), np.uint32), 32), "packed: got 2 words"),
-        (lambda: retrieval.unpack_codes(np.zeros((2, 1), np.int32), 32), "packed: got int32"),
+        (lambda: retrieval.pack_codes(np.ones((2, 513))), "bits: 513 given; allowed: 1 to 512"),
+        (lambda: retrieval.pack_codes(np.ones((2, 0))), "bits: 0 given; allowed: 1 to 512"),
+        (lambda: retrieval.pack_codes(np.ones(3)), r"values: float\d+\[3\] given; allowed: real"),
+        (
+            lambda: retrieval.unpack_codes(np.zeros((2, 2), np.uint32), 32),
+            "packed: 2 words per code given; allowed: 1, because 32 bits take 1",
+        ),
+        (
+            lambda: retrieval.unpack_codes(np.zeros((2, 1), np.int32), 32),
+            r"packed: int32\[2, 1\] given; allowed: packed codes",
+        ),
     ],
 )
 def test_bad_input(call, message):

@@ -1,4 +1,4 @@
-"""Codes for other programs, and from them."""
+"""Exchange of codes with other programs; one module per program."""
 
 from jhash.retrieval.export import faiss
 

@@ -1,4 +1,4 @@
-"""Codes to and from the binary indices of faiss, which needs to be installed for this only."""
+"""Exchange of codes with faiss's binary indices. Only this module needs faiss to be installed."""
 
 import numpy as np
 
@@ -7,22 +7,23 @@ from jhash.retrieval.checks import as_whole
 
 
 def write(data: np.ndarray, ids: np.ndarray):
-    """Makes faiss's index of codes.
+    """Makes a faiss index of codes.
 
     Args:
-      data: The codes' bytes, uint8 [N, ceil(bits / 8)], as `HammingIndex.export` gives them.
-      ids: int64 [N], or an object array of strings.
+      data: The bytes of the codes, uint8 [N, ceil(bits / 8)], as `HammingIndex.export` returns
+        them.
+      ids: The ids of the codes, int64 [N] or an object array of N strings.
 
     Returns:
-      `faiss.IndexBinaryFlat` if the ids are 0 to N - 1 in this order, else a
+      A `faiss.IndexBinaryFlat` if the ids are 0 to N - 1 in this order, else a
       `faiss.IndexBinaryIDMap` of one.
 
     Raises:
-      InputError: faiss is missing, or ids are strings.
+      InputError: faiss is not installed, or the ids are strings.
     """
     faiss = _import_faiss()
     if ids.dtype == object:
-        raise InputError("ids: faiss has integer ids only, and those of this index are strings.")
+        raise InputError("ids: strings given; allowed: int64, because faiss has integer ids only.")
     flat = faiss.IndexBinaryFlat(8 * data.shape[1])
     if np.array_equal(ids, np.arange(len(ids))):
         flat.add(data)
@@ -33,52 +34,55 @@ def write(data: np.ndarray, ids: np.ndarray):
 
 
 def read(faiss_index, bits: int | None) -> tuple[np.ndarray, int, np.ndarray | None]:
-    """Takes the codes out of faiss's index.
+    """Reads the codes of a faiss index.
 
     Args:
-      faiss_index: `IndexBinaryFlat`, or `IndexBinaryIDMap` or `IndexBinaryIDMap2` of one.
-      bits: Code length, 1 to faiss's; faiss's, a multiple of 8, if None.
+      faiss_index: An `IndexBinaryFlat`, or an `IndexBinaryIDMap` or `IndexBinaryIDMap2` of one.
+      bits: Code length, 1 to that of the faiss index, which is a multiple of 8; None for that of
+        the faiss index.
 
     Returns:
-      Packed codes uint32 [N, ceil(bits / 32)], their length, and the ID map's ids int64 [N] or
-      None.
+      Packed codes uint32 [N, ceil(bits / 32)], their code length, and the ids of an ID map, int64
+      [N], or None if there is no ID map.
 
     Raises:
-      InputError: faiss is missing, it is another kind of index, or a code has bits set beyond
-        `bits`.
+      InputError: faiss is not installed, the index is of another kind, or a code has a bit set
+        beyond the code length.
     """
     faiss = _import_faiss()
-    flat, ids = faiss_index, None
+    flat = faiss_index
+    ids = None
     if isinstance(faiss_index, faiss.IndexBinaryIDMap):
         flat = faiss.downcast_IndexBinary(faiss_index.index)
         ids = faiss.vector_to_array(faiss_index.id_map)
     if not isinstance(flat, faiss.IndexBinaryFlat):
         raise InputError(
-            f"faiss_index: got {type(faiss_index).__name__} of {type(flat).__name__}; allowed "
-            "are IndexBinaryFlat, and IndexBinaryIDMap or IndexBinaryIDMap2 of one."
+            f"faiss_index: {type(faiss_index).__name__} of {type(flat).__name__} given; allowed: "
+            "IndexBinaryFlat, and IndexBinaryIDMap or IndexBinaryIDMap2 of one."
         )
-    rows = faiss.vector_to_array(flat.xb).reshape(flat.ntotal, flat.code_size)
+    data = faiss.vector_to_array(flat.xb).reshape(flat.ntotal, flat.code_size)
     if bits is None:
         bits = flat.d
     else:
-        bits = as_whole("bits", bits, 1, flat.d, "the code length of faiss's index")
-        rows = _shortened(rows, bits)
-    rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
-    return rows.view("<u4").astype(np.uint32, copy=False), bits, ids
+        bits = as_whole("bits", bits, 1, flat.d, "the code length of the faiss index")
+        data = _shortened(data, bits)
+    data = np.pad(data, ((0, 0), (0, -data.shape[1] % 4)))
+    return data.view("<u4").astype(np.uint32, copy=False), bits, ids
 
 
-def _shortened(rows, bits):
-    """Drops the bytes beyond the code length, having checked the bits."""
-    whole, used = divmod(bits, 8)
-    beyond = rows[:, whole + (used > 0) :].any(axis=1)
-    if used:
-        beyond |= rows[:, whole] >> used != 0
+def _shortened(data, bits):
+    """Cuts the rows of bytes to a code length, after a check that no bit beyond it is set."""
+    whole_bytes, used_bits = divmod(bits, 8)
+    beyond = data[:, whole_bytes + (used_bits > 0) :].any(axis=1)
+    if used_bits:
+        beyond |= data[:, whole_bytes] >> used_bits != 0
     if beyond.any():
+        row = int(np.argmax(beyond))
         raise InputError(
-            f"bits: got {bits}, but row {int(np.argmax(beyond))} of faiss's index has bits set "
-            "beyond it; give the length of the codes that went in."
+            f"bits: {bits} given; allowed: the length of the codes that were added, because row "
+            f"{row} of the faiss index has bits set beyond {bits}."
         )
-    return rows[:, : -(-bits // 8)]
+    return data[:, : -(-bits // 8)]
 
 
 def _import_faiss():

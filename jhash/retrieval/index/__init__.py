@@ -1,4 +1,4 @@
-"""An index of codes under ids: searched, changed, and kept in a file."""
+"""Index of packed codes under ids: it is searched, changed, and kept in a file."""
 
 from jhash.retrieval.index.hamming_index import HammingIndex
 

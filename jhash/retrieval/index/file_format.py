@@ -1,8 +1,9 @@
-"""The file of an index; `docs/index_format.md` describes it for readers without jhash.
+"""File format of an index; `docs/index_format.md` describes it for readers without jhash.
 
-A header of 128 bytes, then four sections, each at the next multiple of 64 bytes: codes, ids, the
-ids' offsets (of strings only) and metadata. Everything is little-endian. Every byte is covered by
-a checksum or known to be zero, so that a damaged file is refused, whichever byte it is.
+A file is a header of 128 bytes and four sections, each of which begins at the next multiple of 64
+bytes: codes, ids, the offsets of the ids (if they are strings) and metadata. All numbers are
+little-endian. Each byte is covered by a checksum or known to be zero, so that a file with any byte
+damaged is refused.
 """
 
 import itertools
@@ -20,41 +21,47 @@ from jhash.system import files
 
 MAGIC = b"JHASHIDX"
 VERSION = 1
+# Each section begins at a multiple of this.
 _ALIGN = 64
-# Magic, version and their checksum: the same in all versions, so that a newer file is told from
-# a damaged one.
+# Magic, version and their checksum. They are the same in all versions, so that a newer file can be
+# told from a damaged one.
 _PREAMBLE = struct.Struct("<8sII")
 _SHAPE = struct.Struct("<QII")  # Count, bits, kind of ids.
 _SECTION = struct.Struct("<QQI")  # Offset, size, checksum.
 _SECTIONS = ("codes", "ids", "id offsets", "metadata")
 _HEADER_BYTES = 128
-_INTEGERS, _STRINGS = 0, 1
+# Kinds of ids.
+_INTEGERS = 0
+_STRINGS = 1
 
 
 class Content(NamedTuple):
-    """What a file holds."""
+    """The content of a file."""
 
-    codes: np.ndarray  # Packed, uint32 [N, ceil(bits / 32)].
-    bits: int
+    codes: np.ndarray  # Packed codes, uint32 [N, ceil(bits / 32)].
+    bits: int  # Code length.
     ids: np.ndarray  # int64 [N], or an object array of N strings.
-    metadata: dict
+    metadata: dict  # A dict that JSON can hold.
 
 
 def write(path: str, content: Content) -> None:
     """Writes a file that takes the place of `path` at once, or not at all.
 
     Args:
-      path: The file; its folder is made if need be.
-      content: What it shall hold; metadata as JSON can hold it.
+      path: Path of the file; its folder is made if it is missing.
+      content: Content of the file.
 
     Raises:
-      InputError: `path` cannot be written, or metadata is not JSON.
+      InputError: The file cannot be written, or JSON cannot hold the metadata.
     """
     metadata = encode_metadata(content.metadata)
     if content.ids.dtype == object:
-        kind, (ids, offsets) = _STRINGS, _encode_strings(content.ids)
+        kind = _STRINGS
+        ids, offsets = _encode_strings(content.ids)
     else:
-        kind, ids, offsets = _INTEGERS, _bytes(content.ids, "<i8"), b""
+        kind = _INTEGERS
+        ids = _bytes(content.ids, "<i8")
+        offsets = b""
     sections = (_bytes(content.codes, "<u4"), ids, offsets, metadata)
     header = _PREAMBLE.pack(MAGIC, VERSION, zlib.crc32(MAGIC + struct.pack("<I", VERSION)))
     header += _SHAPE.pack(len(content.codes), content.bits, kind)
@@ -65,24 +72,24 @@ def write(path: str, content: Content) -> None:
     header += struct.pack("<I", zlib.crc32(header))
     try:
         with files.replacing(path, "wb") as file:
-            for part in (header, *sections):
+            for piece in (header, *sections):
                 file.write(bytes(-file.tell() % _ALIGN))
-                file.write(part)
+                file.write(piece)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
 def read(path: str) -> Content:
-    """Checks a file and maps it.
+    """Checks a file and maps it into memory.
 
-    Codes and integer ids are read-only views of the mapped file. As long as they are in use the
-    file may be replaced (which `write` does) or removed, but not be changed in place.
+    Codes and integer ids are read-only views of the mapped file. While they are in use, the file
+    may be replaced (as `write` does) or removed, but it must not be changed in place.
 
     Args:
-      path: The file.
+      path: Path of the file.
 
     Returns:
-      What it holds.
+      The content.
 
     Raises:
       InputError: There is no such file, or it is truncated, extended, damaged, of another format
@@ -90,49 +97,54 @@ def read(path: str) -> Content:
     """
     try:
         with open(path, "rb") as file:
-            header, size = file.read(_HEADER_BYTES), os.fstat(file.fileno()).st_size
+            header = file.read(_HEADER_BYTES)
+            file_size = os.fstat(file.fileno()).st_size
             _check_header(path, header)
             data = np.asarray(np.memmap(file, np.uint8, mode="r"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
-    count, bits, kind = _SHAPE.unpack_from(header, _PREAMBLE.size)
-    start = _PREAMBLE.size + _SHAPE.size
-    table = [_SECTION.unpack_from(header, start + i * _SECTION.size) for i in range(len(_SECTIONS))]
-    _check_layout(path, count, bits, kind, table)
-    if any(header[start + len(_SECTIONS) * _SECTION.size : -4]):
-        raise _damaged(path, "bytes of its header that are not in use are not zero")
-    end = table[-1][0] + table[-1][1]
-    if size != end:
-        state = "truncated" if size < end else "extended"
-        raise InputError(f"{path}: the file is {state}: it has {size} bytes instead of {end}.")
+    count, bits, kind, table = _parse_header(path, header)
+    offset, size, _ = table[-1]
+    if file_size != offset + size:
+        state = "truncated" if file_size < offset + size else "extended"
+        raise InputError(
+            f"{path}: the file is {state}: it has {file_size} bytes instead of {offset + size}."
+        )
     codes, ids, offsets, metadata = _checked_sections(path, data, table)
     codes = codes.view("<u4").reshape(count, -(-bits // WORD_BITS)).astype(np.uint32, copy=False)
     if kind == _INTEGERS:
         ids = ids.view("<i8").astype(np.int64, copy=False)
     else:
         ids = _decode_strings(path, ids.tobytes(), offsets.view("<i8"))
-    try:
-        metadata = json.loads(metadata.tobytes())
-    except ValueError as error:
-        raise _damaged(path, "metadata is not JSON") from error
-    if not isinstance(metadata, dict):
-        raise _damaged(path, "metadata is not a JSON object")
-    return Content(codes, bits, ids, metadata)
+    return Content(codes, bits, ids, _decode_metadata(path, metadata.tobytes()))
 
 
 def encode_metadata(metadata: dict) -> bytes:
-    """The JSON of an index's metadata, UTF-8.
+    """Encodes the metadata of an index as JSON, in UTF-8.
 
     Raises:
-      InputError: It is not a dict that JSON can hold.
+      InputError: The metadata is not a dict that JSON can hold.
     """
     try:
         text = json.dumps(metadata, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"metadata: JSON cannot hold it: {error}.") from error
+        raise InputError(
+            f"metadata: a value that JSON cannot hold given ({error}); allowed: a dict that JSON "
+            "can hold."
+        ) from error
     if not isinstance(metadata, dict):
-        raise InputError(f"metadata: got {type(metadata).__name__}; allowed is a dict.")
+        raise InputError(f"metadata: {type(metadata).__name__} given; allowed: a dict.")
     return text.encode()
+
+
+def _decode_metadata(path: str, text: bytes) -> dict:
+    try:
+        metadata = json.loads(text)
+    except ValueError as error:
+        raise _damaged(path, "metadata is not JSON") from error
+    if not isinstance(metadata, dict):
+        raise _damaged(path, "metadata is not a JSON object")
+    return metadata
 
 
 def _bytes(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -140,6 +152,10 @@ def _bytes(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _encode_strings(ids: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """Returns the sections of string ids: all texts in a row, and the N + 1 offsets of their ends.
+
+    The first offset is 0, so that text i lies between the offsets i and i + 1.
+    """
     encoded = [text.encode() for text in ids]
     offsets = np.zeros(len(ids) + 1, np.int64)
     np.cumsum([len(text) for text in encoded], out=offsets[1:])
@@ -148,19 +164,21 @@ def _encode_strings(ids: np.ndarray) -> tuple[bytes, np.ndarray]:
 
 def _decode_strings(path: str, data: bytes, offsets: np.ndarray) -> np.ndarray:
     bounds = offsets.tolist()
-    ordered = all(a <= b for a, b in itertools.pairwise(bounds))
+    ordered = all(start <= end for start, end in itertools.pairwise(bounds))
     if bounds[0] != 0 or bounds[-1] != len(data) or not ordered:
         raise _damaged(path, "the offsets do not fit the ids")
     ids = np.empty(len(bounds) - 1, object)
     try:
-        ids[:] = [data[a:b].decode() for a, b in itertools.pairwise(bounds)]
+        ids[:] = [data[start:end].decode() for start, end in itertools.pairwise(bounds)]
     except UnicodeDecodeError as error:
         raise _damaged(path, "an id is not UTF-8") from error
     return ids
 
 
 def _offsets(sizes: list[int]) -> list[int]:
-    offsets, end = [], _HEADER_BYTES
+    """Returns the offsets of sections that have these sizes."""
+    offsets = []
+    end = _HEADER_BYTES
     for size in sizes:
         offsets.append(-(-end // _ALIGN) * _ALIGN)
         end = offsets[-1] + size
@@ -168,6 +186,7 @@ def _offsets(sizes: list[int]) -> list[int]:
 
 
 def _check_header(path: str, header: bytes) -> None:
+    """Checks magic, version, length and checksums of a header."""
     if header[: len(MAGIC)] != MAGIC:
         raise InputError(f"{path}: this is no index of jhash; those begin with {MAGIC.decode()}.")
     if len(header) < _PREAMBLE.size:
@@ -186,22 +205,37 @@ def _check_header(path: str, header: bytes) -> None:
         raise _damaged(path, "its header does not match its checksum")
 
 
+def _parse_header(path: str, header: bytes) -> tuple[int, int, int, list[tuple[int, int, int]]]:
+    """Returns count, bits, kind of ids, and (offset, size, checksum) of each section, checked."""
+    count, bits, kind = _SHAPE.unpack_from(header, _PREAMBLE.size)
+    start = _PREAMBLE.size + _SHAPE.size
+    table = [_SECTION.unpack_from(header, start + i * _SECTION.size) for i in range(len(_SECTIONS))]
+    _check_layout(path, count, bits, kind, table)
+    if any(header[start + len(_SECTIONS) * _SECTION.size : -4]):
+        raise _damaged(path, "bytes of its header that are not in use are not zero")
+    return count, bits, kind, table
+
+
 def _check_layout(path, count, bits, kind, table) -> None:
+    """Checks that the sections have the sizes and offsets which count, bits and kind demand."""
     if not 1 <= bits <= MAX_BITS or kind not in (_INTEGERS, _STRINGS):
         raise _damaged(path, f"its header names {bits} bits and ids of kind {kind}")
-    found = [size for _, size, _ in table]
+    sizes = [size for _, size, _ in table]
+    _, ids_size, _, metadata_size = sizes
     expected = [
         count * -(-bits // WORD_BITS) * 4,
-        count * 8 if kind == _INTEGERS else found[1],
+        count * 8 if kind == _INTEGERS else ids_size,
         0 if kind == _INTEGERS else (count + 1) * 8,
-        found[3],
+        metadata_size,
     ]
-    if found != expected or [offset for offset, _, _ in table] != _offsets(found):
+    if sizes != expected or [offset for offset, _, _ in table] != _offsets(sizes):
         raise _damaged(path, f"its sections do not fit {count} codes of {bits} bits")
 
 
 def _checked_sections(path, data, table) -> list[np.ndarray]:
-    sections, end = [], _HEADER_BYTES
+    """Returns the bytes of each section, after a check of its checksum and the padding before."""
+    sections = []
+    end = _HEADER_BYTES
     for name, (offset, size, checksum) in zip(_SECTIONS, table, strict=True):
         if data[end:offset].any():
             raise _damaged(path, f"bytes before its {name} are not zero")
@@ -212,5 +246,5 @@ def _checked_sections(path, data, table) -> list[np.ndarray]:
     return sections
 
 
-def _damaged(path: str, what: str) -> InputError:
-    return InputError(f"{path}: the file is damaged: {what}. Write the index again.")
+def _damaged(path: str, damage: str) -> InputError:
+    return InputError(f"{path}: the file is damaged: {damage}. Write the index again.")

@@ -1,4 +1,4 @@
-"""An index: packed codes under ids of the user's own, searched, changed and kept in a file."""
+"""Index of packed codes under ids of the user's own: searched, changed and kept in a file."""
 
 import json
 import threading
@@ -16,7 +16,7 @@ from jhash.retrieval.index.ids import as_ids, as_public
 from jhash.retrieval.index.rows import Rows
 from jhash.retrieval.search import hamming, layout
 
-# Queries that are searched at a time, and results that are in memory on the device.
+# Bounds of a batch: queries that are searched at a time, and results in the device's memory.
 _BATCH_QUERIES = 4096
 _BATCH_RESULTS = 1 << 22
 
@@ -24,25 +24,25 @@ _BATCH_RESULTS = 1 << 22
 class _Snapshot(NamedTuple):
     """One state of the index, as searches see it; it never changes."""
 
-    prepared: layout.Prepared | None  # None when there are no codes.
-    ids: np.ndarray  # [capacity], by position.
-    count: int  # Live rows.
+    prepared: layout.Prepared | None  # The database on the device; None if there are no codes.
+    ids: np.ndarray  # int64 [capacity] or an object array [capacity] of strings, by position.
+    count: int  # Number of live rows.
 
 
 class HammingIndex:
-    """Exact search in packed codes that carry ids.
+    """Index of packed codes under ids, with exact search.
 
-    Made by `build`, `load` or `from_faiss`. Any number of threads may search while
-    others add and remove: every search sees the index as it is before or after a change, never
-    half of one. What was added or removed reaches the device with the next search.
+    An index is made by `build`, `load` or `from_faiss`. Any number of threads may search it while
+    others add and remove codes. Every search sees the index before or after a change, never half of
+    a change. Changes reach the device with the next search.
 
     Attributes:
       bits: Code length.
-      metadata: A dict that JSON can hold; kept in the file, not interpreted.
+      metadata: A dict that JSON can hold. The file keeps it; the index does not interpret it.
     """
 
     def __init__(self, codes: np.ndarray, bits: int, ids: np.ndarray, metadata: dict | None):
-        """Takes over checked arrays; use `build`."""
+        """Takes over checked arrays without a copy; users call `build`."""
         self.bits = bits
         self.metadata = json.loads(
             file_format.encode_metadata({} if metadata is None else metadata)
@@ -56,38 +56,40 @@ class HammingIndex:
         """Makes an index of packed codes.
 
         Args:
-          codes: Packed, uint32 [N, ceil(bits / 32)]; N may be 0.
+          codes: Packed codes, uint32 [N, ceil(bits / 32)]; N may be 0.
           bits: Code length, 1 to 512.
-          ids: Distinct integers (int64) or strings, [N]; 0 to N - 1 by default.
-          metadata: A dict that JSON can hold.
+          ids: Distinct integers (int64) or strings, [N]; None for 0 to N - 1.
+          metadata: A dict that JSON can hold; None for an empty one.
 
         Returns:
-          The index, with a copy of the codes.
+          The index, which holds a copy of the codes and ids.
 
         Raises:
-          InputError: Not codes of that length, bits set beyond it, or ids that do not fit.
+          InputError: `codes` does not hold packed codes of that length, a code has a bit set beyond
+            it, the ids are not one distinct id per code, or JSON cannot hold the metadata.
         """
-        bits = as_whole("bits", bits, 1, MAX_BITS, "the code lengths")
+        bits = as_whole("bits", bits, 1, MAX_BITS, "the code lengths of jhash")
         codes = as_codes("codes", codes, bits)
         ids = np.arange(len(codes), dtype=np.int64) if ids is None else as_ids(ids, len(codes))
         return cls(codes.copy(), bits, ids.copy(), metadata)
 
     @classmethod
     def load(cls, path: str) -> "HammingIndex":
-        """Maps an index from a file; `docs/index_format.md` describes the format.
+        """Maps the file of an index into memory; `docs/index_format.md` describes the format.
 
-        Everything is checked, checksums included. Codes and integer ids stay in the file until
-        they are searched or changed; a change never reaches the file. While the index is in use
-        the file may be replaced, by `save` too, but not be changed in place.
+        The whole file is checked, checksums included. Codes and integer ids stay in the file until
+        they are searched or changed. A change never reaches the file. While the index is in use,
+        the file may be replaced (also by `save`), but it must not be changed in place.
 
         Args:
-          path: The file.
+          path: Path of the file.
 
         Returns:
           The index.
 
         Raises:
           InputError: There is no such file, or it is not a whole, undamaged index of this version.
+            The message begins with the path.
         """
         content = file_format.read(path)
         try:
@@ -99,58 +101,61 @@ class HammingIndex:
 
     @classmethod
     def from_faiss(cls, faiss_index, ids=None, bits: int | None = None) -> "HammingIndex":
-        """Makes an index of the codes of a binary index of faiss.
+        """Makes an index of the codes of a binary faiss index.
 
         Args:
-          faiss_index: `IndexBinaryFlat`, or `IndexBinaryIDMap` or `IndexBinaryIDMap2` of one.
-          ids: As in `build`; by default those of an ID map, else 0 to N - 1.
-          bits: Code length, if faiss's, which is a multiple of 8, is longer than the codes are.
+          faiss_index: An `IndexBinaryFlat`, or an `IndexBinaryIDMap` or `IndexBinaryIDMap2` of one.
+          ids: Distinct integers (int64) or strings, [N]; None for the ids of an ID map, or 0 to
+            N - 1 if there is no ID map.
+          bits: Code length; None for that of the faiss index, which is a multiple of 8 and so may
+            be longer than the codes are.
 
         Returns:
           The index.
 
         Raises:
-          InputError: faiss is missing, it is another kind of index, or a code has bits set beyond
-            `bits`.
+          InputError: faiss is not installed, the faiss index is of another kind, a code has a bit
+            set beyond `bits`, or the ids are not one distinct id per code.
         """
-        codes, bits, found = faiss_codes.read(faiss_index, bits)
-        return cls.build(codes, bits, found if ids is None else ids)
+        codes, bits, faiss_ids = faiss_codes.read(faiss_index, bits)
+        return cls.build(codes, bits, faiss_ids if ids is None else ids)
 
     def __len__(self) -> int:
         return self._rows.count
 
     @property
     def ids(self) -> np.ndarray:
-        """The ids in insertion order, int64 or str [N]: a copy.
+        """A copy of the ids in insertion order, int64 or str [N].
 
-        NumPy gives every string the room of the longest, 4 bytes a character; to learn which of
-        the two they are ask `id_kind`.
+        NumPy gives every string the room of the longest one, 4 bytes per character. `id_kind` tells
+        integers from strings without making this array.
         """
         return as_public(self._living()[1].copy())
 
     @property
     def id_kind(self) -> str:
-        """Of which kind the ids are, `"int64"` or `"string"`; an empty index takes either."""
+        """The kind of the ids, `"int64"` or `"string"`. An empty index takes ids of either kind."""
         return "string" if self._rows.ids.dtype == object else "int64"
 
     def search(self, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Finds the k nearest codes of every query, exactly.
+        """Finds the k nearest codes of each query, exactly.
 
         Args:
-          queries: Packed, uint32 [Q, ceil(bits / 32)]; Q may be 0.
-          k: How many, 1 to the index's length.
+          queries: Packed queries, uint32 [Q, ceil(bits / 32)]; Q may be 0.
+          k: Number of results per query, 1 to the number of codes in the index.
 
         Returns:
           Distances int32 [Q, k], in bits, ascending, and ids [Q, k], int64 or str. Among equal
-          distances what was added earlier comes first.
+          distances, the code that was added earlier comes first.
 
         Raises:
-          InputError: Not codes of the index's length, or k out of range.
+          InputError: `queries` does not hold packed codes of the index's code length, or `k` is out
+            of range.
         """
         queries = as_codes("queries", queries, self.bits)
         snapshot = self._current()
         if not snapshot.count:
-            raise InputError("k: the index is empty; add codes before searching.")
+            raise InputError(f"k: {k!r} given; allowed: nothing, because the index is empty.")
         k = as_whole("k", k, 1, snapshot.count, "the index's length")
         distances = np.empty((len(queries), k), np.int32)
         ids = np.empty((len(queries), k), snapshot.ids.dtype)
@@ -160,18 +165,19 @@ class HammingIndex:
         return distances, as_public(ids)
 
     def search_radius(self, queries, radius: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Finds all codes within a radius of every query.
+        """Finds all codes within a Hamming radius of each query.
 
         Args:
-          queries: Packed, uint32 [Q, ceil(bits / 32)]; Q may be 0.
-          radius: The greatest distance, 0 to bits.
+          queries: Packed queries, uint32 [Q, ceil(bits / 32)]; Q may be 0.
+          radius: The largest distance that counts as within, 0 to bits.
 
         Returns:
-          Limits int64 [Q + 1], distances int32 [total] and ids [total], int64 or str: those of
-          query i are `[limits[i]:limits[i + 1]]`, sorted as by `search`.
+          Limits int64 [Q + 1], distances int32 [total] and ids [total], int64 or str. The results
+          of query i lie at `[limits[i]:limits[i + 1]]`, in the order of `search`.
 
         Raises:
-          InputError: Not codes of the index's length, or the radius out of range.
+          InputError: `queries` does not hold packed codes of the index's code length, or `radius`
+            is out of range.
         """
         queries = as_codes("queries", queries, self.bits)
         radius = as_whole("radius", radius, 0, self.bits, "the code length")
@@ -184,30 +190,32 @@ class HammingIndex:
         np.cumsum(counts, out=limits[1:])
         distances = np.empty(limits[-1], np.int32)
         ids = np.empty(limits[-1], snapshot.ids.dtype)
-        # Most hits first, so that the queries of a batch have about as many. Few values of k,
-        # because each is compiled: it may exceed the number of live rows, the hits come first.
+        # Queries with the most hits come first, so that those of a batch have similar numbers. k is
+        # rounded up to few values, because the search is compiled per value. It may exceed the
+        # number of live rows: the hits are the first of the results.
         order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
         while len(order):
             k = min(_power_of_four(counts[order[0]]), len(snapshot.ids))
             batch, order = np.split(order, [_batch_size(k)])
             near, positions = map(np.asarray, hamming.search(snapshot.prepared, queries[batch], k))
             for row, query in enumerate(batch):
-                found = slice(limits[query], limits[query + 1])
-                distances[found] = near[row, : counts[query]]
-                ids[found] = snapshot.ids[positions[row, : counts[query]]]
+                hits = slice(limits[query], limits[query + 1])
+                distances[hits] = near[row, : counts[query]]
+                ids[hits] = snapshot.ids[positions[row, : counts[query]]]
         return limits, distances, as_public(ids)
 
     def add(self, codes, ids=None) -> None:
-        """Adds codes, all of them or, on an error, none.
+        """Adds codes; on an error, it adds none.
 
         Args:
-          codes: Packed, uint32 [M, ceil(bits / 32)].
-          ids: Distinct and not in the index, [M], of the index's kind (an empty index takes
-            either kind). By default they go on after the greatest integer id that the index has
+          codes: Packed codes, uint32 [M, ceil(bits / 32)].
+          ids: Distinct ids that are not in the index, [M], of the kind that the index has (an empty
+            index takes either kind). None for the integers after the largest id that the index has
             held since it was made or loaded.
 
         Raises:
-          InputError: Not codes of the index's length, or ids that do not fit.
+          InputError: `codes` does not hold packed codes of the index's code length, the ids are not
+            one distinct id per code, they are of the other kind, or an id is in the index already.
         """
         codes = as_codes("codes", codes, self.bits)
         if ids is not None:
@@ -217,10 +225,10 @@ class HammingIndex:
                 self._rows.append(codes, ids)
 
     def remove(self, ids) -> None:
-        """Removes codes, all of them or, on an error, none.
+        """Removes codes; on an error, it removes none.
 
         Args:
-          ids: Distinct ids in the index, [M].
+          ids: Distinct ids that are in the index, [M].
 
         Raises:
           InputError: An id is not in the index, or is given twice.
@@ -233,23 +241,23 @@ class HammingIndex:
         """Writes the index to a file, which takes the place of `path` at once or not at all.
 
         Args:
-          path: The file, also the one that the index was loaded from. Its folder is made if need
-            be.
+          path: Path of the file; its folder is made if it is missing. It may be the file that the
+            index was loaded from.
 
         Raises:
-          InputError: `path` cannot be written, or metadata is not JSON.
+          InputError: The file cannot be written, or JSON cannot hold the metadata.
         """
         codes, ids = self._living()
         file_format.write(path, file_format.Content(codes, self.bits, ids, self.metadata))
 
     def codes(self, ids) -> np.ndarray:
-        """The codes under some ids, as `search` takes them.
+        """Returns the codes that have given ids, as `search` takes them.
 
         Args:
-          ids: Distinct ids in the index, [M].
+          ids: Distinct ids that are in the index, [M].
 
         Returns:
-          Packed, uint32 [M, ceil(bits / 32)], in the order of `ids`.
+          Packed codes, uint32 [M, ceil(bits / 32)], in the order of `ids`.
 
         Raises:
           InputError: An id is not in the index, or is given twice.
@@ -259,10 +267,11 @@ class HammingIndex:
             return self._rows.codes[self._rows.find(ids)]
 
     def export(self) -> np.ndarray:
-        """The codes as bytes, in insertion order.
+        """Returns the codes as bytes, in insertion order.
 
-        Bit j of a code is bit `j % 8`, of value `1 << (j % 8)`, of byte `j // 8`; unused bits are
-        0. faiss's binary indices and Milvus's BINARY_VECTOR take these rows.
+        Bit j of a code is bit `j % 8` of byte `j // 8`, where bit i of a byte has the value
+        `1 << i`. Unused bits are 0. faiss's binary indices and Milvus's BINARY_VECTOR take these
+        rows.
 
         Returns:
           uint8 [N, ceil(bits / 8)].
@@ -270,35 +279,36 @@ class HammingIndex:
         return _as_bytes(self._living()[0], self.bits)
 
     def to_faiss(self):
-        """Makes faiss's index of the same codes and ids.
+        """Makes a faiss index of the same codes and ids.
 
         Returns:
-          `faiss.IndexBinaryFlat` when the ids are 0 to N - 1 in this order, else a
-          `faiss.IndexBinaryIDMap` of one. Its code length is the next multiple of 8; the bits
-          added are 0 and change no distance.
+          A `faiss.IndexBinaryFlat` if the ids are 0 to N - 1 in this order, else a
+          `faiss.IndexBinaryIDMap` of one. Its code length is rounded up to a multiple of 8. The
+          added bits are 0 and change no distance.
 
         Raises:
-          InputError: faiss is missing, or ids are strings.
+          InputError: faiss is not installed, or the ids are strings.
         """
         codes, ids = self._living()
         return faiss_codes.write(_as_bytes(codes, self.bits), ids)
 
     def _current(self) -> _Snapshot:
-        """The present state, with the device brought up to date."""
+        """Returns the present state, after an update of the device."""
         with self._lock:
             rows = self._rows
             if not rows.count:
                 return _Snapshot(None, rows.ids, 0)
             changed = rows.changes()
             if changed is None:
-                self._snapshot = None  # Two layouts may be more than the device holds.
+                # Freed first, because the device may not have room for two layouts.
+                self._snapshot = None
                 # A copy, because JAX may go on using the memory that it is given.
                 live = None if rows.live.all() else rows.live.copy()
                 prepared = layout.prepare(rows.codes, live)
             elif len(changed):
-                before = self._snapshot.prepared
-                codes, live = rows.codes[changed], rows.live[changed]
-                prepared = layout.replace(before, changed, codes, live)
+                prepared = layout.replace(
+                    self._snapshot.prepared, changed, rows.codes[changed], rows.live[changed]
+                )
             else:
                 return self._snapshot
             self._snapshot = _Snapshot(prepared, rows.ids, rows.count)
@@ -306,26 +316,31 @@ class HammingIndex:
             return self._snapshot
 
     def _living(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and ids of the live rows, in insertion order; copies only if any row is dead."""
+        """Returns codes and ids of the live rows, in insertion order; views if no row is dead."""
         with self._lock:
-            codes, ids, rows = self._rows.codes, self._rows.ids, self._rows.living()
-        return codes[rows], ids[rows]
+            codes = self._rows.codes
+            ids = self._rows.ids
+            living = self._rows.living()
+        return codes[living], ids[living]
 
 
 def _as_bytes(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Returns the bytes of packed codes that are in use, uint8 [N, ceil(bits / 8)]."""
     data = codes.astype("<u4", copy=False).view(np.uint8)
     return data[:, : -(-bits // 8)].copy()
 
 
 def _power_of_four(n: int) -> int:
-    """16, 64, 256, ...: the least one that is not below n."""
+    """Rounds up to 16, 64, 256, ..."""
     return 1 << max(4, (int(n) - 1).bit_length() + 1 & ~1)
 
 
 def _batch_size(k: int) -> int:
+    """Chooses how many queries are searched at a time for k results each."""
     return max(1, min(_BATCH_QUERIES, _BATCH_RESULTS // k))
 
 
 def _batches(queries: int, k: int) -> Iterator[slice]:
+    """Yields the queries of each batch, as slices."""
     size = _batch_size(k)
     return (slice(start, start + size) for start in range(0, queries, size))

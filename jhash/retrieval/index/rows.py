@@ -1,81 +1,85 @@
-"""The rows of an index: codes and ids in buffers, to which rows are only ever appended."""
+"""Rows of an index: codes and ids in buffers to which rows are only ever appended."""
 
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.index.ids import Lookup, after_greatest, some
+from jhash.retrieval.index.ids import Lookup, after_largest, some
 
-# A full buffer grows by a quarter. Free rows are scanned by every search: with doubling, searches
-# would take twice as long from the first added code on. Every size is compiled anew, though.
+# A full buffer grows by 1 / _GROWTH of its size, and by at least _MIN_GROWTH rows. Free rows are
+# scanned by every search, so if buffers doubled, searches would take twice as long from the first
+# added code on. On the other hand, the search is compiled again per size of the buffers.
 _GROWTH = 4
-_LEAST_GROWTH = 1 << 14
-# More changed rows than this, and than one of so many: laying all rows out for searching again
-# takes less time than replacing them.
+_MIN_GROWTH = 1 << 14
+# Replacing changed rows takes less time than laying out all rows again up to this number of
+# changes, or up to one in _CHANGES_SHARE of the rows if that is more.
 _FEW_CHANGES = 1 << 10
 _CHANGES_SHARE = 256
 
 
 class Rows:
-    """Packed codes and their ids, by position. Its owner sees to it that one thread calls it.
+    """Packed codes and their ids, by position. The owner lets one thread at a time call it.
 
-    What lies at a live position of `codes` and `ids` stays: a removal marks rows as dead, and
-    buffers that grow or are compacted are new ones. So another thread may go on reading the old
-    ones. A mapped file is full, so that nothing is written to it.
+    The content of a live position of `codes` and `ids` never changes. A removal marks rows as dead,
+    and buffers that grow or are compacted are new arrays. So another thread may go on reading the
+    old ones. The buffers of a mapped file are full, so nothing is written to them.
 
     Attributes:
-      codes: uint32 [capacity, words].
-      ids: int64 or object [capacity].
-      live: bool [capacity]: which rows hold a code.
-      count: How many do.
+      codes: Packed codes, uint32 [capacity, words].
+      ids: Ids, int64 [capacity] or an object array [capacity] of strings.
+      live: Whether each row holds a code that was not removed, bool [capacity].
+      count: Number of live rows.
     """
 
     def __init__(self, codes: np.ndarray, ids: np.ndarray):
-        """Takes over checked arrays."""
-        self._next_id = after_greatest(ids, 0)
+        """Starts with checked arrays, which it takes over without a copy."""
+        self._next_id = after_largest(ids, 0)
         self._fill(codes, ids)
 
     def append(self, codes: np.ndarray, ids: np.ndarray | None) -> None:
-        """Adds at least one code; all of them or, on an error, none.
+        """Adds one code or more; on an error, it adds none.
 
         Args:
-          codes: uint32 [M, words].
-          ids: As `as_ids` returns them, [M]; if None, they go on after the greatest so far.
+          codes: Packed codes, uint32 [M, words].
+          ids: Ids as `as_ids` returns them, [M]. None for the integers after the largest so far.
 
         Raises:
-          InputError: Ids of another kind, ids that are here already, or none left to go on with.
+          InputError: The ids are of another kind, an id is in the index already, or no integer is
+            left for the ids.
         """
         if ids is None:
             ids = self._default_ids(len(codes))
         if ids.dtype != self.ids.dtype:
             self._change_kind(ids)
-        # Integers beyond all that there ever were need no look-up.
+        # Integers that are larger than all ids that there ever were need no look-up.
         if ids.dtype == object or ids.min() < self._next_id:
             known = ids[self._find(ids) >= 0].tolist()
             if known:
-                raise InputError(f"ids: in the index already: {some(known)}.")
+                raise InputError(
+                    f"ids: {some(known)} given; allowed: ids that are not in the index yet."
+                )
         end = self._used + len(codes)
         if end > len(self.codes):
             self._grow(end)
         rows = np.arange(self._used, end)
-        self.codes[rows], self.ids[rows], self.live[rows] = codes, ids, True
+        self.codes[rows] = codes
+        self.ids[rows] = ids
+        self.live[rows] = True
         self._lookup.append(ids, self.ids[: self._used])
-        self._next_id = after_greatest(ids, self._next_id)
-        self._used, self.count = end, self.count + len(codes)
+        self._next_id = after_largest(ids, self._next_id)
+        self._used = end
+        self.count += len(codes)
         self._note(rows)
 
     def remove(self, ids: np.ndarray) -> None:
-        """Removes codes; all of them or, on an error, none.
+        """Removes codes; on an error, it removes none.
 
         Args:
-          ids: As `as_ids` returns them.
+          ids: Ids as `as_ids` returns them.
 
         Raises:
-          InputError: An id is not here.
+          InputError: An id is not in the index.
         """
-        rows = self._find(ids)
-        unknown = ids[rows < 0].tolist()
-        if unknown:
-            raise InputError(f"ids: not in the index: {some(unknown)}. Nothing was removed.")
+        rows = self.find(ids)
         self._lookup.remove(ids)
         self.live[rows] = False
         self.count -= len(rows)
@@ -85,29 +89,34 @@ class Rows:
             self._fill(self.codes[living], self.ids[living])
 
     def find(self, ids: np.ndarray) -> np.ndarray:
-        """The positions of codes.
+        """Finds the positions of codes by their ids.
 
         Args:
-          ids: As `as_ids` returns them, [M].
+          ids: Ids as `as_ids` returns them, [M].
 
         Returns:
-          int64 [M].
+          Positions, int64 [M].
 
         Raises:
-          InputError: An id is not here.
+          InputError: An id is not in the index.
         """
         rows = self._find(ids)
-        if unknown := ids[rows < 0].tolist():
-            raise InputError(f"ids: not in the index: {some(unknown)}.")
+        unknown = ids[rows < 0].tolist()
+        if unknown:
+            raise InputError(f"ids: {some(unknown)} given; allowed: ids that are in the index.")
         return rows
 
     def living(self) -> slice | np.ndarray:
-        """Positions of the live rows, in insertion order; a slice if no row is dead."""
+        """Returns the positions of the live rows, in insertion order; a slice if no row is dead."""
         full = self.count == self._used
         return slice(self._used) if full else np.flatnonzero(self.live)
 
     def changes(self) -> np.ndarray | None:
-        """Positions that changed since `forget_changes`, ascending; None: all, or too many."""
+        """Returns the positions that changed since the last `forget_changes`.
+
+        Returns:
+          Positions, int64, ascending; None if all changed, or too many to replace one by one.
+        """
         if self._changed is None:
             return None
         changed = np.unique(np.concatenate([np.empty(0, np.int64), *self._changed]))
@@ -119,26 +128,31 @@ class Rows:
         self._changed = []
 
     def _fill(self, codes: np.ndarray, ids: np.ndarray) -> None:
-        self.codes, self.ids, self.live = codes, ids, np.ones(len(codes), bool)
-        self._used = self.count = len(codes)
+        self.codes = codes
+        self.ids = ids
+        self.live = np.ones(len(codes), bool)
+        self.count = len(codes)
+        self._used = len(codes)
         self._lookup = Lookup(ids)
         self._changed: list[np.ndarray] | None = None
 
-    def _grow(self, size: int) -> None:
+    def _grow(self, min_size: int) -> None:
         capacity = len(self.codes)
-        room = max(size, capacity + max(capacity // _GROWTH, _LEAST_GROWTH)) - capacity
-        # All three before any is taken: memory may run out.
+        added = max(min_size - capacity, capacity // _GROWTH, _MIN_GROWTH)
+        # All three are made before any is kept, because memory may run out.
         self.codes, self.ids, self.live = [
-            np.concatenate([buffer, np.zeros((room, *buffer.shape[1:]), buffer.dtype)])
+            np.concatenate([buffer, np.zeros((added, *buffer.shape[1:]), buffer.dtype)])
             for buffer in (self.codes, self.ids, self.live)
         ]
         self._changed = None
 
     def _note(self, rows: np.ndarray) -> None:
+        """Adds rows to the list of changes."""
         if self._changed is not None:
             self._changed.append(rows)
 
     def _find(self, ids: np.ndarray) -> np.ndarray:
+        """Finds positions, int64 [M]; -1 for an id that is not in the index."""
         if not self.count or ids.dtype != self.ids.dtype:
             return np.full(len(ids), -1)
         return self._lookup.find(ids, self.ids[: self._used], self.live[: self._used])
@@ -146,16 +160,23 @@ class Rows:
     def _default_ids(self, count: int) -> np.ndarray:
         if self.ids.dtype == object:
             raise InputError(
-                "ids: got none, and the index has strings; give a string for every code."
+                "ids: none given; allowed: a string per code, because the ids of this index are "
+                "strings."
             )
         end = self._next_id + count
         if end > np.iinfo(np.int64).max + 1:
-            raise InputError(f"ids: none are left after {self._next_id - 1}; give them.")
+            raise InputError(
+                f"ids: none given; allowed: an integer per code, because fewer than {count} "
+                f"integers are left after {self._next_id - 1}."
+            )
         return np.arange(self._next_id, end, dtype=np.int64)
 
     def _change_kind(self, ids: np.ndarray) -> None:
+        """Prepares an empty index for ids of the other kind."""
         if self.count:
-            kinds = ["strings" if a.dtype == object else "integers" for a in (ids, self.ids)]
-            raise InputError(f"ids: got {kinds[0]}, and the index has {kinds[1]}; use one kind.")
+            given, kept = (
+                "strings" if array.dtype == object else "integers" for array in (ids, self.ids)
+            )
+            raise InputError(f"ids: {given} given; allowed: {kept}, as the index has them.")
         self._next_id = 0
         self._fill(self.codes[:0], np.empty(0, ids.dtype))

@@ -1,4 +1,4 @@
-"""Retrieval metrics, all of them from histograms of distances."""
+"""Retrieval metrics; all but `count_lost_bits` are computed from histograms of distances."""
 
 from jhash.retrieval.metrics.collapse import count_lost_bits
 from jhash.retrieval.metrics.histograms import distance_histograms
@@ -14,6 +14,7 @@ from jhash.retrieval.metrics.ranking import (
     precision_at,
     precision_at_recall,
     recall_at,
+    relevant_at,
     top_percent,
 )
 from jhash.retrieval.metrics.summary import queries_without_relevant, summarize
@@ -31,6 +32,7 @@ __all__ = [
     "queries_without_relevant",
     "recall_at",
     "recall_within",
+    "relevant_at",
     "summarize",
     "top_percent",
 ]

@@ -1,7 +1,7 @@
-"""Checks and ratios of distance histograms, which all metrics share.
+"""Checks and ratios of distance histograms, which the modules of metrics share.
 
-`total` and `relevant` are the two results of `distance_histograms`: [Q, bits + 1] counts at
-distances 0..bits.
+`total` and `relevant` are the two results of `distance_histograms`. Letters in the shapes: Q
+queries, D = bits + 1 distances, 0 to bits.
 """
 
 import math
@@ -13,47 +13,56 @@ from jhash.errors import InputError
 
 
 def as_histograms(total: jax.Array, relevant: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Checks two histograms; returns both as int64 [Q, bits + 1].
+    """Returns two histograms as NumPy arrays, int64 [Q, bits + 1] each.
 
     Raises:
-      InputError: Their shapes differ, or they have not two axes.
+      InputError: The shapes differ, or the arrays do not have two axes.
     """
-    total, relevant = np.asarray(total), np.asarray(relevant)
-    if total.ndim != 2 or total.shape != relevant.shape:
+    total_QxD, relevant_QxD = np.asarray(total), np.asarray(relevant)
+    if total_QxD.ndim != 2 or total_QxD.shape != relevant_QxD.shape:
         raise InputError(
-            f"relevant: got shape {relevant.shape}, and {total.shape} in total; both must be "
-            "[Q, bits + 1], as distance_histograms returns them."
+            f"relevant: shape {relevant_QxD.shape} given, and {total_QxD.shape} for total; "
+            "allowed: [Q, bits + 1] for both, as distance_histograms returns them."
         )
-    return total.astype(np.int64), relevant.astype(np.int64)
+    return total_QxD.astype(np.int64), relevant_QxD.astype(np.int64)
 
 
-def database_size(total: np.ndarray) -> int:
-    """The number of items that every query's histogram counts; 0 without queries.
+def database_size(total_QxD: np.ndarray) -> int:
+    """Returns the number of items that each query's histogram counts; 0 without queries.
 
     Raises:
-      InputError: Queries count different numbers of items.
+      InputError: The histograms of two queries count different numbers of items.
     """
-    sizes = total.sum(axis=1)
-    if len(sizes) and sizes.min() != sizes.max():
+    sizes_Q = total_QxD.sum(axis=1)
+    if len(sizes_Q) and sizes_Q.min() != sizes_Q.max():
         raise InputError(
-            f"total: rows sum to {sizes.min()} up to {sizes.max()}; every query must have the "
-            "same database."
+            f"total: rows that sum to {sizes_Q.min()} up to {sizes_Q.max()} given; allowed: rows "
+            "with the same sum, because all queries share one database."
         )
-    return int(sizes[0]) if len(sizes) else 0
+    return int(sizes_Q[0]) if len(sizes_Q) else 0
 
 
 def check_rank(name: str, rank: int, size: int) -> None:
-    """Raises InputError unless the rank is 1 to the database's size; `name` is the argument."""
+    """Checks that a rank is between 1 and the size of the database.
+
+    Args:
+      name: Name of the argument, for the message.
+      rank: The rank to check.
+      size: Number of items in the database.
+
+    Raises:
+      InputError: The rank is out of range.
+    """
     if not 1 <= rank <= size:
-        raise InputError(f"{name}: got {rank}; allowed are 1 to {size}, the database's size.")
+        raise InputError(f"{name}: {rank} given; allowed: 1 to {size}, the size of the database.")
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divides; 0 where the denominator is 0."""
+    """Divides elementwise; the result is 0 where the denominator is 0."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     return np.divide(numerator, denominator, out=np.zeros(shape), where=np.asarray(denominator) > 0)
 
 
-def mean(values: np.ndarray) -> float:
-    """The mean over the queries, float64 [Q]; NaN without queries."""
-    return float(np.mean(values)) if len(values) else math.nan
+def mean(values_Q: np.ndarray) -> float:
+    """Computes the mean over the queries; NaN without queries."""
+    return float(np.mean(values_Q)) if len(values_Q) else math.nan

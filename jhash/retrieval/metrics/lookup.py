@@ -1,6 +1,9 @@
-"""Metrics of lookup: what lies within a Hamming radius, whatever its order.
+"""Metrics of lookup: precision and recall within a Hamming radius, whatever the order there.
 
-A query that finds nothing within the radius has a precision of 0, the field's convention.
+A query with no item within the radius has a precision of 0, as is the convention of the field. A
+query without relevant items in the database has a recall of 0. No query is left out.
+
+Letters in the shapes: Q queries, D = bits + 1 distances, 0 to bits.
 """
 
 import jax
@@ -11,57 +14,76 @@ from jhash.retrieval.metrics import counts
 
 
 def precision_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
-    """Share of relevant items among those within a Hamming radius ("hash lookup").
+    """Computes the share of relevant items among those within a Hamming radius ("hash lookup").
 
     Args:
-      total: [Q, bits + 1] items at each distance.
-      relevant: [Q, bits + 1] relevant items at each distance.
-      radius: Largest distance that counts, 0 to bits.
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      radius: The largest distance that counts as within, 0 to bits.
 
     Returns:
-      float64 [Q]; 0 for a query with nothing within the radius, the field's convention.
+      float64 [Q]; 0 for a query with no item within the radius, as is the convention of the field.
 
     Raises:
-      InputError: `radius` is out of range.
+      InputError: `radius` is out of range, or the shapes of the histograms are wrong.
     """
-    total, relevant = _within(total, relevant, radius)
-    return counts.ratio(relevant.sum(axis=1), total.sum(axis=1))
+    total_QxR, relevant_QxR = _within(total, relevant, radius)
+    return counts.ratio(relevant_QxR.sum(axis=1), total_QxR.sum(axis=1))
 
 
 def recall_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
-    """Share of all relevant items that lie within a Hamming radius; see `precision_within`."""
-    found = _within(total, relevant, radius)[1].sum(axis=1)
-    return counts.ratio(found, counts.as_histograms(total, relevant)[1].sum(axis=1))
+    """Computes the share of all relevant items that lie within a Hamming radius.
+
+    Args:
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      radius: The largest distance that counts as within, 0 to bits.
+
+    Returns:
+      float64 [Q]; 0 for a query without a relevant item.
+
+    Raises:
+      InputError: `radius` is out of range, or the shapes of the histograms are wrong.
+    """
+    _, relevant_QxR = _within(total, relevant, radius)
+    _, relevant_QxD = counts.as_histograms(total, relevant)
+    return counts.ratio(relevant_QxR.sum(axis=1), relevant_QxD.sum(axis=1))
 
 
 def f_measure(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
-    """Harmonic mean `2 P R / (P + R)` of precision and recall; 0 where both are 0."""
+    """Computes the harmonic mean `2 P R / (P + R)` of precision and recall; 0 where both are 0."""
     precision, recall = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
     return counts.ratio(2 * precision * recall, precision + recall)
 
 
 def precision_recall_curve(total: jax.Array, relevant: jax.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Precision and recall at every Hamming radius 0..bits, averaged over the queries.
+    """Computes precision and recall at each Hamming radius, averaged over the queries.
 
-    The macro average of hash-lookup curves: each query counts alike, and at a radius within which
-    it finds nothing its precision is 0 (so curves of long codes may rise at first).
+    This is the macro average of the curves of hash lookup: all queries have the same weight. At a
+    radius within which a query has no item, its precision is 0. So the curves of long codes may
+    rise at first.
 
     Args:
-      total: [Q, bits + 1] items at each distance.
-      relevant: [Q, bits + 1] relevant items at each distance.
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
 
     Returns:
-      (precision, recall), both float64 [bits + 1], by radius.
+      (precision, recall), both float64 [bits + 1], by radius from 0 to bits.
+
+    Raises:
+      InputError: The shapes of the histograms are wrong.
     """
-    total, relevant = counts.as_histograms(total, relevant)
-    found = np.cumsum(relevant, axis=1)
-    precision = counts.ratio(found, np.cumsum(total, axis=1))
-    recall = counts.ratio(found, found[:, -1:])
-    return precision.mean(axis=0), recall.mean(axis=0)
+    total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
+    relevant_within_QxD = np.cumsum(relevant_QxD, axis=1)
+    precision_QxD = counts.ratio(relevant_within_QxD, np.cumsum(total_QxD, axis=1))
+    recall_QxD = counts.ratio(relevant_within_QxD, relevant_within_QxD[:, -1:])
+    return precision_QxD.mean(axis=0), recall_QxD.mean(axis=0)
 
 
 def _within(total: jax.Array, relevant: jax.Array, radius: int) -> tuple[np.ndarray, np.ndarray]:
-    total, relevant = counts.as_histograms(total, relevant)
-    if not 0 <= radius < total.shape[1]:
-        raise InputError(f"radius: got {radius}; allowed are 0 to {total.shape[1] - 1}.")
-    return total[:, : radius + 1], relevant[:, : radius + 1]
+    """Cuts both histograms after the radius: int64 [Q, R] each, R = radius + 1."""
+    total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
+    bits = total_QxD.shape[1] - 1
+    if not 0 <= radius <= bits:
+        raise InputError(f"radius: {radius} given; allowed: 0 to {bits}, the code length.")
+    return total_QxD[:, : radius + 1], relevant_QxD[:, : radius + 1]

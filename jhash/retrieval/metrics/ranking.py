@@ -1,12 +1,15 @@
-"""Retrieval metrics from distance histograms: exact expectations over random orders of ties.
+"""Metrics of a ranking, from distance histograms: exact expectations over random orders of ties.
 
-Hamming ranking ties all the time, and the order that a sort leaves ties in can move the MAP of a
-trained network's codes by several points. So every metric of a ranking is the mean over all orders
-of the items within each distance, computed in closed form, in float64, on the host; but
-`precision_at_recall` takes the mean of the rank, not of its inverse.
+Distances tie all the time in a ranking by Hamming distance. The order in which a sort leaves the
+ties can move the MAP of a trained model's codes by several points. So every metric here is the mean
+over all orders of the items at each distance, computed in closed form, in float64, on the host.
+`precision_at_recall` is the exception: it takes the mean of a rank, not of the rank's inverse.
 
-`total` and `relevant` are the two results of `distance_histograms`: [Q, bits + 1] counts at
-distances 0..bits. Queries without any relevant item count 0 everywhere; none is dropped.
+`total` and `relevant` are the two results of `distance_histograms`. Queries without any relevant
+item count as 0 in every metric; none is left out.
+
+Letters in the shapes: Q queries, D = bits + 1 distances, 0 to bits, B queries of a block, X values
+of a random number. A *group* is the items that tie: those at one distance from a query.
 """
 
 import math
@@ -19,63 +22,68 @@ from jhash.errors import InputError
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.histograms import distance_histograms
 
-# Queries whose cut group is expanded at a time, which bounds memory.
+# Number of queries whose cut groups are expanded at a time, which bounds memory.
 _CUT_BLOCK = 1024
 
 
 def average_precision(total: jax.Array, relevant: jax.Array, at: int | None = None) -> np.ndarray:
-    """Average precision of every query, the expectation over random orders of ties.
+    """Computes the average precision per query, as the expectation over random orders of ties.
 
     A group of n items, p of them relevant, that follows N items, A of them relevant, adds
 
       `S = p/n * (b n + (A + 1 - b (N + 1)) (H(N + n) - H(N)))`, `b = (p - 1) / (n - 1)`
 
-    to the expected sum of precisions at relevant ranks (b = 0 when n = 1; H: harmonic number).
-    Over the full ranking, AP is that sum over all groups, divided by the relevant items.
+    to the expected sum of the precisions at relevant ranks (b = 0 when n = 1; H: harmonic number).
+    Over the full ranking, AP is the sum of S over all groups, divided by the number of relevant
+    items.
 
-    AP@k divides by the relevant items *retrieved* in the top k, as the hashing papers do (others
-    divide by min(k, all relevant)). When rank k cuts a group and takes t of its n items, the number
-    x of relevant ones among them is hypergeometric, and given x these are placed uniformly:
-    `AP@k = sum_x P(x) (S_before + S(t, x)) / (A + x)`.
+    AP@k divides by the number of relevant items *retrieved* in the top k, as the hashing papers do.
+    (Others divide by min(k, number of all relevant items).) When rank k cuts a group, the top k
+    take t of its n items. The number x of relevant items among these t is hypergeometric, and given
+    x, their ranks are uniform. So `AP@k = sum_x P(x) (S_before + S(t, x)) / (A + x)`.
 
     Args:
-      total: [Q, bits + 1] items at each distance.
-      relevant: [Q, bits + 1] relevant items at each distance.
-      at: k, the ranks that count, 1 to N; None for all.
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      at: Number k of ranks that count, 1 to the size of the database; None for all.
 
     Returns:
       float64 [Q]; 0 for a query without a relevant item (in the top k).
 
     Raises:
-      InputError: `at` is out of range, or the histograms are not histograms.
+      InputError: `at` is out of range, or the arrays are not histograms of one database.
     """
-    total, relevant = counts.as_histograms(total, relevant)
-    size = counts.database_size(total)
+    n_QxD, p_QxD = counts.as_histograms(total, relevant)
+    size = counts.database_size(n_QxD)
     harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, size + 1))])
     if at is not None:
         counts.check_rank("at", at, size)
-    before = np.cumsum(total, axis=1) - total
-    relevant_before = np.cumsum(relevant, axis=1) - relevant
-    sums = _expected_sum(total, relevant, before, relevant_before, harmonic)
+    n_before_QxD = np.cumsum(n_QxD, axis=1) - n_QxD
+    p_before_QxD = np.cumsum(p_QxD, axis=1) - p_QxD
+    sums_QxD = _expected_sum(n_QxD, p_QxD, n_before_QxD, p_before_QxD, harmonic)
     if at is None:
-        return counts.ratio(sums.sum(axis=1), relevant.sum(axis=1))
+        return counts.ratio(sums_QxD.sum(axis=1), p_QxD.sum(axis=1))
 
-    whole = before + total <= at
-    sums = np.where(whole, sums, 0.0).sum(axis=1)
-    found = np.where(whole, relevant, 0).sum(axis=1)
-    result = counts.ratio(sums, found)
-    taken = at - np.where(whole, total, 0).sum(axis=1)
-    cut = np.flatnonzero(taken > 0)
-    group = np.argmin(whole, axis=1)  # The first distance that the top k does not exhaust.
-    for rows in np.split(cut, np.arange(_CUT_BLOCK, len(cut), _CUT_BLOCK)):
-        n, p = total[rows, group[rows]], relevant[rows, group[rows]]
-        t = taken[rows]
-        x, probability = _relevant_taken(n, p, t)
-        t, found_before = t[:, None], found[rows, None]
-        inside = _expected_sum(t, x, at - t, found_before, harmonic)
-        values = counts.ratio(sums[rows, None] + inside, found_before + x)
-        result[rows] = np.sum(probability * values, axis=1)
-    return result
+    # The groups that lie in the top k as a whole.
+    whole_QxD = n_before_QxD + n_QxD <= at
+    sums_Q = np.where(whole_QxD, sums_QxD, 0.0).sum(axis=1)
+    p_whole_Q = np.where(whole_QxD, p_QxD, 0).sum(axis=1)
+    result_Q = counts.ratio(sums_Q, p_whole_Q)
+
+    # The group that rank k cuts, in the queries that have one: t of its items are in the top k.
+    t_Q = at - np.where(whole_QxD, n_QxD, 0).sum(axis=1)
+    cut_group_Q = np.argmin(whole_QxD, axis=1)
+    cut_queries = np.flatnonzero(t_Q > 0)
+    for rows in np.split(cut_queries, np.arange(_CUT_BLOCK, len(cut_queries), _CUT_BLOCK)):
+        n_B = n_QxD[rows, cut_group_Q[rows]]
+        p_B = p_QxD[rows, cut_group_Q[rows]]
+        x_BxX, probability_BxX = _relevant_taken(n_B, p_B, t_Q[rows])
+        t_Bx1 = t_Q[rows, None]
+        p_before_Bx1 = p_whole_Q[rows, None]
+        inside_BxX = _expected_sum(t_Bx1, x_BxX, at - t_Bx1, p_before_Bx1, harmonic)
+        values_BxX = counts.ratio(sums_Q[rows, None] + inside_BxX, p_before_Bx1 + x_BxX)
+        result_Q[rows] = np.sum(probability_BxX * values_BxX, axis=1)
+    return result_Q
 
 
 def mean_average_precision(
@@ -86,18 +94,19 @@ def mean_average_precision(
     bits: int,
     at: int | None = None,
 ) -> float:
-    """The mean of `average_precision` over all queries, those without relevant items included.
+    """Computes the mean of `average_precision` over all queries, also those without relevant items.
 
     Args:
-      q_codes: Packed queries, uint32 [Q, ceil(bits / 32)].
-      db_codes: Packed database, uint32 [N, ceil(bits / 32)].
-      q_labels: Integer class ids [Q], or 0/1 [Q, C].
-      db_labels: Integer class ids [N], or 0/1 [N, C].
+      q_codes: Packed codes of the queries, uint32 [Q, ceil(bits / 32)].
+      db_codes: Packed codes of the database, uint32 [N, ceil(bits / 32)].
+      q_labels: Labels of the queries: integer class ids [Q], or 0/1 [Q, C].
+      db_labels: Labels of the database: integer class ids [N], or 0/1 [N, C].
       bits: Code length, 1 to 512.
-      at: k for MAP@k, 1 to N; None for the full ranking. See `top_percent` for mAP@p%.
+      at: Number k of ranks for MAP@k, 1 to N; None for the full ranking. For the top p percent, see
+        `top_percent`.
 
     Returns:
-      The mean; NaN when there is no query.
+      The mean; NaN without queries.
 
     Raises:
       InputError: As `distance_histograms` and `average_precision` do.
@@ -107,121 +116,184 @@ def mean_average_precision(
 
 
 def top_percent(percent: float, n: int) -> int:
-    """The ranks that the top `percent` of a database of `n` items take: ceil(percent / 100 * n).
+    """Computes the number of ranks in the top percent of a database: ceil(percent / 100 * n).
+
+    Args:
+      percent: More than 0 and up to 100.
+      n: Size of the database.
+
+    Returns:
+      The number of ranks.
 
     Raises:
-      InputError: `percent` is not in (0, 100].
+      InputError: `percent` is out of range.
     """
     if not 0 < percent <= 100:
-        raise InputError(f"percent: got {percent}; allowed is more than 0 and up to 100.")
-    # Rounded first, so that 0.1 % of 3000 is 3 in spite of binary fractions.
+        raise InputError(f"percent: {percent} given; allowed: more than 0, up to 100.")
+    # Rounded before the ceiling, so that 0.1 % of 3000 is 3 in spite of binary fractions.
     return math.ceil(round(percent * n / 100, 9))
 
 
 def precision_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
-    """Expected share of relevant items among the first n ranks.
+    """Computes the expected share of relevant items among the first n ranks, per query.
 
-    Where rank n cuts a group of ties, t of its items taken, its share of relevant items counts t
-    times.
+    Where rank n cuts a group, a share of the group's relevant items counts, which is the share of
+    all its items that are among the first n.
 
     Args:
-      total: [Q, bits + 1] items at each distance.
-      relevant: [Q, bits + 1] relevant items at each distance.
-      n: Ranks, 1 to the database's size.
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      n: Number of ranks, 1 to the size of the database.
 
     Returns:
       float64 [Q].
 
     Raises:
-      InputError: `n` is out of range.
+      InputError: `n` is out of range, or the arrays are not histograms of one database.
     """
-    return found_in_top(*counts.as_histograms(total, relevant), n) / n
+    return relevant_at(total, relevant, n) / n
 
 
 def recall_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
-    """Expected share of all relevant items that the first n ranks hold; see `precision_at`."""
-    total, relevant = counts.as_histograms(total, relevant)
-    return counts.ratio(found_in_top(total, relevant, n), relevant.sum(axis=1))
+    """Computes the expected share of all relevant items that the first n ranks hold, per query.
 
-
-def precision_at_recall(total: jax.Array, relevant: jax.Array, recall: float) -> np.ndarray:
-    """Precision where a share of the relevant items has been found, by the expected rank.
-
-    With R relevant items, `r = ceil(recall R)` of them reach the recall; the precision there is r
-    over the rank of the r-th. If this is the j-th relevant item of a group of n items, p of them
-    relevant, that follows N items, the mean of its rank over random orders of ties is
-
-      `N + j (n + 1) / (p + 1)`
-
-    (the ranks of the p within the group cut the n - p others into p + 1 parts of equal mean), and
-    the result is r over this mean. That is a convention: the mean of r / rank, which is a sum over
-    a negative hypergeometric distribution, is never less (Jensen), and equal where nothing ties or
-    the whole group is relevant.
+    Where rank n cuts a group, its relevant items count as in `precision_at`.
 
     Args:
-      total: [Q, bits + 1] items at each distance.
-      relevant: [Q, bits + 1] relevant items at each distance.
-      recall: More than 0 and up to 1.
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      n: Number of ranks, 1 to the size of the database.
 
     Returns:
       float64 [Q]; 0 for a query without a relevant item.
 
     Raises:
-      InputError: `recall` is out of range, or the histograms are not histograms.
+      InputError: `n` is out of range, or the arrays are not histograms of one database.
     """
-    total, relevant = counts.as_histograms(total, relevant)
+    total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
+    return counts.ratio(relevant_at(total_QxD, relevant_QxD, n), relevant_QxD.sum(axis=1))
+
+
+def relevant_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
+    """Computes the expected number of relevant items among the first n ranks, per query.
+
+    Args:
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      n: Number of ranks, 1 to the size of the database.
+
+    Returns:
+      float64 [Q].
+
+    Raises:
+      InputError: `n` is out of range, or the arrays are not histograms of one database.
+    """
+    total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
+    counts.check_rank("n", n, counts.database_size(total_QxD))
+    before_QxD = np.cumsum(total_QxD, axis=1) - total_QxD
+    taken_QxD = np.clip(n - before_QxD, 0, total_QxD)
+    return np.sum(relevant_QxD * counts.ratio(taken_QxD, total_QxD), axis=1)
+
+
+def precision_at_recall(total: jax.Array, relevant: jax.Array, recall: float) -> np.ndarray:
+    """Computes the precision at the rank where a recall is reached, per query.
+
+    With R relevant items, the recall is reached by `r = ceil(recall R)` of them. The precision
+    there is r divided by the rank of the r-th relevant item. Let this item be the j-th relevant one
+    of its group, of n items, p of them relevant, and let N items precede the group. Over random
+    orders of ties, the mean of its rank is
+
+      `N + j (n + 1) / (p + 1)`
+
+    because the p relevant ranks cut the group's n - p other items into p + 1 parts of equal mean.
+    The result is r divided by this mean. That is a convention. The other choice is the mean of
+    r / rank, a sum over a negative hypergeometric distribution. It is never smaller (Jensen), and
+    it is equal where nothing ties or where all items of the group are relevant.
+
+    Args:
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      recall: Share of the relevant items, more than 0 and up to 1.
+
+    Returns:
+      float64 [Q]; 0 for a query without a relevant item.
+
+    Raises:
+      InputError: `recall` is out of range, or the shapes of the histograms are wrong.
+    """
+    n_QxD, p_QxD = counts.as_histograms(total, relevant)
     if not 0 < recall <= 1:
-        raise InputError(f"recall: got {recall}; allowed is more than 0 and up to 1.")
-    found = np.cumsum(relevant, axis=1)
-    # Rounded first, as in `top_percent`; at least one item, where there is one.
-    needed = np.clip(np.ceil(np.round(recall * found[:, -1:], 9)), 1, found[:, -1:])
-    group = np.argmax(found >= needed, axis=1)[:, None]  # The first distance that reaches it.
-    n, p, reached, stop = (
-        np.take_along_axis(counts, group, axis=1)
-        for counts in (total, relevant, found, np.cumsum(total, axis=1))
-    )
-    rank = stop - n + (needed - (reached - p)) * (n + 1) / (p + 1)
-    return counts.ratio(needed, rank)[:, 0]
+        raise InputError(f"recall: {recall} given; allowed: more than 0, up to 1.")
+    n_up_to_QxD = np.cumsum(n_QxD, axis=1)
+    p_up_to_QxD = np.cumsum(p_QxD, axis=1)
+    all_Qx1 = p_up_to_QxD[:, -1:]
+    # Rounded before the ceiling, as in `top_percent`. At least one item, where there is one.
+    r_Qx1 = np.clip(np.ceil(np.round(recall * all_Qx1, 9)), 1, all_Qx1)
+    # The group of the r-th relevant item is the first up to which r of them lie.
+    group_Qx1 = np.argmax(p_up_to_QxD >= r_Qx1, axis=1)[:, None]
+    n_Qx1 = np.take_along_axis(n_QxD, group_Qx1, axis=1)
+    p_Qx1 = np.take_along_axis(p_QxD, group_Qx1, axis=1)
+    n_before_Qx1 = np.take_along_axis(n_up_to_QxD, group_Qx1, axis=1) - n_Qx1
+    p_before_Qx1 = np.take_along_axis(p_up_to_QxD, group_Qx1, axis=1) - p_Qx1
+    rank_Qx1 = n_before_Qx1 + (r_Qx1 - p_before_Qx1) * (n_Qx1 + 1) / (p_Qx1 + 1)
+    return counts.ratio(r_Qx1, rank_Qx1)[:, 0]
 
 
 def _expected_sum(
-    n: np.ndarray, p: np.ndarray, before: np.ndarray, found: np.ndarray, harmonic: np.ndarray
+    n: np.ndarray,
+    p: np.ndarray,
+    n_before: np.ndarray,
+    p_before: np.ndarray,
+    harmonic: np.ndarray,
 ) -> np.ndarray:
-    """Expected sum of the precisions at a group's relevant ranks: S of `average_precision`.
+    """Computes the expected sum of the precisions at a group's relevant ranks.
 
-    An item of the group at its rank i is relevant with p/n; given that, the i - 1 items before it
-    in the group hold (i - 1) b relevant ones: sum_i p/n (found + 1 + (i - 1) b) / (before + i).
+    This is S of `average_precision`. The item at rank i of the group is relevant with probability
+    p/n. Given that it is, the i - 1 items before it in the group hold (i - 1) b relevant ones in
+    the mean. So S is `sum_i p/n (p_before + 1 + (i - 1) b) / (n_before + i)`.
+
+    Args:
+      n: Number of items of the group; all arguments but the last broadcast to one shape.
+      p: Number of relevant items of the group.
+      n_before: Number of items before the group.
+      p_before: Number of relevant items before the group.
+      harmonic: Harmonic numbers H(0), H(1), ...
+
+    Returns:
+      float64 of the broadcast shape.
     """
     b = counts.ratio(p - 1, n - 1)
-    spread = harmonic[before + n] - harmonic[before]
-    return counts.ratio(p, n) * (b * n + (found + 1 - b * (before + 1)) * spread)
+    spread = harmonic[n_before + n] - harmonic[n_before]
+    return counts.ratio(p, n) * (b * n + (p_before + 1 - b * (n_before + 1)) * spread)
 
 
-def _relevant_taken(n: np.ndarray, p: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values and probabilities of a hypergeometric number, p of n marked and t drawn: [Q, X].
+def _relevant_taken(
+    n_B: np.ndarray, p_B: np.ndarray, t_B: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the hypergeometric distribution of the relevant items among those that are taken.
 
-    Left out are values so far from the mean that Bernstein's inequality gives them less than
-    1e-15 together; the rest is normalised, which also takes off the rounding of gammaln.
+    Values are left out that are so far from the mean that, by Bernstein's inequality, their
+    probabilities add up to less than 1e-15. The others are normalized, which also removes the
+    rounding of gammaln.
+
+    Args:
+      n_B: Number of items of each group, at least 1.
+      p_B: Number of relevant items of each group.
+      t_B: Number of items that are taken from each group, at random.
+
+    Returns:
+      Values and their probabilities, both [B, X]. Rows with fewer than X values are filled up with
+      the last one, with a probability of 0.
     """
-    mean = t * p / n
-    reach = 9 * np.sqrt(mean * (1 - p / n)) + 30
-    low = np.maximum(np.maximum(0, t - (n - p)), np.floor(mean - reach)).astype(np.int64)
-    high = np.minimum(np.minimum(t, p), np.ceil(mean + reach)).astype(np.int64)
-    n, p, t = n[:, None], p[:, None], t[:, None]
-    x = low[:, None] + np.arange(np.max(high - low, initial=0) + 1)
-    inside = x <= high[:, None]
-    x = np.minimum(x, high[:, None])
+    mean_B = t_B * p_B / n_B
+    reach_B = 9 * np.sqrt(mean_B * (1 - p_B / n_B)) + 30
+    low_B = np.maximum(np.maximum(0, t_B - (n_B - p_B)), np.floor(mean_B - reach_B))
+    low_B = low_B.astype(np.int64)
+    high_B = np.minimum(np.minimum(t_B, p_B), np.ceil(mean_B + reach_B)).astype(np.int64)
+    n, p, t = n_B[:, None], p_B[:, None], t_B[:, None]
+    x = low_B[:, None] + np.arange(np.max(high_B - low_B, initial=0) + 1)
+    inside = x <= high_B[:, None]
+    x = np.minimum(x, high_B[:, None])
     log = -(gammaln(x + 1) + gammaln(p - x + 1) + gammaln(t - x + 1) + gammaln(n - p - t + x + 1))
     weight = np.where(inside, np.exp(log - log.max(axis=1, keepdims=True)), 0.0)
     return x, weight / weight.sum(axis=1, keepdims=True)
-
-
-def found_in_top(total: np.ndarray, relevant: np.ndarray, n: int) -> np.ndarray:
-    """Expected number of relevant items among the first n ranks, float64 [Q].
-
-    Raises:
-      InputError: `n` is out of range.
-    """
-    counts.check_rank("n", n, counts.database_size(total))
-    taken = np.clip(n - (np.cumsum(total, axis=1) - total), 0, total)
-    return np.sum(relevant * counts.ratio(taken, total), axis=1)

@@ -1,4 +1,4 @@
-"""All metrics of a run, by the names that `results.json` uses."""
+"""All metrics of a run, under the names that `results.json` uses."""
 
 from collections.abc import Sequence
 
@@ -15,17 +15,26 @@ from jhash.retrieval.metrics.lookup import (
 )
 from jhash.retrieval.metrics.ranking import (
     average_precision,
-    found_in_top,
     precision_at_recall,
+    relevant_at,
     top_percent,
 )
 
-# Recalls of `summarize`, in percent: those of DSTGeH's table, and what lies between.
+# Recalls of `precision_at_recall_<p>`, in percent: those of DSTGeH's table and those between them.
 _RECALLS = (10, 20, 30, 40, 50, 60, 70, 80)
 
 
 def queries_without_relevant(relevant: jax.Array) -> int:
-    """How many queries have no relevant item in the database; they count 0 in every metric."""
+    """Counts the queries without a relevant item in the database.
+
+    These queries count as 0 in the mean of every metric.
+
+    Args:
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+
+    Returns:
+      The number of such queries.
+    """
     return int(np.sum(np.asarray(relevant).sum(axis=1) == 0))
 
 
@@ -38,77 +47,85 @@ def summarize(
     precision_ranks: Sequence[int] = (100, 500, 1000),
     lookup_radius: int = 2,
 ) -> dict[str, float | int | list]:
-    """All metrics of a run, under the names that `results.json` uses.
+    """Computes all metrics of a run, under the names that `results.json` uses.
+
+    Ranks beyond the size of the database, and a radius beyond the code length, are reduced to it.
+    The names contain the number that was used.
 
     Args:
-      total: [Q, bits + 1] items at each distance.
-      relevant: [Q, bits + 1] relevant items at each distance.
-      map_at: k for `map_at_<k>`; None leaves it out.
-      map_at_percent: p for `map_top_<p>_percent`; None leaves it out.
-      precision_ranks: `precision_at_<n>` and `recall_at_<n>` for each of these.
-      lookup_radius: For `precision_radius_<r>`, `recall_radius_<r>` and `f_measure_radius_<r>`, the
-        F-measure of the two averages.
-        Ranks that exceed the database, and a radius that exceeds the bits, are cut to it; the names
-        tell the number that was used.
+      total: Number of items at each distance, [Q, bits + 1].
+      relevant: Number of relevant items at each distance, [Q, bits + 1].
+      map_at: Number k of ranks for `map_at_<k>`; None leaves it out.
+      map_at_percent: Percent p of the database for `map_top_<p>_percent`; None leaves it out.
+      precision_ranks: Numbers n of ranks for `precision_at_<n>` and `recall_at_<n>`.
+      lookup_radius: Hamming radius r for `precision_radius_<r>`, `recall_radius_<r>` and
+        `f_measure_radius_<r>`, which is the F-measure of the two averages.
 
     Returns:
-      Means over the queries as floats, `precision_at_recall_<p>` for p = 10 to 80 percent among
-      them; `f1`, the largest F-measure of any radius: of the average precision and the average
-      recall within it, as `f_measure_radius_<r>` is for one (papers that report an F1 without its
-      definition may mean another); `queries` and `queries_without_relevant` as ints; and the curves
-      as lists: `curve_radius_precision` and `curve_radius_recall` by radius 0..bits,
-      `curve_top_precision` and `curve_top_recall` at the ranks `curve_top`.
+      A dict that JSON can hold:
+      - Means over the queries, as floats: `map`, those named above, and `precision_at_recall_<p>`
+        for p = 10, 20, ..., 80 percent.
+      - `f1`: the largest F-measure of any radius, of the average precision and the average recall
+        within it, as `f_measure_radius_<r>` is for one radius. Papers that report an F1 without
+        defining it may mean another.
+      - `queries` and `queries_without_relevant`, as ints.
+      - Curves, as lists: `curve_radius_precision` and `curve_radius_recall` by radius from 0 to
+        bits, and `curve_top_precision` and `curve_top_recall` at the ranks in `curve_top`.
 
     Raises:
-      InputError: There is no query, or an argument is out of range.
+      InputError: There are no queries, or an argument is out of range.
     """
-    total, relevant = counts.as_histograms(total, relevant)
-    if len(total) == 0:
-        raise InputError("total: got no queries; metrics need at least one.")
-    size = counts.database_size(total)
-    radius = min(lookup_radius, total.shape[1] - 1)
+    total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
+    if len(total_QxD) == 0:
+        raise InputError("total: no queries given; allowed: at least one.")
+    size = counts.database_size(total_QxD)
+    radius = min(lookup_radius, total_QxD.shape[1] - 1)
     result = {
-        "map": counts.mean(average_precision(total, relevant)),
-        "queries": len(total),
-        "queries_without_relevant": queries_without_relevant(relevant),
+        "map": counts.mean(average_precision(total_QxD, relevant_QxD)),
+        "queries": len(total_QxD),
+        "queries_without_relevant": queries_without_relevant(relevant_QxD),
     }
     if map_at is not None:
         at = min(map_at, size)
-        result[f"map_at_{at}"] = counts.mean(average_precision(total, relevant, at))
+        result[f"map_at_{at}"] = counts.mean(average_precision(total_QxD, relevant_QxD, at))
     if map_at_percent is not None:
-        top = average_precision(total, relevant, top_percent(map_at_percent, size))
-        result[f"map_top_{map_at_percent:g}_percent"] = counts.mean(top)
+        at = top_percent(map_at_percent, size)
+        top_Q = average_precision(total_QxD, relevant_QxD, at)
+        result[f"map_top_{map_at_percent:g}_percent"] = counts.mean(top_Q)
     for n in sorted({min(n, size) for n in precision_ranks}):
-        result[f"precision_at_{n}"], result[f"recall_at_{n}"] = _means_at(total, relevant, n)
-    precision = counts.mean(precision_within(total, relevant, radius))
-    recall = counts.mean(recall_within(total, relevant, radius))
+        precision, recall = _means_at(total_QxD, relevant_QxD, n)
+        result[f"precision_at_{n}"] = precision
+        result[f"recall_at_{n}"] = recall
+
+    precision = counts.mean(precision_within(total_QxD, relevant_QxD, radius))
+    recall = counts.mean(recall_within(total_QxD, relevant_QxD, radius))
     result[f"precision_radius_{radius}"] = precision
     result[f"recall_radius_{radius}"] = recall
     result[f"f_measure_radius_{radius}"] = float(f_measure(precision, recall))
-    for p in _RECALLS:
-        result[f"precision_at_recall_{p}"] = counts.mean(
-            precision_at_recall(total, relevant, p / 100)
-        )
-    by_radius = precision_recall_curve(total, relevant)
-    result["f1"] = float(f_measure(*by_radius).max())
+    for percent in _RECALLS:
+        precision_Q = precision_at_recall(total_QxD, relevant_QxD, percent / 100)
+        result[f"precision_at_recall_{percent}"] = counts.mean(precision_Q)
+    precision_D, recall_D = precision_recall_curve(total_QxD, relevant_QxD)
+    result["f1"] = float(f_measure(precision_D, recall_D).max())
 
-    result["curve_radius_precision"] = by_radius[0].tolist()
-    result["curve_radius_recall"] = by_radius[1].tolist()
-    tops = _curve_ranks(size)
-    by_rank = [_means_at(total, relevant, n) for n in tops]
-    result["curve_top"] = tops
-    result["curve_top_precision"] = [precision for precision, _ in by_rank]
-    result["curve_top_recall"] = [recall for _, recall in by_rank]
+    result["curve_radius_precision"] = precision_D.tolist()
+    result["curve_radius_recall"] = recall_D.tolist()
+    ranks = _curve_ranks(size)
+    means = [_means_at(total_QxD, relevant_QxD, n) for n in ranks]
+    result["curve_top"] = ranks
+    result["curve_top_precision"] = [precision for precision, _ in means]
+    result["curve_top_recall"] = [recall for _, recall in means]
     return result
 
 
-def _means_at(total: np.ndarray, relevant: np.ndarray, n: int) -> tuple[float, float]:
-    """Mean `precision_at` and mean `recall_at`, whose counts they share."""
-    found = found_in_top(total, relevant, n)
-    return counts.mean(found / n), counts.mean(counts.ratio(found, relevant.sum(axis=1)))
+def _means_at(total_QxD: np.ndarray, relevant_QxD: np.ndarray, n: int) -> tuple[float, float]:
+    """Computes the means of `precision_at` and `recall_at`; their numerator is computed once."""
+    relevant_Q = relevant_at(total_QxD, relevant_QxD, n)
+    recall_Q = counts.ratio(relevant_Q, relevant_QxD.sum(axis=1))
+    return counts.mean(relevant_Q / n), counts.mean(recall_Q)
 
 
 def _curve_ranks(size: int) -> list[int]:
-    """1, 2, 5, 10, 20, 50, ... and the database's size."""
-    steps = [m * 10**e for e in range(len(str(size))) for m in (1, 2, 5)]
+    """Returns 1, 2, 5, 10, 20, 50, ... below the size of the database, and the size."""
+    steps = [factor * 10**digits for digits in range(len(str(size))) for factor in (1, 2, 5)]
     return [*(n for n in steps if n < size), size]

@@ -1,15 +1,18 @@
-"""Hamming distances and the exact nearest neighbours of packed codes.
+"""Hamming distances and the exact nearest neighbors of packed codes.
 
 A search goes through a tile of queries at a time, in three steps:
 
-1. The database is cut into groups of consecutive codes, and the least distance within each group
-   is computed. That is the only step that sees every pair, and it is one loop of XOR, popcount and
-   minimum whose innermost axis, the queries, fills vector registers.
-2. The k groups that are least by (minimum, position) are selected. The k nearest codes by
-   (distance, position) lie in them: a group left out has k codes ahead of its own.
-3. Their members' distances are computed again, the k smallest selected, and sorted.
+1. The database is cut into groups of consecutive codes, and the smallest distance within each group
+   is computed. That is the only step that sees every pair of query and code. It is one loop of XOR,
+   popcount and minimum, whose innermost axis, the queries, fills vector registers.
+2. The k groups that are smallest by (minimum, position) are selected. The k nearest codes by
+   (distance, position) lie in them: a group that is left out has k codes ahead of its own.
+3. The distances of their members are computed again. The k smallest are selected and sorted.
 
-With one query or two, the database's lanes take their place on the innermost axis.
+With one query or two, the database's lanes (see `layout`) take the innermost axis.
+
+Letters in the shapes: Q queries, N rows of the database, W words of a code, G groups per lane, L
+lanes (1 or 64), S slots of selected groups, M members (rows) of a group.
 """
 
 import functools
@@ -19,9 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jhash.errors import InputError
-from jhash.retrieval.checks import as_whole
-from jhash.retrieval.codes import WORD_BITS, check_packed
+from jhash.retrieval.checks import as_whole, check_queries
+from jhash.retrieval.codes import WORD_BITS
 from jhash.retrieval.search import selection, tiles
 from jhash.retrieval.search.layout import LANE_GROUP, LANES, Prepared, prepare
 
@@ -30,208 +32,231 @@ _LANE_TERMS = 64
 
 
 def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
-    """Counts the bits in which every query differs from every code of the database.
+    """Counts the bits in which each query differs from each code of the database.
 
     Args:
-      queries: Packed, uint32 [Q, words].
-      database: Packed, uint32 [N, words].
+      queries: Packed queries, uint32 [Q, words].
+      database: Packed database, uint32 [N, words].
 
     Returns:
-      int32 [Q, N].
+      int32 [Q, N], in bits.
 
     Raises:
-      InputError: Not packed codes, or codes of different lengths.
+      InputError: An argument does not hold packed codes, or the numbers of words differ.
     """
     queries, database = jnp.asarray(queries), jnp.asarray(database)
-    check(queries, "database", database)
+    check_queries(queries, "database", database)
     return _distances(queries, database)
 
 
 def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """Finds the k nearest codes of every query, exactly, ordered by (distance, index).
+    """Finds the k nearest codes of each query, exactly, in the order of (distance, index).
 
-    Memory holds a tile of queries x (database / group size), never queries x database. To search
-    a database more than once, `layout.prepare` it, or build a `HammingIndex`.
+    Memory holds an array of (queries of a tile) x (N / group size), never one of Q x N. To search a
+    database more than once, call `layout.prepare` and `search`, or build a `HammingIndex`.
 
     Args:
-      queries: Packed, uint32 [Q, words]. Q may be 0.
-      database: Packed, uint32 [N, words].
-      k: How many, 1 to N.
+      queries: Packed queries, uint32 [Q, words]. Q may be 0.
+      database: Packed database, uint32 [N, words].
+      k: Number of results per query, 1 to N.
 
     Returns:
       Distances int32 [Q, k], in bits, and indices int32 [Q, k] into the database. Among equal
-      distances the lower index comes first.
+      distances, the lower index comes first.
 
     Raises:
-      InputError: k is out of range, not packed codes, or codes of different lengths.
+      InputError: `k` is out of range, an argument does not hold packed codes, or the numbers of
+        words differ.
     """
-    check(queries, "database", database)
-    k = as_whole("k", k, 1, database.shape[0], "the database's size")
+    check_queries(queries, "database", database)
+    k = as_whole("k", k, 1, database.shape[0], "the size of the database")
     return search(prepare(database, lanes=False), queries, k)
 
 
 def search(prepared: Prepared, queries: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """Finds the k nearest live codes of every query; see `hamming_topk`.
+    """Finds the k nearest live codes of each query in a prepared database; see `hamming_topk`.
 
     Args:
       prepared: The database.
-      queries: Packed, uint32 [Q, words].
-      k: How many, 1 to the number of live codes. Were there fewer, distances of more bits than a
-        code has would follow.
+      queries: Packed queries, uint32 [Q, words]. Q may be 0.
+      k: Number of results per query, 1 to the number of live codes. Beyond that, the results end
+        with distances larger than any that two codes can have.
 
     Returns:
-      Distances and positions, both int32 [Q, k], ordered by (distance, position).
+      Distances and positions, both int32 [Q, k], in the order of (distance, position).
 
     Raises:
-      InputError: k is not 1 to the number of rows, dead ones and padding included; not packed
-        codes, or codes of another length than the database's.
+      InputError: `k` is not 1 to the number of rows (dead ones and padding included), `queries`
+        does not hold packed codes, or their number of words is not that of the database.
     """
-    check(queries, "prepared", prepared.rows)
-    k = as_whole("k", k, 1, prepared.rows.shape[0], "the database's rows")
+    check_queries(queries, "prepared", prepared.rows)
+    k = as_whole("k", k, 1, prepared.rows.shape[0], "the rows of the database")
     tile = tiles.search_tile_size(prepared, k, queries.shape[0])
     return tiles.over_tiles(_search, prepared, queries, tile, k=k)
 
 
 def count_within(prepared: Prepared, queries: jax.Array, radius: int) -> jax.Array:
-    """Counts the live codes within a Hamming radius of every query.
+    """Counts the live codes within a Hamming radius of each query.
 
     Args:
       prepared: The database.
-      queries: Packed, uint32 [Q, words].
-      radius: In bits, 0 to the bits of a code's words; the radius itself is within.
+      queries: Packed queries, uint32 [Q, words].
+      radius: The largest distance that counts as within, in bits, 0 to 32 * words.
 
     Returns:
       int32 [Q].
 
     Raises:
-      InputError: The radius is out of range, not packed codes, or codes of another length than
-        the database's.
+      InputError: `radius` is out of range, `queries` does not hold packed codes, or their number of
+        words is not that of the database.
     """
-    check(queries, "prepared", prepared.rows)
-    radius = as_whole("radius", radius, 0, queries.shape[1] * WORD_BITS, "a code's bits")
+    check_queries(queries, "prepared", prepared.rows)
+    radius = as_whole("radius", radius, 0, queries.shape[1] * WORD_BITS, "the bits of a code")
     tile = tiles.tile_size(prepared.rows.shape[0], 1, queries.shape[0])
     return tiles.over_tiles(_count_within, prepared, queries, tile, np.int32(radius))
 
 
-def check(queries: jax.Array, name: str, database: jax.Array) -> None:
-    """Raises InputError unless both hold packed codes of the same number of words."""
-    check_packed("queries", queries)
-    check_packed(name, database)
-    if queries.shape[1] != database.shape[1]:
-        raise InputError(
-            f"queries: got {queries.shape[1]} words a code and {database.shape[1]} in {name}; "
-            "both must be packed from the same number of bits."
-        )
-
-
 @jax.jit
-def _distances(a, b):
-    # Word by word: [Q, N, words] would be many times the result.
-    total = jnp.zeros((a.shape[0], b.shape[0]), jnp.int32)
-    for word in range(a.shape[1]):
-        differ = lax.population_count(a[:, None, word] ^ b[None, :, word])
-        total += differ.astype(jnp.int32)
-    return total
+def _distances(queries_QxW, database_NxW):
+    # Word by word, because an array [Q, N, W] would be many times the result.
+    total_QxN = jnp.zeros((queries_QxW.shape[0], database_NxW.shape[0]), jnp.int32)
+    for word in range(queries_QxW.shape[1]):
+        differ_QxN = queries_QxW[:, None, word] ^ database_NxW[None, :, word]
+        total_QxN += lax.population_count(differ_QxN).astype(jnp.int32)
+    return total_QxN
 
 
-def _search(prepared, queries, k):
-    """See `search`: queries [Q, words] -> two int32 [Q, k]."""
+def _search(prepared, queries_QxW, k):
+    """Searches with one tile of queries; see `search`. Returns two arrays, int32 [Q, k]."""
     n, words = prepared.rows.shape
     flag = prepared.count >= 0
     size = tiles.group_size(n, k, words)
-    if queries.shape[0] == 1 and prepared.lanes.size and size >= LANE_GROUP:
+
+    # The groups, in lanes for a single query, else in rows.
+    if queries_QxW.shape[0] == 1 and prepared.lanes.size and size >= LANE_GROUP:
         size = min(size, max(LANE_GROUP, _LANE_TERMS // words))
         while len(prepared.lanes) % (size * WORD_BITS):
             size //= 2
-        codes = prepared.lanes.reshape(-1, size, words, LANES)
-        dead = jnp.all(prepared.dead.reshape(-1, size // LANE_GROUP, LANES), axis=1)
+        codes_GxMxWxL = prepared.lanes.reshape(-1, size, words, LANES)
+        dead_GxL = jnp.all(prepared.dead.reshape(-1, size // LANE_GROUP, LANES), axis=1)
     else:
-        codes = prepared.rows.reshape(-1, size, words, 1)
-        dead = _dead_groups(prepared.live, size)[:, None]
-    minima = selection.materialize(flag, _minima, codes, dead, queries)
+        codes_GxMxWxL = prepared.rows.reshape(-1, size, words, 1)
+        dead_GxL = _dead_groups(prepared.live, size)[:, None]
+
+    # The k groups with the smallest minima.
+    minima_GxLxQ = selection.materialize(flag, _minima, codes_GxMxWxL, dead_GxL, queries_QxW)
     beyond = _beyond(words)
-    found = selection.smallest(minima, k, beyond, flag)
+    groups_SxQ = selection.smallest(minima_GxLxQ, k, beyond, flag)
     if size == 1:
-        return selection.materialize(
-            flag, functools.partial(selection.in_order, k=k), found, minima, found
-        )
-    values, places = selection.materialize(
-        flag, functools.partial(_members, size=size), prepared, queries, found
+        # A group is a code, so that its minimum is the code's distance.
+        in_order = functools.partial(selection.in_order, k=k)
+        return selection.materialize(flag, in_order, groups_SxQ, minima_GxLxQ, groups_SxQ)
+
+    # The k nearest of their members: member m of slot s lies at s * size + m.
+    members = functools.partial(_members, size=size)
+    distances, first_rows_SxQ = selection.materialize(
+        flag, members, prepared, queries_QxW, groups_SxQ
     )
-    chosen = selection.smallest(values, k, beyond, flag)
-    ids = jnp.take_along_axis(places, chosen // size, axis=0, mode="clip") + chosen % size
-    return selection.in_order(chosen, values, ids, k)
+    chosen = selection.smallest(distances, k, beyond, flag)
+    first_rows = jnp.take_along_axis(first_rows_SxQ, chosen // size, axis=0, mode="clip")
+    return selection.in_order(chosen, distances, first_rows + chosen % size, k)
 
 
 def _beyond(words):
-    """The distance that dead rows are given: more bits than a code has."""
+    """Returns the distance that dead rows are given, which is larger than that of any two codes."""
     return words * WORD_BITS + 1
 
 
-def value_type(words: int):
-    """The type that holds the distances of codes of so many words, and the next."""
+def distance_dtype(words: int):
+    """Returns the smallest dtype that holds distances of codes of so many words and `_beyond`."""
     return jnp.uint8 if _beyond(words) < 256 else jnp.uint16
 
 
-def _group_distances(codes, queries):
-    """Yields every member's distances [G, L, Q]; codes [G, size, words, L], queries [Q, words]."""
-    for member in range(codes.shape[1]):
-        distance = 0
-        for word in range(codes.shape[2]):
-            differ = codes[:, member, word, :, None] ^ queries[:, word]
-            distance += lax.population_count(differ)
-        yield distance
+def _group_distances(codes_GxMxWxL, queries_QxW):
+    """Yields the distances of each member, uint32 [G, L, Q]."""
+    for member in range(codes_GxMxWxL.shape[1]):
+        distance_GxLxQ = 0
+        for word in range(codes_GxMxWxL.shape[2]):
+            differ_GxLxQ = codes_GxMxWxL[:, member, word, :, None] ^ queries_QxW[:, word]
+            distance_GxLxQ += lax.population_count(differ_GxLxQ)
+        yield distance_GxLxQ
 
 
-def _minima(codes, dead, queries):
-    """The least distance within each group, [G, L, Q]."""
-    words = codes.shape[2]
-    least = functools.reduce(jnp.minimum, _group_distances(codes, queries))
-    least = jnp.where(dead[:, :, None], _beyond(words), least)
-    return least.astype(value_type(words))
+def _minima(codes_GxMxWxL, dead_GxL, queries_QxW):
+    """Computes the smallest distance within each group, uint8 or uint16 [G, L, Q]."""
+    words = codes_GxMxWxL.shape[2]
+    min_GxLxQ = functools.reduce(jnp.minimum, _group_distances(codes_GxMxWxL, queries_QxW))
+    min_GxLxQ = jnp.where(dead_GxL[:, :, None], _beyond(words), min_GxLxQ)
+    return min_GxLxQ.astype(distance_dtype(words))
 
 
 def _dead_groups(live, size):
-    """Whether no row of a group is live, bool [N / size]."""
+    """Marks the groups of `size` rows without a live one, bool [N / size].
+
+    Args:
+      live: Bits of the live rows, uint32 [N / 32].
+      size: Number of rows of a group, a power of two.
+    """
     if size >= WORD_BITS:
         return ~jnp.any(live.reshape(-1, size // WORD_BITS) != 0, axis=1)
     shifts = jnp.arange(0, WORD_BITS, size, dtype=jnp.uint32)
     return (live[:, None] >> shifts & jnp.uint32((1 << size) - 1) == 0).reshape(-1)
 
 
-def _members(prepared, queries, groups, size):
-    """Distances of all members of groups: [slots * size, 1, Q], and every group's first row."""
+def _members(prepared, queries_QxW, groups_SxQ, size):
+    """Computes the distances of all members of the selected groups.
+
+    Args:
+      prepared: The database.
+      queries_QxW: Packed queries.
+      groups_SxQ: Selected groups, int32; -1 for none.
+      size: Number of rows of a group.
+
+    Returns:
+      Distances, uint8 or uint16 [S * size, 1, Q], and the first row of each group, int32 [S, Q].
+    """
     words = prepared.rows.shape[1]
-    rows = prepared.rows.reshape(-1, size, words)
-    exists = groups >= 0
-    groups = jnp.maximum(groups, 0)
-    distance = 0
+    rows_GxMxW = prepared.rows.reshape(-1, size, words)
+    exists_SxQ = groups_SxQ >= 0
+    groups_SxQ = jnp.maximum(groups_SxQ, 0)
+    distance_SxQxM = 0
     for word in range(words):
-        codes = rows[:, :, word].at[groups].get(mode="promise_in_bounds")
-        distance += lax.population_count(codes ^ queries[:, word, None])
-    first = groups * size
+        codes_SxQxM = rows_GxMxW[:, :, word].at[groups_SxQ].get(mode="promise_in_bounds")
+        distance_SxQxM += lax.population_count(codes_SxQxM ^ queries_QxW[:, word, None])
+
+    # The bits of `live` for the members. A small group lies within one word; a large one spans
+    # several whole words.
+    first_rows_SxQ = groups_SxQ * size
     span = max(1, size // WORD_BITS)
-    bits = prepared.live.reshape(-1, span)
-    bits = bits.at[first // (WORD_BITS * span)].get(mode="promise_in_bounds")
-    shift = (first[:, :, None] + jnp.arange(size)) % WORD_BITS
-    live = jnp.repeat(bits, size // span, axis=2) >> shift.astype(jnp.uint32) & 1
-    distance = jnp.where((live == 1) & exists[:, :, None], distance, _beyond(words))
-    values = distance.astype(value_type(words)).transpose(0, 2, 1)
-    return values.reshape(-1, 1, groups.shape[1]), first
+    words_of_live = prepared.live.reshape(-1, span)
+    first_words_SxQ = first_rows_SxQ // (WORD_BITS * span)
+    bits = words_of_live.at[first_words_SxQ].get(mode="promise_in_bounds")
+    shift_SxQxM = (first_rows_SxQ[:, :, None] + jnp.arange(size)) % WORD_BITS
+    bits_SxQxM = jnp.repeat(bits, size // span, axis=2)
+    live_SxQxM = bits_SxQxM >> shift_SxQxM.astype(jnp.uint32) & 1
+
+    searched_SxQxM = (live_SxQxM == 1) & exists_SxQ[:, :, None]
+    distance_SxQxM = jnp.where(searched_SxQxM, distance_SxQxM, _beyond(words))
+    distance_SxMxQ = distance_SxQxM.astype(distance_dtype(words)).transpose(0, 2, 1)
+    return distance_SxMxQ.reshape(-1, 1, groups_SxQ.shape[1]), first_rows_SxQ
 
 
-def _count_within(prepared, queries, radius):
-    """See `count_within`: queries [Q, words] -> int32 [Q]."""
+def _count_within(prepared, queries_QxW, radius):
+    """Counts within a radius for one tile of queries; see `count_within`. Returns int32 [Q]."""
     words = prepared.rows.shape[1]
+    # Groups of half a word, so that the bits of a group's rows lie in one word of `live`.
     size = WORD_BITS // 2
-    codes = prepared.rows.reshape(-1, size, words, 1)
+    codes_GxMxWx1 = prepared.rows.reshape(-1, size, words, 1)
 
-    def hits():
-        bits = prepared.live[:, None] >> jnp.arange(0, WORD_BITS, size, dtype=jnp.uint32)
-        bits = bits.reshape(-1, 1, 1)
-        total = 0
-        for member, distance in enumerate(_group_distances(codes, queries)):
-            total += (distance <= radius.astype(jnp.uint32)).astype(jnp.uint32) & bits >> member
-        return total.astype(jnp.uint8)
+    def hits_per_group():
+        """Counts the live members within the radius, uint8 [G, 1, Q]."""
+        live = prepared.live[:, None] >> jnp.arange(0, WORD_BITS, size, dtype=jnp.uint32)
+        live_Gx1x1 = live.reshape(-1, 1, 1)
+        total_Gx1xQ = 0
+        distances = _group_distances(codes_GxMxWx1, queries_QxW)
+        for member, distance_Gx1xQ in enumerate(distances):
+            within = (distance_Gx1xQ <= radius.astype(jnp.uint32)).astype(jnp.uint32)
+            total_Gx1xQ += within & live_Gx1x1 >> member
+        return total_Gx1xQ.astype(jnp.uint8)
 
-    return selection.add_up(selection.materialize(prepared.count >= 0, hits))
+    return selection.add_up(selection.materialize(prepared.count >= 0, hits_per_group))

@@ -1,7 +1,8 @@
 """Exact search of a database that is split over several devices of this process.
 
-Every device holds a contiguous part and finds the nearest of it; what they find is gathered and
-merged by (distance, position), so that the result is that of one device.
+Each device holds a contiguous part of the database and finds the nearest codes of its part. These
+candidates are gathered and merged by (distance, position), so that the result is the same as on one
+device.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jhash.errors import InputError
-from jhash.retrieval.checks import as_whole
+from jhash.retrieval.checks import as_whole, check_queries
 from jhash.retrieval.codes import check_packed
 from jhash.retrieval.search import hamming, layout, selection, tiles
 
@@ -23,91 +24,109 @@ _AXIS = "parts"
 
 @dataclasses.dataclass(frozen=True)
 class Sharded:
-    """A database laid out for searching, split over devices. Positions are as in `prepare`."""
+    """A database split over devices and laid out for searching.
 
-    parts: layout.Prepared  # Of every device, one behind the other; count is int32 [devices].
-    size: int  # How many codes there are.
-    part_size: int  # How many codes a part has; the last ones may have fewer, or none.
+    Attributes:
+      parts: The parts of all devices, one behind the other along the first axis. Its `count` is
+        int32 [devices].
+      size: Number of codes.
+      part_size: Number of codes of a part. The last parts may have fewer, or none.
+    """
+
+    parts: layout.Prepared
+    size: int
+    part_size: int
 
 
 def prepare(codes: jax.Array, devices=None) -> Sharded:
     """Splits a database over devices, each of which lays out its part for searching.
 
+    The layout is compiled once per size of a part.
+
     Args:
-      codes: Packed, uint32 [N, words]; N at least 1.
-      devices: The devices, at least one, all of this process; its `jax.local_devices()`, if None.
+      codes: Packed codes, uint32 [N, words]; N is at least 1.
+      devices: Devices of this process, at least one; None for all, `jax.local_devices()`.
 
     Returns:
-      The database for `search`. Compiled once for every size of a part.
+      The database for `search`. Positions are those of the codes given here.
 
     Raises:
-      InputError: Not packed codes, or none; no devices.
+      InputError: `codes` does not hold packed codes, or holds none, or there are no devices.
     """
     check_packed("codes", codes)
     devices = jax.local_devices() if devices is None else list(devices)
     if not devices:
-        raise InputError("devices: got none; a database is split over at least one.")
+        raise InputError("devices: none given; allowed: at least one.")
     size = codes.shape[0]
     part_size = -(-size // len(devices))
     rows = part_size * len(devices)
     mesh = Mesh(np.array(devices), (_AXIS,))
-    # From the host's memory, so that a device is given its own part alone.
+    # Put from the host's memory, so that each device is given no more than its own part.
     codes = np.pad(np.asarray(codes), ((0, rows - size), (0, 0)))
     codes, live = jax.device_put((codes, np.arange(rows) < size), NamedSharding(mesh, P(_AXIS)))
     return Sharded(_prepare(codes, live, mesh=mesh), size, part_size)
 
 
 def search(sharded: Sharded, queries: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
-    """Finds the k nearest codes of every query; the same as `hamming.hamming_topk`.
+    """Finds the k nearest codes of each query, with the same result as `hamming.hamming_topk`.
 
-    A device's memory holds a tile of queries x (its part / group size), and of the tile's queries
-    the nearest k of every part.
+    The memory of a device holds an array of (queries of a tile) x (size of its part / group size),
+    and for these queries the nearest k codes of every part.
 
     Args:
       sharded: The database.
-      queries: Packed, uint32 [Q, words]. Q may be 0.
-      k: How many, 1 to N.
+      queries: Packed queries, uint32 [Q, words]. Q may be 0.
+      k: Number of results per query, 1 to N.
 
     Returns:
-      Distances and positions, both int32 [Q, k], ordered by (distance, position).
+      Distances and positions, both int32 [Q, k], in the order of (distance, position).
 
     Raises:
-      InputError: k is out of range, not packed codes, or codes of another length than the
-        database's.
+      InputError: `k` is out of range, `queries` does not hold packed codes, or their number of
+        words is not that of the database.
     """
-    parts, mesh = sharded.parts, sharded.parts.rows.sharding.mesh
-    hamming.check(queries, "sharded", parts.rows)
-    k = as_whole("k", k, 1, sharded.size, "the database's size")
-    # Gathered are k candidates of every part: no more than one device would select from.
+    parts = sharded.parts
+    mesh = parts.rows.sharding.mesh
+    check_queries(queries, "sharded", parts.rows)
+    k = as_whole("k", k, 1, sharded.size, "the size of the database")
+    # Each part contributes k candidates. The tile is the one for as many results on one device.
     tile = tiles.search_tile_size(parts, k * mesh.size, queries.shape[0])
     part_size = np.int32(sharded.part_size)
     return tiles.over_tiles(_search, parts, queries, tile, part_size, mesh=mesh, k=k)
 
 
 @functools.partial(jax.jit, static_argnames="mesh")
-def _prepare(codes, live, mesh):
-    def lay_out(codes, live):
-        prepared = layout.prepare(codes, live)
+def _prepare(codes_NxW, live_N, mesh):
+    def lay_out(codes_NxW, live_N):
+        prepared = layout.prepare(codes_NxW, live_N)
         return prepared._replace(count=prepared.count[None])
 
-    return jax.shard_map(lay_out, mesh=mesh, in_specs=P(_AXIS), out_specs=P(_AXIS))(codes, live)
+    specs = P(_AXIS)
+    return jax.shard_map(lay_out, mesh=mesh, in_specs=specs, out_specs=specs)(codes_NxW, live_N)
 
 
-def _search(parts, queries, part_size, mesh, k):
-    """See `search`: queries [Q, words] -> two int32 [Q, k]."""
+def _search(parts, queries_QxW, part_size, mesh, k):
+    """Searches with one tile of queries; see `search`. Returns two arrays, int32 [Q, k].
 
-    def search_part(part, queries, part_size):
+    Below, C is the number of candidates per query, those of all parts together.
+    """
+
+    def search_part(part, queries_QxW, part_size):
         part = part._replace(count=part.count[0])
-        # Where a part has fewer codes than k, distances of more bits than a code has follow.
-        found, positions = hamming.search(part, queries, min(k, len(part.rows)))
-        positions += lax.axis_index(_AXIS) * part_size
-        found = found.astype(hamming.value_type(queries.shape[1]))
-        found, positions = lax.all_gather((found.T, positions.T), _AXIS, tiled=True)
-        # Among equal distances they lie in the order of positions: parts do, and so do theirs.
-        slots = lax.broadcasted_iota(np.int32, found.shape, 0)
-        return selection.in_order(slots, found[:, None], positions, k)
+        # A part with fewer than k codes fills up with distances larger than any two codes have.
+        candidates = min(k, len(part.rows))
+        distances_Qxk, positions_Qxk = hamming.search(part, queries_QxW, candidates)
+        positions_Qxk += lax.axis_index(_AXIS) * part_size
+        distances_Qxk = distances_Qxk.astype(hamming.distance_dtype(queries_QxW.shape[1]))
+        distances_CxQ, positions_CxQ = lax.all_gather(
+            (distances_Qxk.T, positions_Qxk.T), _AXIS, tiled=True
+        )
+        # Candidates at equal distances lie in the order of positions, because the parts do and the
+        # candidates of each part do.
+        slots_CxQ = lax.broadcasted_iota(np.int32, distances_CxQ.shape, 0)
+        return selection.in_order(slots_CxQ, distances_CxQ[:, None], positions_CxQ, k)
 
-    # Unchecked: that all devices hold the same result, which all_gather does not tell.
+    # check_vma=False, because JAX does not see that after all_gather all devices have one result.
     return jax.shard_map(
         search_part, mesh=mesh, in_specs=(P(_AXIS), P(), P()), out_specs=P(), check_vma=False
-    )(parts, queries, part_size)
+    )(parts, queries_QxW, part_size)

@@ -232,16 +232,19 @@ def forged(tmp_path, *, edit_header=None, tail=bytes(12), **sections):
 @pytest.mark.parametrize(
     ("forgery", "message"),
     [
-        ({"codes": np.full((3, 2), 256, "<u4").tobytes()}, "codes: row 0 has bits set beyond"),
+        (
+            {"codes": np.full((3, 2), 256, "<u4").tobytes()},
+            "codes: row 0, with bits set beyond",
+        ),
         ({"codes": bytes(20)}, "sections do not fit 3 codes of 40 bits"),
-        ({"ids": struct.pack("<3q", 5, 6, 5)}, "given more than once: 5"),
+        ({"ids": struct.pack("<3q", 5, 6, 5)}, "ids: 5 given more than once"),
         ({"ids": bytes(23)}, "sections do not fit"),
         ({"offsets": bytes(8)}, "sections do not fit"),
         ({"metadata": b"{"}, "metadata is not JSON"),
         ({"metadata": b"[1]"}, "metadata is not a JSON object"),
         ({"metadata": b"\xff"}, "metadata is not JSON"),
         ({"of": ["a", "b", "cd"], "ids": b"a\xffcd"}, "an id is not UTF-8"),
-        ({"of": ["a", "b", "cd"], "ids": b"aacd"}, "given more than once: 'a'"),
+        ({"of": ["a", "b", "cd"], "ids": b"aacd"}, "ids: 'a' given more than once"),
         ({"of": ["a", "b", "cd"], "ids": b"a\0cd"}, "NUL"),
         ({"of": ["a", "b", "cd"], "offsets": struct.pack("<4q", 0, 2, 1, 4)}, "offsets do not fit"),
         ({"of": ["a", "b", "cd"], "offsets": struct.pack("<4q", 0, 1, 2, 3)}, "offsets do not fit"),
@@ -276,7 +279,7 @@ def test_the_kind_of_ids_costs_nothing(tmp_path):
 
 def test_changes_after_load_do_not_reach_the_file(tmp_path, monkeypatch):
     # A size that the tests of the index compile, too.
-    monkeypatch.setattr("jhash.retrieval.index.rows._LEAST_GROWTH", 32)
+    monkeypatch.setattr("jhash.retrieval.index.rows._MIN_GROWTH", 32)
     path, codes = saved(tmp_path, np.arange(100))
     before = pathlib.Path(path).read_bytes()
     index = HammingIndex.load(path)
@@ -317,11 +320,11 @@ def test_files_hold_the_living_rows_in_insertion_order(tmp_path):
 def test_metadata_that_json_cannot_hold(tmp_path):
     codes = random_codes(2, 8)
     for metadata in ({"a": float("nan")}, {"a": b""}, [1], "text"):
-        with pytest.raises(InputError, match="metadata"):
+        with pytest.raises(InputError, match=r"metadata: .* given.*; allowed: a dict"):
             HammingIndex.build(codes, 8, metadata=metadata)
     index = HammingIndex.build(codes, 8)
     index.metadata["a"] = object()
-    with pytest.raises(InputError, match="metadata: JSON cannot hold it"):
+    with pytest.raises(InputError, match="metadata: a value that JSON cannot hold given"):
         index.save(str(tmp_path / "index"))
     assert not (tmp_path / "index").exists()
 

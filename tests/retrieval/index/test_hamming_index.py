@@ -1,6 +1,6 @@
 """The index against a list of (id, code) that is searched by brute force.
 
-Compiling a search takes seconds, so that most tests ask for 16 codes of one or two words.
+Compiling a search takes seconds, so that most tests search for 16 codes of one or two words.
 """
 
 import sys
@@ -18,7 +18,7 @@ from tests.support.packed import all_distances, random_codes
 
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch):
-    monkeypatch.setattr("jhash.retrieval.index.rows._LEAST_GROWTH", 32)
+    monkeypatch.setattr("jhash.retrieval.index.rows._MIN_GROWTH", 32)
 
 
 def brute_force(queries, codes, ids, k):
@@ -106,7 +106,7 @@ def test_adding_and_removing(make):
             ids = [make(row) for row in rows]
             assert built.ids.tolist() == ids
             check_search(built.search(queries, 16), queries, pool[rows], ids, 16)
-            with pytest.raises(InputError, match=f"allowed are 1 to {len(rows)}"):
+            with pytest.raises(InputError, match=f"allowed: 1 to {len(rows)}, the"):
                 built.search(queries, len(rows) + 1)
     assert growths >= 3
     assert compactions >= 2
@@ -256,14 +256,14 @@ def test_no_hits_and_no_queries():
 def test_an_empty_index():
     empty = HammingIndex.build(np.zeros((0, 2), np.uint32), 64)
     queries = random_codes(16, 64)
-    with pytest.raises(InputError, match="the index is empty"):
+    with pytest.raises(InputError, match=r"k: 1 given; .* the index is empty"):
         empty.search(queries, 1)
     assert empty.search_radius(queries, 64)[0].tolist() == [0] * 17
     assert empty.export().shape == (0, 8)
     empty.add(queries, list("abcdefghijklmnop"))
     check_search(empty.search(queries, 16), queries, queries, list("abcdefghijklmnop"), 16)
     empty.remove(list("ponmlkjihgfedcba"))
-    with pytest.raises(InputError, match="the index is empty"):
+    with pytest.raises(InputError, match=r"k: 1 given; .* the index is empty"):
         empty.search(queries, 1)
     empty.add(queries[:2], [4, 2])
     assert empty.ids.tolist() == [4, 2]
@@ -278,10 +278,10 @@ def test_default_ids_go_on_after_the_greatest():
     assert built.ids.tolist() == [7, -3, 5, 8, 9, 11]
     built.add(codes[:1], [2**63 - 2])
     built.add(codes[:1])
-    with pytest.raises(InputError, match=f"none are left after {2**63 - 1}"):
+    with pytest.raises(InputError, match=f"fewer than 1 integers are left after {2**63 - 1}"):
         built.add(codes[:1])
     named = HammingIndex.build(codes, 64, ["a", "b", "c"])
-    with pytest.raises(InputError, match="give a string for every code"):
+    with pytest.raises(InputError, match="ids: none given; allowed: a string per code"):
         named.add(codes)
 
 
@@ -290,7 +290,7 @@ def test_ids_are_found_whatever_their_order():
     built = HammingIndex.build(codes, 8, [10, 20, 30])
     built.add(codes[:2], [5, 40])
     for known in (5, 10, 30, 40):
-        with pytest.raises(InputError, match=f"in the index already: {known}."):
+        with pytest.raises(InputError, match=f"ids: {known} given; .* not in the index yet"):
             built.add(codes[:1], [known])
     built.remove([5, 30])
     assert built.ids.tolist() == [10, 20, 40]
@@ -320,20 +320,20 @@ def test_ids_in_any_of_the_usual_forms(ids):
 
 
 BAD_IDS = [
-    ([1, 2, 1, 2, 3], "given more than once: 1, 2"),
-    (["b", "a", "c", "a", "d"], "given more than once: 'a'"),
-    ([1, "a", 2, 3, 4], "got int and str; allowed are integers only or strings only"),
-    ([1.5, 2, 3, 4, 5], "got float and int"),
-    (np.arange(5.0), "got float; allowed"),
-    ([True, False, 1, 2, 3], "got bool and int"),
-    ([None] * 5, "got NoneType"),
-    ([1, 2], r"got shape \[2\]; allowed is one id for every code, \[5\]"),
-    ("abcde", r"got shape \[\]"),
-    ([[1], [2], [3], [4], [5]], r"got shape \[5, 1\]"),
+    ([1, 2, 1, 2, 3], "1, 2 given more than once"),
+    (["b", "a", "c", "a", "d"], "'a' given more than once"),
+    ([1, "a", 2, 3, 4], "int and str given; allowed: integers only, or strings only"),
+    ([1.5, 2, 3, 4, 5], "float and int given"),
+    (np.arange(5.0), "float given; allowed"),
+    ([True, False, 1, 2, 3], "bool and int given"),
+    ([None] * 5, "NoneType given"),
+    ([1, 2], r"shape \[2\] given; allowed: one id per code, \[5\]"),
+    ("abcde", r"shape \[\] given"),
+    ([[1], [2], [3], [4], [5]], r"shape \[5, 1\] given"),
     ([2**63, 1, 2, 3, 4], "beyond 64 bits"),
     (np.array([2**63, 1, 2, 3, 4], np.uint64), "beyond 64 bits"),
-    (["a\0", "b", "c", "d", "e"], "NUL"),
-    (["\ud800", "b", "c", "d", "e"], "not Unicode text"),
+    (["a\0", "b", "c", "d", "e"], "given; allowed: text without a NUL"),
+    (["\ud800", "b", "c", "d", "e"], "given; allowed: Unicode text"),
 ]
 
 
@@ -352,15 +352,18 @@ def test_changes_are_made_whole_or_not_at_all():
     codes = random_codes(6, 40)
     built = HammingIndex.build(codes, 40, [5, 3, 9, 8, 1, 0])
     for change, message in [
-        (lambda: built.add(codes, [100, 9, 101, 0, 102, 103]), "in the index already: 9, 0"),
-        (lambda: built.add(codes, list("abcdef")), "got strings, and the index has integers"),
-        (lambda: built.remove([5, 77, 3, 78]), "not in the index: 77, 78. Nothing was removed"),
-        (lambda: built.remove(["5"]), "not in the index: '5'"),
-        (lambda: built.remove([5, 5]), "given more than once: 5"),
-        (lambda: built.remove(range(50, 60)), "not in the index: 50, 51, 52 and 7 more"),
-        (lambda: built.remove(5), r"got shape \[\]; allowed is a list of ids"),
-        (lambda: built.add(codes | np.uint32(2**31), range(10, 16)), "codes: row 0 has bits set"),
-        (lambda: built.add(codes[:, :1]), "codes: got 1 words a code; 40 bits take 2"),
+        (
+            lambda: built.add(codes, [100, 9, 101, 0, 102, 103]),
+            "ids: 9, 0 given; .* not in the index yet",
+        ),
+        (lambda: built.add(codes, list("abcdef")), "ids: strings given; allowed: integers"),
+        (lambda: built.remove([5, 77, 3, 78]), "ids: 77, 78 given; allowed: ids that are in the"),
+        (lambda: built.remove(["5"]), "ids: '5' given; allowed: ids that are in the index"),
+        (lambda: built.remove([5, 5]), "ids: 5 given more than once"),
+        (lambda: built.remove(range(50, 60)), "ids: 50, 51, 52 and 7 more given; allowed"),
+        (lambda: built.remove(5), r"ids: shape \[\] given; allowed: a list"),
+        (lambda: built.add(codes | np.uint32(2**31), range(10, 16)), "codes: row 0, with bits set"),
+        (lambda: built.add(codes[:, :1]), "codes: 1 words per code given; allowed: 2"),
     ]:
         with pytest.raises(InputError, match=message):
             change()
@@ -377,19 +380,19 @@ def test_bad_codes_and_arguments():
     beyond = codes.copy()
     beyond[2, 1] |= 256
     for call, message in [
-        (lambda: HammingIndex.build(codes, 64 + 1), "codes: got 2 words a code; 65 bits take 3"),
-        (lambda: HammingIndex.build(codes, 0), "bits: got 0"),
-        (lambda: HammingIndex.build(codes, 40.0), "bits: got 40.0"),
-        (lambda: HammingIndex.build(codes.astype(int), 40), r"codes: got int64\[4, 2\]"),
-        (lambda: HammingIndex.build(beyond, 40), "codes: row 2 has bits set beyond the 40"),
-        (lambda: built.search(beyond, 1), "queries: row 2 has bits set beyond the 40"),
-        (lambda: built.search(codes[:, :1], 1), "queries: got 1 words"),
-        (lambda: built.search(codes[0], 1), r"queries: got uint32\[2\]"),
-        (lambda: built.search(codes, 5), "k: got 5; allowed are 1 to 4, the index's length"),
-        (lambda: built.search(codes, 0), "k: got 0"),
-        (lambda: built.search(codes, 1.5), "k: got 1.5"),
-        (lambda: built.search_radius(codes, 41), "radius: got 41; allowed are 0 to 40"),
-        (lambda: built.search_radius(codes, -1), "radius: got -1"),
+        (lambda: HammingIndex.build(codes, 64 + 1), "codes: 2 words per code given; allowed: 3"),
+        (lambda: HammingIndex.build(codes, 0), "bits: 0 given; allowed: 1 to 512"),
+        (lambda: HammingIndex.build(codes, 40.0), "bits: 40.0 given"),
+        (lambda: HammingIndex.build(codes.astype(int), 40), r"codes: int64\[4, 2\] given"),
+        (lambda: HammingIndex.build(beyond, 40), "codes: row 2, with bits set beyond the 40"),
+        (lambda: built.search(beyond, 1), "queries: row 2, with bits set beyond the 40"),
+        (lambda: built.search(codes[:, :1], 1), "queries: 1 words per code given"),
+        (lambda: built.search(codes[0], 1), r"queries: uint32\[2\] given"),
+        (lambda: built.search(codes, 5), "k: 5 given; allowed: 1 to 4, the index's length"),
+        (lambda: built.search(codes, 0), "k: 0 given"),
+        (lambda: built.search(codes, 1.5), "k: 1.5 given"),
+        (lambda: built.search_radius(codes, 41), "radius: 41 given; allowed: 0 to 40"),
+        (lambda: built.search_radius(codes, -1), "radius: -1 given"),
     ]:
         with pytest.raises(InputError, match=message):
             call()
@@ -485,10 +488,13 @@ def test_codes_by_id(ids):
     codes[:] = 0
     np.testing.assert_array_equal(index.codes(ids[[5]]), CODES[[5]])
     index.remove(ids[[2]])
-    for wrong, message in (([2, 3], "not in the index"), ([0, 0], "more than once")):
+    for wrong, message in (
+        ([2, 3], "that are in the index"),
+        ([0, 0], "more than once"),
+    ):
         with pytest.raises(InputError, match=message):
             index.codes(ids[wrong])
     assert index.codes(ids[:0]).shape == (0, 2)
     other = "string" if ids.dtype.kind == "i" else 7
-    with pytest.raises(InputError, match="not in the index"):
+    with pytest.raises(InputError, match="given; allowed: ids that are in the index"):
         index.codes([other])

@@ -48,6 +48,7 @@ def test_exactly_the_mean_over_all_tie_orders(seed):
         np.testing.assert_allclose(retrieval.precision_at(total, relevant, k), expected)
         recall = retrieval.recall_at(total, relevant, k)
         np.testing.assert_allclose(recall, expected * k / max(1, related.sum()))
+        np.testing.assert_allclose(retrieval.relevant_at(total, relevant, k), expected * k)
 
 
 def test_mean_over_random_tie_orders():
@@ -218,7 +219,7 @@ def test_top_percent():
     assert retrieval.top_percent(0.1, 3_000) == 3
     assert retrieval.top_percent(10, 101) == 11
     assert retrieval.top_percent(100, 5) == 5
-    with pytest.raises(InputError, match="percent: got 0"):
+    with pytest.raises(InputError, match="percent: 0 given; allowed: more than 0, up to 100"):
         retrieval.top_percent(0, 5)
 
 
@@ -264,18 +265,20 @@ def test_summary_is_json_with_stable_names():
 def test_bad_input():
     total = np.array([[3, 7]])
     for at in (0, 11):
-        with pytest.raises(InputError, match=f"at: got {at}; allowed are 1 to 10"):
+        with pytest.raises(InputError, match=f"^at: {at} given; allowed: 1 to 10, the size"):
             retrieval.average_precision(total, total, at)
-        with pytest.raises(InputError, match=f"n: got {at}; allowed are 1 to 10"):
+        with pytest.raises(InputError, match=f"^n: {at} given; allowed: 1 to 10, the size"):
             retrieval.precision_at(total, total, at)
-    with pytest.raises(InputError, match="radius: got 2; allowed are 0 to 1"):
+        with pytest.raises(InputError, match=f"^n: {at} given; allowed: 1 to 10"):
+            retrieval.relevant_at(total, total, at)
+    with pytest.raises(InputError, match="radius: 2 given; allowed: 0 to 1, the code length"):
         retrieval.precision_within(total, total, 2)
     for recall in (0, 1.01, math.nan):
-        with pytest.raises(InputError, match=f"recall: got {recall}; allowed is more than 0"):
+        with pytest.raises(InputError, match=f"recall: {recall} given; allowed: more than 0, up"):
             retrieval.precision_at_recall(total, total, recall)
-    with pytest.raises(InputError, match="total: rows sum to 9 up to 10"):
+    with pytest.raises(InputError, match="total: rows that sum to 9 up to 10 given; allowed"):
         retrieval.average_precision(np.array([[3, 7], [3, 6]]), np.zeros((2, 2), int))
-    with pytest.raises(InputError, match="relevant: got shape"):
+    with pytest.raises(InputError, match=r"relevant: shape \(1, 1\) given, and \(1, 2\) for total"):
         retrieval.average_precision(total, total[:, :1])
-    with pytest.raises(InputError, match="no queries"):
+    with pytest.raises(InputError, match="total: no queries given; allowed: at least one"):
         retrieval.summarize(np.zeros((0, 3), int), np.zeros((0, 3), int))

@@ -76,7 +76,7 @@ def test_replace(n):
     live = np.arange(capacity) < n
     whole_block = np.arange(128, 192)
     steps = [
-        ([5], [False]),  # Its neighbours stay.
+        ([5], [False]),  # Its neighbors stay.
         (rng.permutation(whole_block), np.zeros(64, bool)),  # A block dies in one go,
         ([130, 131, 190], [True, False, True]),  # and is partly refilled.
         ([n - 1, capacity - 32, capacity - 1], [True, True, True]),  # The last row, and padding.
@@ -114,10 +114,10 @@ def test_replace_is_compiled_for_powers_of_two(monkeypatch):
 
 def test_bad_input():
     codes = np.zeros((4, 1), np.uint32)
-    with pytest.raises(InputError, match="codes: got none"):
+    with pytest.raises(InputError, match="codes: none given; allowed: at least one"):
         layout.prepare(codes[:0])
-    with pytest.raises(InputError, match="codes: got int64"):
+    with pytest.raises(InputError, match=r"codes: int64\[4, 1\] given; allowed: packed codes"):
         layout.prepare(codes.astype(np.int64))
-    for live in (np.ones(5, bool), np.ones(4, int)):
-        with pytest.raises(InputError, match=r"live: got .*allowed is bool \[4\]"):
+    for live in (np.ones(5, bool), np.ones(4, np.int64)):
+        with pytest.raises(InputError, match=r"live: \w+\[[45]\] given; allowed: bool \[4\]"):
             layout.prepare(codes, live)
