@@ -1,4 +1,4 @@
-"""Data: where images come from (sources) and which of them train, are searched, and ask (splits).
+"""Data: a source gives images, a split says which of them train, are searched, and are queries.
 
 `load` puts the two together: `load("embedded", "embedded")`.
 """
@@ -9,19 +9,19 @@ from collections.abc import Callable
 from typing import Any
 
 from jhash.data import idx, image_list, random_images, scenes, splits, tfds_source
-from jhash.data.sources import Arrays, Source, check_source
+from jhash.data.sources import ArraySource, Source, check_source
 from jhash.data.splits import Data
-from jhash.errors import InputError
+from jhash.errors import InputError, in_config
 from jhash.system import imports
 
-__all__ = ["Arrays", "Data", "Source", "load", "load_config"]
+__all__ = ["ArraySource", "Data", "Source", "load", "load_config"]
 
 _SOURCES: dict[str, Callable[..., Source]] = {
     "embedded": idx.embedded,
     "fashion_mnist": idx.fashion_mnist,
     "idx": idx.idx,
     "random": random_images.random_images,
-    "lists": image_list.ImageLists,
+    "lists": image_list.ImageListSource,
     "scenes": scenes.scenes,
 }
 _TFDS = "tfds:"
@@ -33,28 +33,49 @@ def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
     Args:
       source: `embedded`, `fashion_mnist`, `idx`, `lists`, `random`, `scenes`, `tfds:NAME`, or
         `my_module.my_source`, a function of your own that takes the options and returns a `Source`.
-      split: A function of `jhash.data.splits`, such as `official`, or `my_module.my_split`, a
-        function (source, seed) -> Data of your own.
-      seed: Seed of whatever the split draws, 0 or more; the same seed gives the same sets.
-      **options: What the source takes, such as `folder` or `image_size`.
+      split: Name of a protocol in `jhash.data.splits`, such as `official`, or `my_module.my_split`,
+        a function (source, seed) -> Data of your own.
+      seed: Seed of what the split draws, 0 or more. The same seed gives the same sets.
+      **options: Arguments of the source, such as `folder` or `image_size`.
 
     Raises:
-      InputError: Something is unknown, missing or does not fit; the message says what is allowed.
+      InputError: Something is unknown, missing or does not fit. The message names the argument or
+        option and says what is allowed.
     """
     if seed < 0:
-        raise InputError(f"seed: got {seed}; must be 0 or more.")
-    opened = _call(_find_source(source), options)
+        raise InputError(f"seed: {seed} given; allowed: 0 and more.")
+    # `TfdsSource` takes what follows "tfds:" as its `name`, which here is a piece of `source`.
+    with in_config({"name": "source"} if source.startswith(_TFDS) else {}):
+        opened = _call(source, _find_source(source), options)
     check_source(opened)
     data = _find_split(split)(opened, seed)
     if not isinstance(data, Data):
-        raise InputError(f"split: {split} returned a {type(data).__name__}; must be a Data.")
+        raise InputError(
+            f"split: {split!r} given, which returns a {type(data).__name__}; allowed: functions "
+            "that return a Data."
+        )
     return data
 
 
 def load_config(config) -> Data:
-    """Calls `load` as `config.data` of a run says; an option that is None is left to the source."""
+    """Calls `load` with the fields of a run's `config.data`.
+
+    Args:
+      config: `source`, `split` and `seed`, and `options`, of which those that are None are left to
+        the source's defaults.
+
+    Raises:
+      InputError: As `load` does. The message gives the config's field, such as `config.data.split`
+        or `config.data.options.folder`, in place of an argument or option.
+    """
     options = {name: value for name, value in config.options.items() if value is not None}
-    return load(config.source, config.split, config.seed, **options)
+    fields = {name: f"config.data.{name}" for name in ("source", "split", "seed")}
+    with in_config(fields):
+        known = inspect.signature(_find_source(config.source)).parameters
+    # Options alone: an error may also name something else, such as an attribute of the source.
+    option_fields = {name: f"config.data.options.{name}" for name in (*known, *options)}
+    with in_config(option_fields | fields):
+        return load(config.source, config.split, config.seed, **options)
 
 
 def _find_source(source: str) -> Callable[..., Source]:
@@ -64,20 +85,20 @@ def _find_source(source: str) -> Callable[..., Source]:
         return _SOURCES[source]
     if "." not in source:
         raise InputError(
-            f"source: got {source!r}; allowed are {', '.join(_SOURCES)}, tfds:NAME, or "
+            f"source: {source!r} given; allowed: {', '.join(_SOURCES)}, tfds:NAME, or "
             "my_module.my_source."
         )
     return imports.find_attribute(source, "jhash.data", "source")
 
 
-def _call(function: Callable[..., Source], options: dict[str, Any]) -> Source:
-    """Calls `function` after a look at its signature, so that errors can name the options."""
+def _call(source: str, function: Callable[..., Source], options: dict[str, Any]) -> Source:
+    """Calls a source's function if the options fit its signature; errors name those that do not."""
     parameters = inspect.signature(function).parameters
     takes_any = any(item.kind is item.VAR_KEYWORD for item in parameters.values())
     unknown = [] if takes_any else sorted(set(options) - set(parameters))
     if unknown:
         raise InputError(
-            f"source: unknown option {', '.join(unknown)}; allowed are "
+            f"source: {source!r} given with the unknown option {', '.join(unknown)}; allowed: "
             f"{', '.join(parameters) or 'none'}."
         )
     needed = [
@@ -87,7 +108,10 @@ def _call(function: Callable[..., Source], options: dict[str, Any]) -> Source:
     ]
     missing = [name for name in needed if name not in options]
     if missing:
-        raise InputError(f"source: needs the option {', '.join(missing)}.")
+        raise InputError(
+            f"source: {source!r} given without the option {', '.join(missing)}; allowed: "
+            f"{source!r} with a value for {', '.join(needed)}."
+        )
     return function(**options)
 
 
@@ -96,7 +120,7 @@ def _find_split(split: str) -> Callable[[Source, int], Data]:
         return imports.find_attribute(split, "jhash.data", "split")
     if split not in splits.PROTOCOLS:
         raise InputError(
-            f"split: got {split!r}; allowed are {', '.join(splits.PROTOCOLS)}, or "
+            f"split: {split!r} given; allowed: {', '.join(splits.PROTOCOLS)}, or "
             "my_module.my_split."
         )
     return splits.PROTOCOLS[split]

@@ -1,4 +1,4 @@
-"""Random windows and mirror images, in training alone.
+"""Random windows, mirror images and views of images, for training only.
 
 What happens to an image depends on its key alone: neither on its place in the batch nor on the
 other images, and so not on the number of devices.
@@ -23,7 +23,25 @@ def train_images(
     pad: int = 0,
     flip: bool = False,
 ) -> jax.Array:
-    """The network's input in training: `preprocess`, then `augment`."""
+    """Computes the model's input in training: `preprocess`, then `augment`.
+
+    Args:
+      images: uint8 [B, H, W, C].
+      keys: One random key per image, [B].
+      mean: Mean image, color or number, as for `preprocess`.
+      size: Height and width to which images are resized, in pixels.
+      scale: Factor of the result, such as 1/255.
+      channels: Number of channels of the result, as for `preprocess`.
+      crop: Side of the random window in pixels; None keeps `size`.
+      pad: Number of pixels added on every side before the crop.
+      flip: Mirrors images left to right with probability 1/2.
+
+    Returns:
+      float32 [B, side, side, channels], where `side` is `crop`, or `size` without it.
+
+    Raises:
+      InputError: As `preprocess` and `augment` do.
+    """
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     return augment(x, keys, pad=pad, crop=crop, flip=flip)
 
@@ -36,18 +54,22 @@ def train_views(
     Args:
       images: uint8 [B, H, W, C].
       keys: One random key per image, [B].
-      mean: As of `train_images`.
-      views: How many. The first is that of `train_images`; another depends on the image's key and
-        its own number alone.
-      **options: As of `train_images`.
+      mean: Mean image, color or number, as for `preprocess`.
+      views: Number of views, 1 or more. The first view is that of `train_images`. Each other
+        depends on the image's key and on the number of the view alone.
+      **options: Further arguments of `train_images`.
 
     Returns:
-      float32 [B, side, side, channels], or [views, B, ...] if there are several.
+      float32 [B, side, side, channels] for one view, else [views, B, side, side, channels].
+
+    Raises:
+      InputError: As `train_images` does.
     """
     if views == 1:
         return train_images(images, keys, mean, **options)
-    further = [jax.vmap(jax.random.fold_in, (0, None))(keys, number) for number in range(1, views)]
-    return jnp.stack([train_images(images, each, mean, **options) for each in (keys, *further)])
+    fold_in = jax.vmap(jax.random.fold_in, (0, None))
+    keys_of_views = [keys, *(fold_in(keys, number) for number in range(1, views))]
+    return jnp.stack([train_images(images, own, mean, **options) for own in keys_of_views])
 
 
 def augment(
@@ -58,28 +80,30 @@ def augment(
     crop: int | None = None,
     flip: bool = False,
 ) -> jax.Array:
-    """Cuts a random window out of each (padded) image and mirrors half of them.
+    """Cuts a random window out of each padded image, and mirrors it with probability 1/2.
 
-    Offsets are uniform over the windows that fit; padding reflects the image without repeating its
-    border. What happens to an image depends on its key alone: neither on its place in the batch
-    nor on the other images, and so not on the number of devices.
+    Offsets are uniform over the windows that fit. Padding reflects the image without repeating its
+    border.
 
     Args:
       images: [B, H, W, C].
-      keys: One random key an image, [B].
-      pad: Pixels added on every side before the crop.
+      keys: One random key per image, [B].
+      pad: Number of pixels added on every side before the crop.
       crop: Side of the window in pixels; None keeps the height and width of the images.
-      flip: Mirror left to right with probability 1/2.
+      flip: Mirrors images left to right with probability 1/2; without it none is mirrored.
 
     Returns:
       [B, crop, crop, C], dtype of `images`.
 
     Raises:
-      InputError: The window is larger than the padded image, or the padding than the image allows.
+      InputError: The window is larger than the padded image, or the padding is as large as the
+        image.
     """
     height, width = images.shape[1:3]
     if not 0 <= pad < min(height, width):
-        raise InputError(f"pad: {pad} given; 0 to {min(height, width) - 1} can be reflected.")
+        raise InputError(
+            f"pad: {pad} given; allowed: 0 to {min(height, width) - 1}, the pixels to reflect."
+        )
     out_height, out_width = (height, width) if crop is None else (crop, crop)
     check_crop(out_height, out_width, height + 2 * pad, width + 2 * pad)
     if not pad and not flip and (out_height, out_width) == (height, width):
@@ -94,14 +118,15 @@ def augment(
             columns = jnp.where(jax.random.bernoulli(flip_key), columns[::-1], columns)
         rows = _reflect(row + rows - pad, height)
         columns = _reflect(column + columns - pad, width)
-        # Padding, crop and flip are one gather; the indices are valid by construction, and without
-        # bounds checks it is faster on the CPU than slices, one-hot products or masked shifts.
+        # Padding, crop and flip are one gather. The indices are valid by construction, and without
+        # a check of bounds a gather is faster on the CPU than slices, one-hot products or masked
+        # shifts.
         return image.at[rows[:, None], columns].get(mode="promise_in_bounds")
 
     return jax.vmap(cut)(images, keys)
 
 
 def _reflect(index: jax.Array, length: int) -> jax.Array:
-    """Maps indices up to `length - 1` beyond either end back inside, as mirrors at the ends do."""
+    """Maps indices up to `length - 1` beyond either end back inside, like mirrors at the ends."""
     index = jnp.abs(index)
     return jnp.minimum(index, 2 * (length - 1) - index)

@@ -1,4 +1,4 @@
-"""Batches of one size from an order of samples, read ahead while the devices work."""
+"""Batches of one size, cut from an order of samples and read while the devices work."""
 
 import concurrent.futures
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ def batch_indices(indices: np.ndarray, size: int) -> np.ndarray:
 
     Args:
       indices: int [N], N >= 1, in the order of training.
-      size: Samples a batch.
+      size: Number of samples per batch.
 
     Returns:
-      int [ceil(N / size), size]. What the last batch lacks is taken from the start of the order, so
-      that every sample is seen and none is dropped.
+      int [ceil(N / size), size]. The last batch is filled up from the start of the order, so that
+      no sample is dropped.
     """
     count = -(-len(indices) // size)
     return np.resize(indices, (count, size))
 
 
 def prefetch(source, batches, ahead: int = 2) -> Iterator[dict[str, np.ndarray]]:
-    """Reads images and labels, up to `ahead` batches before they are asked for.
+    """Reads batches of images and labels in advance.
 
     Args:
       source: A `jhash.data.Source`.
-      batches: Iterable of int arrays of indices.
-      ahead: Batches read in advance, by one thread.
+      batches: Iterable of int arrays, the indices of each batch.
+      ahead: Number of batches that one thread reads in advance.
 
     Yields:
       {"images": uint8 [B, H, W, channels], "labels": [B] or [B, C], "index": int32 [B]}.

@@ -1,4 +1,4 @@
-"""The idx format of MNIST and Fashion-MNIST: a folder with a train and a t10k part."""
+"""Sources in the idx format of MNIST and Fashion-MNIST: a folder with a train and a t10k part."""
 
 import gzip
 import math
@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 
-from jhash.data.sources import Arrays
-from jhash.errors import InputError
+from jhash.data.sources import ArraySource
+from jhash.errors import InputError, in_config
 
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -26,20 +26,21 @@ FASHION_MNIST_CLASSES = (
 _UNSIGNED_BYTE = 0x08  # the magic number's third byte: the type of the elements
 
 
-def embedded() -> Arrays:
-    """The t10k part of Fashion-MNIST, shipped with jhash: 10,000 grey images of 28x28.
+def embedded() -> ArraySource:
+    """Reads the t10k part of Fashion-MNIST, shipped with jhash: 10,000 gray images of 28x28.
 
-    Its part is called "test", as it is Fashion-MNIST's; `splits.embedded` divides it.
+    The source has the part "test" only, as Fashion-MNIST calls these images. `splits.embedded`
+    divides it.
     """
     return idx(pathlib.Path(__file__).parent / "embedded", FASHION_MNIST_CLASSES)
 
 
-def fashion_mnist(folder: str | os.PathLike | None = None) -> Arrays:
-    """Fashion-MNIST, 60,000 + 10,000 grey images of 28x28.
+def fashion_mnist(folder: str | os.PathLike | None = None) -> ArraySource:
+    """Reads Fashion-MNIST, 60,000 and 10,000 gray images of 28x28.
 
     Args:
-      folder: Where the four idx files lie; by default the environment variable
-        JHASH_FASHION_MNIST, else the folder of Debian's package dataset-fashion-mnist.
+      folder: Folder of the four idx files. By default it is taken from the environment variable
+        JHASH_FASHION_MNIST, else it is that of Debian's package dataset-fashion-mnist.
 
     Raises:
       InputError: The folder does not hold both parts; the message says how to get them.
@@ -48,84 +49,105 @@ def fashion_mnist(folder: str | os.PathLike | None = None) -> Arrays:
     missing = [f"{prefix}-images-idx3-ubyte" for prefix in _PARTS if not _find(folder, prefix)]
     if missing:
         raise InputError(
-            f"fashion_mnist: {folder} has no {' and no '.join(missing)} (.gz or not). Install "
-            "Debian's package dataset-fashion-mnist, or put the four idx files of "
+            f"folder: {folder} given, which has no {' and no '.join(missing)} (.gz or not); "
+            "allowed: a folder with Fashion-MNIST's four idx files. Install Debian's package "
+            "dataset-fashion-mnist, or put the files of "
             "https://github.com/zalandoresearch/fashion-mnist into a folder and name it in the "
             "option folder or the environment variable JHASH_FASHION_MNIST."
         )
     return idx(folder, FASHION_MNIST_CLASSES)
 
 
-def idx(folder: str | os.PathLike, class_names: tuple[str, ...] | None = None) -> Arrays:
+def idx(folder: str | os.PathLike, class_names: tuple[str, ...] | None = None) -> ArraySource:
     """Reads a folder in MNIST's layout, gzipped or not.
 
     Args:
-      folder: Holds `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` (part "train"), or the
-        same two with `t10k` (part "test"), or all four.
-      class_names: By default "0", "1", ....
+      folder: Folder with `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` (the part
+        "train"), or the same two with `t10k` (the part "test"), or all four.
+      class_names: Names of the classes; by default "0", "1", ....
 
     Raises:
-      InputError: No part is there, or a file is damaged; the message names the file.
+      InputError: Both parts are missing, files do not fit each other, or a file is damaged; the
+        message names the file.
     """
-    images, labels, parts, start = [], [], {}, 0
+    images, labels = [], []
+    parts = {}
+    start = 0
     for prefix, part in _PARTS.items():
         path = _find(folder, prefix)
         if path is None:
             continue
-        images.append(read_idx(path, ndim=3))
         label_path = _find(folder, prefix, "labels-idx1")
         if label_path is None:
-            raise InputError(f"idx: {folder} has {path.name} but no {prefix}-labels-idx1-ubyte.")
-        labels.append(read_idx(label_path, ndim=1))
+            raise InputError(
+                f"folder: {folder} given, which has {path.name} but no "
+                f"{prefix}-labels-idx1-ubyte; allowed: folders with both."
+            )
+        with in_config({"path": "folder"}):  # The argument here.
+            images.append(read_idx(path, ndim=3))
+            labels.append(read_idx(label_path, ndim=1))
         if len(images[-1]) != len(labels[-1]):
             raise InputError(
-                f"idx: {path} has {len(images[-1])} images, {label_path.name} {len(labels[-1])} "
-                "labels."
+                f"folder: {folder} given, where {path.name} has {len(images[-1])} images, "
+                f"{label_path.name} {len(labels[-1])} labels; allowed: one label per image."
             )
         if images[0].shape[1:] != images[-1].shape[1:]:
             raise InputError(
-                f"idx: the images of {path} are {images[-1].shape[1:]}, those of the train part "
-                f"{images[0].shape[1:]}."
+                f"folder: {folder} given, where the images of {path.name} are "
+                f"{images[-1].shape[1:]}, those of the train part {images[0].shape[1:]}; allowed: "
+                "one size."
             )
         parts[part] = np.arange(start, start + len(labels[-1]))
         start += len(labels[-1])
     if not parts:
         raise InputError(
-            f"idx: {folder} has neither train-images-idx3-ubyte nor t10k-images-idx3-ubyte (.gz or "
-            "not)."
+            f"folder: {folder} given, which has neither train-images-idx3-ubyte nor "
+            "t10k-images-idx3-ubyte; allowed: folders with one of them or both, .gz or not."
         )
-    return Arrays(np.concatenate(images), np.concatenate(labels), class_names, parts)
+    return ArraySource(np.concatenate(images), np.concatenate(labels), class_names, parts)
 
 
 def read_idx(path: str | os.PathLike, ndim: int) -> np.ndarray:
-    """Reads one idx file of unsigned bytes: uint8 with `ndim` dimensions.
+    """Reads one idx file of unsigned bytes, gzipped or not.
+
+    Args:
+      path: Path of the file.
+      ndim: Number of dimensions that the file must have.
+
+    Returns:
+      uint8 with `ndim` dimensions.
 
     Raises:
-      InputError: Another magic number, or more or fewer bytes than the header promises; the
-        message names the file.
+      InputError: The file cannot be read, is of another type or number of dimensions, or has more
+        or fewer bytes than its header says; the message names the file.
     """
     try:
         data = pathlib.Path(path).read_bytes()
         if data[:2] == b"\x1f\x8b":
             data = gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"idx file {path} cannot be read: {error}") from error
+        raise InputError(
+            f"path: {path} given, which cannot be read: {error}; allowed: idx files, maybe gzipped."
+        ) from error
     header = 4 + 4 * ndim
     magic = bytes([0, 0, _UNSIGNED_BYTE, ndim])
     if data[:4] != magic:
         raise InputError(
-            f"idx file {path} starts with {data[:4].hex()}; {magic.hex()} (unsigned bytes, {ndim} "
-            "dimensions) is expected."
+            f"path: {path} given, which starts with {data[:4].hex()}; allowed: idx files that "
+            f"start with {magic.hex()} (unsigned bytes, {ndim} dimensions)."
         )
     if len(data) < header:
-        raise InputError(f"idx file {path} is truncated: it ends inside its header.")
+        raise InputError(
+            f"path: {path} given, which is truncated: it ends inside its header; allowed: whole "
+            "idx files."
+        )
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", ndim, offset=4))
     expected = header + math.prod(shape)
     if len(data) != expected:
-        what = "is truncated" if len(data) < expected else "has trailing bytes"
+        damage = "is truncated" if len(data) < expected else "has trailing bytes"
         raise InputError(
-            f"idx file {path} {what}: {len(data)} bytes, but its dimensions "
-            f"{'x'.join(map(str, shape))} take {expected}."
+            f"path: {path} given, which {damage}: {len(data)} bytes, but its dimensions "
+            f"{'x'.join(map(str, shape))} take {expected}; allowed: whole idx files."
         )
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
@@ -136,6 +158,7 @@ _PARTS = {"train": "train", "t10k": "test"}  # prefix of the files -> name of th
 def _find(
     folder: str | os.PathLike, prefix: str, suffix: str = "images-idx3"
 ) -> pathlib.Path | None:
+    """Returns the path of an idx file, or None if the folder has it neither plain nor gzipped."""
     name = f"{prefix}-{suffix}-ubyte"
     candidates = (pathlib.Path(folder) / name, pathlib.Path(folder) / f"{name}.gz")
     return next((path for path in candidates if path.is_file()), None)

@@ -1,4 +1,4 @@
-"""Image files in folders: which there are, and the ids that they get."""
+"""Image files: finds them in folders and gives them ids."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,40 +9,45 @@ EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 
 
 def find(places: Sequence[str]) -> dict[str, str]:
-    """The images in folders, and files.
+    """Finds the image files in folders, and those that are given themselves.
 
     Args:
-      places: Folders, searched with all that is below them, also through links, for files with one
-        of `EXTENSIONS` in either case; and files, taken as they are.
+      places: Folders and files. A folder and all folders below it, links included, are searched for
+        files whose names end in one of `EXTENSIONS`, in either case. A file is taken as it is.
 
     Returns:
-      Paths by id. An image's id is its path relative to the folder given, or the file as given.
-      Sorted by id within a place.
+      Paths by id, in the order of the places and sorted by id within a place. The id of an image is
+      its path relative to the place, or the place itself if that is a file.
 
     Raises:
-      InputError: A place does not exist, there is no image, or two have the same id.
+      InputError: A place does not exist, there is no image, or two images have the same id.
     """
-    found: dict[str, str] = {}
+    path_of: dict[str, str] = {}
     for place in places:
         if not os.path.exists(place):
-            raise InputError(f"--images: there is no file or folder {place}.")
+            raise InputError(
+                f"places: {place} given, but there is no file or folder {place}; allowed: files "
+                "and folders that exist."
+            )
         paths = _walk(place) if os.path.isdir(place) else [place]
         named = {_name(path, place): path for path in paths}
         for name in sorted(named):
-            if name in found:
+            if name in path_of:
                 raise InputError(
-                    f"--images: {found[name]} and {named[name]} would have the same id, {name}; "
-                    "give the folder that both are in."
+                    f"places: {path_of[name]} and {named[name]} given, which would have the same "
+                    f"id, {name}; allowed: the folder that both are in."
                 )
-            found[name] = named[name]
-    if not found:
+            path_of[name] = named[name]
+    if not path_of:
         raise InputError(
-            f"--images: no file in {', '.join(places)} ends in one of {' '.join(EXTENSIONS)}."
+            f"places: {', '.join(places)} given; allowed: folders in which some file ends in one "
+            f"of {' '.join(EXTENSIONS)}."
         )
-    return found
+    return path_of
 
 
 def _walk(folder: str) -> Iterator[str]:
+    """Yields the paths of the image files in a folder and below it."""
     seen = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, followlinks=True):
         for name in sorted(folders):
@@ -55,6 +60,7 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _name(path: str, place: str) -> str:
+    """Returns the id of the image at `path` that was found in `place`."""
     name = path if path == place else os.path.relpath(path, place)
-    # A name need not be text; an id is.
+    # A file's name need not be text, but an id is.
     return os.fsencode(name).decode(errors="backslashreplace")

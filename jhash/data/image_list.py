@@ -1,4 +1,4 @@
-"""Image lists in the field's standard form: train.txt, database.txt, test.txt."""
+"""A source of image lists in the form common in the field: train.txt, database.txt, test.txt."""
 
 import os
 import pathlib
@@ -11,23 +11,23 @@ from jhash.errors import InputError
 _PARTS = ("train", "database", "test")
 
 
-class ImageLists:
-    """Images on disk, listed as HashNet and DeepHash do: a line is `path 0 1 0 ...`.
+class ImageListSource:
+    """Images on disk, listed as by HashNet and DeepHash: each line is `path 0 1 0 ...`.
 
-    An image that train.txt and database.txt both name is one item of the source. When every image
-    has exactly one 1, the labels are class ids, int32 [N], else they stay uint8 [N, C]; so a
-    single-label data set in this form meets the single-label code of losses and metrics.
+    An image that both train.txt and database.txt name is one image of the source. When every image
+    has exactly one 1, the labels are class ids, int32 [N], so that losses and metrics treat the
+    data set as single-label. Otherwise they are rows, uint8 [N, C].
 
     Args:
-      folder: Holds the three lists. Blank lines in them are skipped.
-      root: Where relative image paths start; by default `folder`.
-      image_size: Side in pixels to which every image is resized on the host (256 in HashNet and
-        AIHN, which then crop 224), ignoring the aspect ratio. Images are converted to RGB.
+      folder: Folder of the three lists. Blank lines in them are skipped.
+      root: Folder at which relative image paths start; by default `folder`.
+      image_size: Side in pixels to which every image is resized on the host, regardless of the
+        aspect ratio: 256 in HashNet and AIHN, which then crop 224. Images are converted to RGB.
 
     Raises:
-      InputError: A list is missing or empty, a line is malformed or names an image a second time,
-        numbers of labels differ, an image has two different label rows, an image of test.txt is
-        in train.txt or database.txt as well, or image files are missing.
+      InputError: A list is missing or empty; a line is malformed or names an image a second time;
+        numbers of labels differ; an image has two different rows of labels; an image of test.txt is
+        also in train.txt or database.txt; or image files are missing.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class ImageLists:
     ):
         """See the class."""
         if image_size < 1:
-            raise InputError(f"image_size: got {image_size}; must be 1 or more.")
+            raise InputError(f"image_size: {image_size} given; allowed: 1 and more.")
         root = pathlib.Path(folder if root is None else root)
         items: dict[str, int] = {}  # path -> index, in the order of first appearance
-        rows: list[bytes] = []  # one byte a label
+        rows: list[bytes] = []  # one byte per label, in the order of `items`
         self.parts = {}
         for part in _PARTS:
             path = pathlib.Path(folder) / f"{part}.txt"
@@ -51,14 +51,16 @@ class ImageLists:
             shared = np.intersect1d(self.parts[part], self.parts["test"])
             if shared.size:
                 raise InputError(
-                    f"lists: {shared.size} images of test.txt are in {part}.txt too, first "
-                    f"{self._paths[shared[0]]}; queries must be new to training and database."
+                    f"folder: {folder} given, where {shared.size} images of test.txt are in "
+                    f"{part}.txt too, first {self._paths[shared[0]]}; allowed: queries that are "
+                    "new to training and database."
                 )
         missing = sources.missing_files(self._paths)
         if missing:
             raise InputError(
-                f"lists: {len(missing)} of {len(items)} image files are missing, first "
-                f"{missing[0]}; relative paths start at the option root, here {root}."
+                f"root: {root} given, at which relative paths start, where {len(missing)} of "
+                f"{len(items)} image files are missing, first {missing[0]}; allowed: a folder with "
+                "all of them."
             )
         labels = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
         self.class_names = sources.number_names(labels)
@@ -79,37 +81,44 @@ class ImageLists:
 def _read_list(
     path: pathlib.Path, root: pathlib.Path, items: dict[str, int], rows: list[bytes]
 ) -> np.ndarray:
-    """Reads one list, adds what is new to `items` and `rows`, and returns its indices."""
+    """Reads one list, adds its new images to `items` and `rows`, and returns its indices."""
+
+    def wrong(number: int, given: str, allowed: str) -> InputError:
+        return InputError(f"folder: {path}, line {number}: {given} given; allowed: {allowed}.")
+
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"lists: {path} cannot be read: {error}") from error
+        raise InputError(
+            f"folder: {path.parent} given, where {path.name} cannot be read: {error}; allowed: "
+            f"folders with {', '.join(f'{part}.txt' for part in _PARTS)}."
+        ) from error
     seen: dict[int, int] = {}  # index -> line number
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         name, *tokens = line.split()
         if not tokens or not set(tokens) <= {"0", "1"}:
-            raise InputError(
-                f"{path}, line {number}: {line[:80]!r} is not a path without blanks followed by "
-                "labels that are each 0 or 1."
-            )
+            allowed = "a path without blanks, followed by labels that are each 0 or 1"
+            raise wrong(number, repr(line[:80]), allowed)
         row = "".join(tokens).encode().translate(_TO_BITS)
         if rows and len(row) != len(rows[0]):
-            raise InputError(
-                f"{path}, line {number}: {len(row)} labels, but {len(rows[0])} in the lines before."
-            )
-        # normpath: a second spelling of a path must not hide an overlap of queries and database.
+            raise wrong(number, f"{len(row)} labels", f"{len(rows[0])}, as in the lines before")
+        # A second spelling of a path must not hide an overlap of queries and database.
         index = items.setdefault(os.path.normpath(root / name), len(items))
         if index == len(rows):
             rows.append(row)
         elif rows[index] != row:
-            raise InputError(f"{path}, line {number}: {name} had other labels before.")
+            raise wrong(number, f"{name} with other labels than before", "equal labels")
         if index in seen:
-            raise InputError(f"{path}, line {number}: {name} is in line {seen[index]} already.")
+            given = f"{name}, which is in line {seen[index]} already,"
+            raise wrong(number, given, "each image once in a list")
         seen[index] = number
     if not seen:
-        raise InputError(f"lists: {path} is empty.")
+        raise InputError(
+            f"folder: {path.parent} given, where {path.name} is empty; allowed: lists of 1 image "
+            "and more."
+        )
     return np.fromiter(seen, np.int64, len(seen))
 
 

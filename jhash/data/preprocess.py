@@ -1,7 +1,8 @@
-"""Images from bytes to the model's input: mean image, resize, middle crop.
+"""Preprocesses images, from bytes to the model's input: mean image, resize, center crop.
 
-All but `mean_image` are pure functions on the device, to be called inside a jitted step. Evaluation
-calls `eval_images`; training calls `augment.train_images`, which begins in the same way.
+All functions but `mean_image` are pure and run on the device, to be called inside a jitted step.
+Evaluation calls `eval_images`. Training calls `augment.train_images`, which begins with the same
+`preprocess`.
 """
 
 from collections.abc import Iterable
@@ -16,8 +17,8 @@ from jhash.errors import InputError
 def mean_image(batches: Iterable[np.ndarray]) -> np.ndarray:
     """Averages the images of a data set, on the host.
 
-    Sums are in float64, in which sums of bytes are exact: the mean depends neither on the order nor
-    on the batch size.
+    Sums are in float64, in which sums of bytes are exact. The mean thus depends neither on the
+    order nor on the batch size.
 
     Args:
       batches: uint8 arrays [B, H, W, C] of one image size.
@@ -26,16 +27,16 @@ def mean_image(batches: Iterable[np.ndarray]) -> np.ndarray:
       float32 [H, W, C], in the unit of the images (0..255).
 
     Raises:
-      InputError: There is no image, or an array has other than 4 axes.
+      InputError: There is no image, or an array does not have 4 axes.
     """
     total, count = 0.0, 0
     for batch in batches:
         if np.ndim(batch) != 4:
-            raise InputError(f"batches: shape {np.shape(batch)} given; [B, H, W, C] needed.")
+            raise InputError(f"batches: shape {np.shape(batch)} given; allowed: [B, H, W, C].")
         total = total + np.sum(batch, axis=0, dtype=np.float64)
         count += len(batch)
     if count == 0:
-        raise InputError("batches: no image given; a mean image needs at least one.")
+        raise InputError("batches: no image given; allowed: 1 and more.")
     return (total / count).astype(np.float32)
 
 
@@ -49,37 +50,41 @@ def preprocess(
 ) -> jax.Array:
     """Computes scale * (resize(images) - resize(mean)).
 
-    The order is resize, repeat of a grey channel, mean, scale. Resizing is linear, so that taking
-    the mean off first would give the same; this way a mean image of another size (the published
-    one of CNN-F is 224x224) serves images of any size. Resizing is bilinear with half-pixel
-    centres, and antialiased when it shrinks (as PIL and MATLAB's `imresize` do; without it most
-    pixels of a large image would be left out).
+    The steps are: resize, repeat a gray channel, subtract the mean, scale. As resizing is linear,
+    the mean could be subtracted first with the same result. In this order a mean image of another
+    size (the published one of CNN-F is 224x224) fits images of any size. Resizing is bilinear with
+    half-pixel centers. It is antialiased when it shrinks, as in PIL and in MATLAB's `imresize`;
+    otherwise most pixels of a large image would be left out.
 
     Args:
-      images: uint8 (or real) [B, H, W, C].
-      mean: Mean image [H', W', C'], a colour [C'], or a number, in the unit of the images; C' is 1
-        or the number of channels returned.
+      images: uint8 or float [B, H, W, C].
+      mean: Mean image [H', W', C'], color [C'], or number, in the unit of the images. C' is 1 or
+        the number of channels of the result.
       size: Height and width of the result, in pixels.
       scale: Factor of the result, such as 1/255.
-      channels: Channels of the result: None, or that of the images, leaves them; 3 repeats grey.
+      channels: Number of channels of the result. None keeps the images' own; any other number than
+        their own needs gray images, whose channel is repeated.
 
     Returns:
       float32 [B, size, size, channels].
 
     Raises:
-      InputError: The images cannot become `channels`, or `mean` has other channels than they.
+      InputError: The images cannot get that number of channels, or `mean` does not fit it.
     """
     x = _resize(images.astype(jnp.float32), size)
     if channels is not None and channels != x.shape[-1]:
         if x.shape[-1] != 1:
             raise InputError(
-                f"channels: {channels} given for images of {x.shape[-1]} channels; only grey "
-                "images (1 channel) can be repeated."
+                f"channels: {channels} given for images of {x.shape[-1]} channels; allowed: "
+                f"{x.shape[-1]}, as only gray images (1 channel) can be repeated."
             )
         x = jnp.repeat(x, channels, axis=-1)
     mean = jnp.asarray(mean, jnp.float32)
     if mean.shape[-1:] not in ((), (1,), x.shape[-1:]):
-        raise InputError(f"mean: shape {mean.shape} given for images of {x.shape[-1]} channels.")
+        raise InputError(
+            f"mean: shape {mean.shape} given for images of {x.shape[-1]} channels; allowed: a "
+            f"number, or 1 or {x.shape[-1]} channels."
+        )
     return (x - (_resize(mean, size) if mean.ndim == 3 else mean)) * scale
 
 
@@ -92,16 +97,40 @@ def eval_images(
     channels: int | None = None,
     crop: int | None = None,
 ) -> jax.Array:
-    """The network's input in evaluation: `preprocess`, then the middle `crop`."""
+    """Computes the model's input in evaluation: `preprocess`, then the center crop.
+
+    Args:
+      images: uint8 or float [B, H, W, C].
+      mean: Mean image, color or number, as for `preprocess`.
+      size: Height and width to which images are resized, in pixels.
+      scale: Factor of the result, such as 1/255.
+      channels: Number of channels of the result, as for `preprocess`.
+      crop: Side of the center crop in pixels; None keeps `size`.
+
+    Returns:
+      float32 [B, side, side, channels], where `side` is `crop`, or `size` without it.
+
+    Raises:
+      InputError: As `preprocess` does, or the crop is larger than `size`.
+    """
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     return x if crop is None else center_crop(x, crop)
 
 
 def center_crop(images: jax.Array, size: int) -> jax.Array:
-    """Cuts the middle [B, size, size, C] out of images [B, H, W, C]; odd margins are larger last.
+    """Cuts the center out of images.
+
+    Where the margins cannot be equal, those at the bottom and on the right are larger by 1 pixel.
+
+    Args:
+      images: [B, H, W, C].
+      size: Side of the result in pixels.
+
+    Returns:
+      [B, size, size, C], dtype of `images`.
 
     Raises:
-      InputError: The images are smaller than `size`.
+      InputError: The images are smaller than `size`. The message calls it `crop`, as callers do.
     """
     height, width = images.shape[1:3]
     check_crop(size, size, height, width)
@@ -110,11 +139,15 @@ def center_crop(images: jax.Array, size: int) -> jax.Array:
 
 
 def check_crop(crop_height: int, crop_width: int, height: int, width: int) -> None:
-    """Raises InputError unless a window fits into an image of that height and width."""
+    """Checks that a window fits into an image; all arguments are in pixels.
+
+    Raises:
+      InputError: The window is larger than the image.
+    """
     if crop_height > height or crop_width > width:
         raise InputError(
-            f"crop: {crop_height}x{crop_width} given; the image has {height}x{width} pixels, "
-            "padding included."
+            f"crop: {crop_height}x{crop_width} given; allowed: up to {height}x{width} pixels, the "
+            "size of the image, padding included."
         )
 
 

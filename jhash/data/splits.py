@@ -1,8 +1,8 @@
-"""The papers' protocols: which images train, which are searched, which are queries.
+"""Splits after the papers' protocols: which images train, are searched, and are queries.
 
-Every protocol is a function (source, seed) -> Data; `PROTOCOLS` lists their names.
-All draws come from `numpy.random.default_rng([seed, crc32(name)])`, so that they depend on the
-seed and on the protocol alone.
+Every protocol is a function (source, seed) -> Data; `PROTOCOLS` finds them by name. All draws come
+from `numpy.random.default_rng([seed, crc32(name)])`, so that they depend on the seed and on the
+protocol alone.
 """
 
 import dataclasses
@@ -11,19 +11,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from jhash.data.sources import Relabelled, Source, as_indices, check_indices
+from jhash.data.sources import RelabeledSource, Source, as_indices, check_indices
 from jhash.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True, eq=False)  # arrays have no single truth value
+@dataclasses.dataclass(frozen=True, eq=False)  # Arrays cannot be compared for equality at once.
 class Data:
-    """A source with its three sets.
+    """A source with its three sets of images, int64 indices into the source.
 
     Attributes:
-      source: Where images and labels are read.
-      train: int64 indices into the source: what training sees.
-      database: What is searched; it may contain training images.
-      queries: What is searched for; in neither of the others.
+      source: Source of images and labels.
+      train: Images of training.
+      database: Images that are searched; some or all of them may be training images.
+      queries: Query images, which are in neither of the other sets.
 
     Raises:
       InputError: A set is empty, has duplicates or indices out of range, or contains queries.
@@ -39,13 +39,16 @@ class Data:
         for name in ("train", "database", "queries"):
             indices = as_indices(name, getattr(self, name))
             if indices.size == 0:
-                raise InputError(f"{name}: the set is empty.")
+                raise InputError(f"{name}: an empty set given; allowed: 1 index and more.")
             check_indices(name, indices, len(self.source))
             object.__setattr__(self, name, indices)
         for name in ("train", "database"):
             shared = np.intersect1d(getattr(self, name), self.queries).size
             if shared:
-                raise InputError(f"{name}: {shared} of its images are queries too.")
+                raise InputError(
+                    f"{name}: {shared} images given that are queries, too; allowed: images that "
+                    "are not."
+                )
 
     @property
     def num_classes(self) -> int:
@@ -54,79 +57,92 @@ class Data:
 
     @property
     def multi_label(self) -> bool:
-        """Whether labels are rows of 0/1, not class ids."""
+        """True if labels are rows of 0/1, False if they are class ids."""
         return self.source.labels.ndim == 2
 
     def labels(self, indices: np.ndarray) -> np.ndarray:
-        """The labels at `indices`: int32 [n] or uint8 [n, C]."""
+        """Returns the labels at `indices`, int32 [n] or uint8 [n, C]."""
         return self.source.labels[indices]
 
 
 def official(source: Source, seed: int) -> Data:
-    """The source's own parts: "test" asks, "train" trains, "database" (else "train") is searched.
+    """Splits by the source's own parts: "train", "database" and, for the queries, "test".
 
-    Nothing is drawn, `seed` has no effect. Under the name `lists` this is the split of image lists.
+    Without a part "database", "train" is the database. Nothing is drawn, so `seed` has no effect.
+    Under the name `lists` this is the split of image lists.
     """
     del seed
     train = _part(source, "official", "train")
-    return Data(
-        source, train, source.parts.get("database", train), _part(source, "official", "test")
-    )
+    queries = _part(source, "official", "test")
+    return Data(source, train, source.parts.get("database", train), queries)
 
 
 def embedded(source: Source, seed: int) -> Data:
-    """The embedded t10k part of Fashion-MNIST: 1,000 queries, 100 a class; the other 9,000 train.
+    """Splits the embedded t10k part of Fashion-MNIST: 100 random queries per class, 1,000 in all.
 
-    The training set is the database, as in FDAH.
+    The other 9,000 images are both training set and database, as in FDAH.
     """
     return _class_balanced(source, seed, "embedded", 1000, queries=100)
 
 
 def fashion_mnist(source: Source, seed: int) -> Data:
-    """FDAH, section 3: 60,000 training images are the database, 10,000 queries.
+    """Splits Fashion-MNIST by FDAH, section 3: the 10,000 images of the part "test" are queries.
 
-    The paper draws 6,000 and 1,000 images of each class at random; the official parts have just
-    these sizes and are what others report, so they are used, and `seed` has no effect.
+    The 60,000 of the part "train" are both training set and database.
+
+    The paper draws 6,000 and 1,000 images of each class at random. The official parts have these
+    very sizes, and others report on them, so they are used here. `seed` has no effect.
     """
     return _official_sized(source, seed, "fashion_mnist", 60000, 10000)
 
 
 def cifar10_fdah(source: Source, seed: int) -> Data:
-    """FDAH, section 3: 100 random queries a class; the other 59,000 train and are the database."""
+    """Splits CIFAR-10 by FDAH, section 3: 100 random queries per class, 1,000 in all.
+
+    The other 59,000 images are both training set and database.
+    """
     return _class_balanced(source, seed, "cifar10_fdah", 6000, queries=100)
 
 
 def cifar10_dah(source: Source, seed: int) -> Data:
-    """DAH, section 4.A: 50,000 training images are the database, 10,000 test images the queries.
+    """Splits CIFAR-10 by DAH, section 4.A: the 10,000 images of the part "test" are the queries.
 
-    DSTGeH (section 3.1) uses the same parts. `seed` has no effect.
+    The 50,000 of the part "train" are both training set and database. DSTGeH (section 3.1) uses the
+    same parts. `seed` has no effect.
     """
     return _official_sized(source, seed, "cifar10_dah", 50000, 10000)
 
 
 def cifar10_dhn(source: Source, seed: int) -> Data:
-    """DHN and AIHN: of each class 100 queries, 500 for training, 5,400 in the database.
+    """Splits CIFAR-10 by DHN and AIHN: 100 queries and 500 training images per class.
 
-    AIHN, section 4.1, writes 100 for training and 500 for testing; its source (DHN) has it the
-    other way round, and this follows DHN. The 54,000 of AIHN's database exclude training images.
+    The other 5,400 images per class are the database.
+
+    AIHN, section 4.1, writes 100 for training and 500 for testing. Its source (DHN) has it the
+    other way round, and so it is here. AIHN's database of 54,000 images excludes training images.
     """
     return _class_balanced(source, seed, "cifar10_dhn", 6000, queries=100, train=500)
 
 
 def cifar10_dhn59k(source: Source, seed: int) -> Data:
-    """`cifar10_dhn`, same draws, with the common database of all 59,000 that are not queries."""
+    """Splits as `cifar10_dhn`, but all 59,000 images that are not queries are the database.
+
+    This larger database is the usual one. The draws are the same.
+    """
     data = cifar10_dhn(source, seed)
     return dataclasses.replace(data, database=np.sort(np.append(data.database, data.train)))
 
 
 def nus_wide21(source: Source, seed: int) -> Data:
-    """FDAH, section 3: NUS-WIDE's 21 most frequent classes, 2,100 queries, the rest trains.
+    """Splits NUS-WIDE by FDAH, section 3: the 21 most frequent classes, 2,100 queries.
 
-    The source has the 81 classes (the 21 with most images are kept, in their order) or these 21.
-    Images of none of the 21 are left out. The paper does not say how queries are drawn: as ADSH,
-    100 a class. Classes draw from the rarest to the most frequent, each 100 of its images that no
-    class before it took; an image of several classes counts for the one that drew it. More than
-    190,000 images must be left for training, which is the database.
+    The source has all 81 classes, of which the 21 with most images are kept in their order, or
+    these 21 only. Images of none of the 21 are left out. The images that are not queries are both
+    training set and database; there must be more than 190,000.
+
+    The paper does not say how queries are drawn. Decided: 100 per class, as in ADSH. The classes
+    draw one after another, from the rarest to the most frequent. Each draws 100 of its images among
+    those that no class has drawn before, so an image of several classes is drawn by one of them.
     """
     _check_classes(source, "nus_wide21", (21, 81))
     counts = source.labels.sum(axis=0, dtype=np.int64)
@@ -137,8 +153,8 @@ def nus_wide21(source: Source, seed: int) -> Data:
     members = np.flatnonzero(free)
     if len(members) <= 190000 + 2100:
         raise InputError(
-            f"split nus_wide21: {len(members)} images have one of the 21 classes; more than "
-            "192,100 are needed for 2,100 queries and a database of more than 190,000."
+            f"source: {len(members)} images of the 21 classes given; allowed: more than 192,100, "
+            "for the split nus_wide21 with 2,100 queries and a database of more than 190,000."
         )
     rng = _rng("nus_wide21", seed)
     queries = []
@@ -146,51 +162,55 @@ def nus_wide21(source: Source, seed: int) -> Data:
         candidates = np.flatnonzero(free & (labels[:, column] == 1))
         if len(candidates) < 100:
             raise InputError(
-                f"split nus_wide21: class {names[column]} has {len(candidates)} images that are "
-                "not queries yet; 100 are needed."
+                f"source: {len(candidates)} images of class {names[column]} given that no other "
+                "class has drawn; allowed: 100 and more, for the split nus_wide21."
             )
         drawn = rng.choice(candidates, 100, replace=False)
         free[drawn] = False
         queries.append(drawn)
     rest = np.flatnonzero(free)
-    return Data(Relabelled(source, labels, names), rest, rest, np.sort(np.concatenate(queries)))
+    relabeled = RelabeledSource(source, labels, names)
+    return Data(relabeled, rest, rest, np.sort(np.concatenate(queries)))
 
 
 def nus_wide81(source: Source, seed: int) -> Data:
-    """AIHN, section 4.1: NUS-WIDE, 81 classes; 5,000 queries, 10,000 train, the rest is searched.
+    """Splits NUS-WIDE by AIHN, section 4.1: 81 classes, 5,000 queries, 10,000 training images.
 
-    Of 269,648 images 254,648 are left for the database, training images excluded as the text has
-    it. Queries and training images are drawn among those with at least one label (the paper is
-    silent): nothing is relevant to the others. The database keeps them.
+    The rest, 254,648 of 269,648 images, is the database. It excludes training images, as the text
+    says. The paper does not say among which images queries and training images are drawn. Decided:
+    among those with at least one label, as nothing is relevant to the others. The database keeps
+    the others.
     """
     _check_classes(source, "nus_wide81", (81,))
     return _drawn(source, seed, "nus_wide81", queries=5000, train=10000, searched=False)
 
 
 def coco(source: Source, seed: int) -> Data:
-    """DSTGeH, section 3.1: MS-COCO, 80 classes; 50,000 images train.
+    """Splits MS-COCO by DSTGeH, section 3.1: 80 classes, 50,000 training images.
 
-    The paper counts 118,287 training (2017), 40,504 validation (2014) and 40,775 test images, does
-    not say which of them ask, and samples 50,000 images to train. Decided: the part "train" is the
-    database, the training set is 50,000 of it, the part "validation" asks (the test part has no
-    public labels). Images without any label are left out of all three, as nothing is relevant
-    to them. A source without "validation" asks with its part "test".
+    The paper counts 118,287 training (2017), 40,504 validation (2014) and 40,775 test images, and
+    samples 50,000 images for training. It does not say which images are the queries. Decided: the
+    part "train" is the database, 50,000 of it are the training set, and the part "validation" gives
+    the queries, as the test part has no public labels. In a source without "validation" the part
+    "test" does. Images without any label are left out of all three sets, as nothing is relevant to
+    them.
     """
     _check_classes(source, "coco", (80,))
-    labelled = source.labels.any(axis=1)
+    labeled = source.labels.any(axis=1)
     database = _part(source, "coco", "train")
-    database = database[labelled[database]]
+    database = database[labeled[database]]
     queries = _part(source, "coco", "validation" if "validation" in source.parts else "test")
-    _check_count("coco", "labelled images in the part train", len(database), 50000)
+    _check_count("coco", "labeled images in the part train", len(database), 50000)
     train = np.sort(_rng("coco", seed).choice(database, 50000, replace=False))
-    return Data(source, train, database, queries[labelled[queries]])
+    return Data(source, train, database, queries[labeled[queries]])
 
 
 def flickr25k(source: Source, seed: int) -> Data:
-    """DSTGeH, section 3.1: 24 classes, 2,000 queries; the rest is searched, 10,000 of it train.
+    """Splits MIRFlickr-25k by DSTGeH, section 3.1: 24 classes, 2,000 queries.
 
-    Of 25,000 images 23,000 are the database. Queries and training images are drawn among those
-    with at least one label (the paper is silent); the database keeps the others.
+    The other 23,000 of 25,000 images are the database, and 10,000 of these are the training set.
+    The paper does not say among which images queries and training images are drawn. Decided: among
+    those with at least one label. The database keeps the others.
     """
     _check_classes(source, "flickr25k", (24,))
     return _drawn(source, seed, "flickr25k", queries=2000, train=10000, searched=True)
@@ -218,37 +238,42 @@ PROTOCOLS: dict[str, Callable[[Source, int], Data]] = {
 
 
 def _rng(name: str, seed: int) -> np.random.Generator:
+    """Returns the generator of a protocol's draws."""
     return np.random.default_rng([seed, zlib.crc32(name.encode())])
 
 
 def _part(source: Source, split: str, name: str) -> np.ndarray:
+    """Returns a part of the source, or refuses a source without it."""
     if name not in source.parts:
         raise InputError(
-            f"split {split}: the source has no part {name!r}; it has "
-            f"{', '.join(source.parts) or 'none'}."
+            f"source: the parts {', '.join(source.parts) or 'none'} given, so no part {name!r}; "
+            f"allowed: sources with that part, for the split {split}."
         )
     return source.parts[name]
 
 
-def _check_count(split: str, what: str, count: int, needed: int) -> None:
+def _check_count(split: str, counted: str, count: int, needed: int) -> None:
     if count < needed:
-        raise InputError(f"split {split}: {count} {what}; at least {needed} are needed.")
+        raise InputError(
+            f"source: {count} {counted} given; allowed: {needed} and more, for the split {split}."
+        )
 
 
 def _check_classes(source: Source, split: str, allowed: tuple[int, ...]) -> None:
     if source.labels.ndim != 2 or source.labels.shape[1] not in allowed:
         raise InputError(
-            f"split {split}: the labels are {list(source.labels.shape)}; "
-            f"{' or '.join(map(str, allowed))} columns of 0 and 1 are needed."
+            f"source: labels {list(source.labels.shape)} given; allowed: "
+            f"{' or '.join(map(str, allowed))} columns of 0 and 1, for the split {split}."
         )
 
 
 def _official_sized(source: Source, seed: int, split: str, train: int, test: int) -> Data:
+    """Splits as `official`, with "train" as the database, after a check of the parts' sizes."""
     sizes = {name: len(_part(source, split, name)) for name in ("train", "test")}
     if sizes != {"train": train, "test": test}:
         raise InputError(
-            f"split {split}: the parts have {sizes['train']} and {sizes['test']} images; {train} "
-            f"and {test} are needed."
+            f"source: parts of {sizes['train']} and {sizes['test']} images given; allowed: {train} "
+            f"and {test}, for the split {split}."
         )
     data = official(source, seed)
     return dataclasses.replace(data, database=data.train)
@@ -257,35 +282,51 @@ def _official_sized(source: Source, seed: int, split: str, train: int, test: int
 def _class_balanced(
     source: Source, seed: int, split: str, size: int, queries: int, train: int | None = None
 ) -> Data:
-    """Draws `queries` and `train` images of each of ten classes; the rest is the database.
+    """Draws queries and training images from each of ten classes; the rest is the database.
 
-    Without `train`, the rest is the training set, too. Each class must have `size` images.
+    Args:
+      source: Single-label source.
+      seed: Seed of the draws.
+      split: Name of the protocol.
+      size: Number of images that each class must have.
+      queries: Number of queries per class.
+      train: Number of training images per class; None makes the rest the training set, too.
     """
     labels = source.labels
     if labels.ndim != 1 or (np.bincount(labels, minlength=10) != size).any():
         counts = np.bincount(labels).tolist() if labels.ndim == 1 else "multi-label"
         raise InputError(
-            f"split {split}: ten classes of {size} images are needed; the source has {counts}."
+            f"source: classes of {counts} images given; allowed: ten classes of {size} images, for "
+            f"the split {split}."
         )
     rng = _rng(split, seed)
     orders = [rng.permutation(np.flatnonzero(labels == label)) for label in range(10)]
     stop = queries + (train or 0)
-    asked, trained, rest = (
-        np.sort(np.concatenate([order[part] for order in orders]))
-        for part in (slice(queries), slice(queries, stop), slice(stop, None))
-    )
-    return Data(source, rest if train is None else trained, rest, asked)
+
+    def of_all_classes(start: int, stop: int | None) -> np.ndarray:
+        return np.sort(np.concatenate([order[start:stop] for order in orders]))
+
+    rest = of_all_classes(stop, None)
+    trained = rest if train is None else of_all_classes(queries, stop)
+    return Data(source, trained, rest, of_all_classes(0, queries))
 
 
 def _drawn(source: Source, seed: int, split: str, queries: int, train: int, searched: bool) -> Data:
-    """Draws queries and training images among the labelled ones; the rest is the database.
+    """Draws queries and training images among the labeled ones; the rest is the database.
 
-    The database contains the training set if `searched`.
+    Args:
+      source: Multi-label source.
+      seed: Seed of the draws.
+      split: Name of the protocol.
+      queries: Number of queries.
+      train: Number of training images.
+      searched: True if the database contains the training images.
     """
-    labelled = np.flatnonzero(source.labels.any(axis=1))
-    _check_count(split, "labelled images", len(labelled), queries + train + 1)
-    drawn = _rng(split, seed).choice(labelled, queries + train, replace=False)
-    asked, trained = np.sort(drawn[:queries]), np.sort(drawn[queries:])
-    held_out = asked if searched else drawn
+    labeled = np.flatnonzero(source.labels.any(axis=1))
+    _check_count(split, "labeled images", len(labeled), queries + train + 1)
+    drawn = _rng(split, seed).choice(labeled, queries + train, replace=False)
+    query_indices = np.sort(drawn[:queries])
+    train_indices = np.sort(drawn[queries:])
+    held_out = query_indices if searched else drawn
     database = np.setdiff1d(np.arange(len(source)), held_out, assume_unique=True)
-    return Data(source, trained, database, asked)
+    return Data(source, train_indices, database, query_indices)

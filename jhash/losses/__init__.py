@@ -1,7 +1,7 @@
-"""Losses as pure jitted functions, one family a file: arrays first, hyperparameters by keyword.
+"""Losses as pure jitted functions, one family per file.
 
-They return one value per sample or per pair (the caller sums or averages) and import nothing else
-of jhash.
+Arrays come first, hyperparameters are keywords. Most functions return one value per sample or per
+pair, and the caller sums or averages. The package imports nothing else of jhash.
 """
 
 from jhash.losses import asymmetric, graph, multi_label, pairwise, quantization

@@ -1,8 +1,9 @@
-"""Asymmetric losses: a network's outputs for few queries against the codes of the whole database.
+"""Asymmetric losses: a model's outputs for a batch of queries against the whole database's codes.
 
-The database enters by *groups* of images with equal labels: whatever a group's images share (label,
-regressed code, learned code) is stored once with the number of images, so that a sum over n images
-costs K groups (K = classes for single-label data) and no n x m matrix appears.
+The database is given as *groups* of images with equal labels. What the images of a group share
+(label, regressed code, learned code) is stored once, together with the number of images. A sum over
+n images thus becomes a sum over K groups, as many as classes for single-label data, and no n x m
+matrix appears.
 
 Shapes in names: B queries of the batch, K groups, L bits, C classes.
 """
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 
 @jax.jit
 def affinity(labels_BxC: jax.Array, group_labels_KxC: jax.Array) -> jax.Array:
-    """A = 1 where a query and a group share at least one label, else 0.
+    """Marks with 1 the pairs of a query and a group that share at least one label, others with 0.
 
     Args:
       labels_BxC: 0/1 labels of the queries.
@@ -24,7 +25,7 @@ def affinity(labels_BxC: jax.Array, group_labels_KxC: jax.Array) -> jax.Array:
       float32 [B, K].
 
     References:
-      FDAH (Lin et al. 2021), A of eq. 3; its S is 2 A - 1.
+      FDAH (Lin et al. 2021), A of eq. 3. The S of eq. 2 is 2 A - 1.
     """
     chex.assert_rank([labels_BxC, group_labels_KxC], 2)
     chex.assert_equal_shape_suffix([labels_BxC, group_labels_KxC], 1)
@@ -37,22 +38,23 @@ def affinity(labels_BxC: jax.Array, group_labels_KxC: jax.Array) -> jax.Array:
 def inner_product_loss(
     u_BxL: jax.Array, predicted_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
 ) -> jax.Array:
-    r"""Squared error of inner products against the scaled similarity, a query.
+    r"""Computes the squared error of inner products against the scaled similarity, per query.
 
     \sum_i (p_i^T u_j - l S_ij)^2, with i over all images: image i of group k has p_i = predicted_k.
 
     Args:
-      u_BxL: Relaxed codes of the queries, tanh of the network's outputs.
+      u_BxL: Relaxed codes of the queries, tanh of the hash outputs.
       predicted_KxL: Regressed codes W^T y of the groups (FDAH), or their binary codes (ADSH).
       affinity_BxK: 1 where query and group are similar, else 0.
-      counts_K: Images a group.
+      counts_K: Number of images in each group.
 
     Returns:
       [B], the sum over all images for each query.
 
     References:
-      FDAH eq. 2. The paper prints the factor on S as c, which it defines as the number of classes;
-      in ADSH (Jiang and Li 2018), whose objective this is, it is the code length, used here.
+      FDAH (Lin et al. 2021), eq. 2. The paper prints the factor of S as c, which it defines as the
+      number of classes. The objective is that of ADSH (Jiang and Li 2018), where the factor is the
+      code length l; so it is here.
     """
     chex.assert_equal_shape_suffix([u_BxL, predicted_KxL], 1)
     chex.assert_shape(affinity_BxK, (u_BxL.shape[0], predicted_KxL.shape[0]))
@@ -66,22 +68,22 @@ def inner_product_loss(
 def reconstruction_loss(
     u_BxL: jax.Array, codes_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
 ) -> jax.Array:
-    r"""Mean squared distance from a query to the codes of the images similar to it.
+    r"""Computes the mean squared distance from each query to the codes of its similar images.
 
     \sum_i A_ij / tau_j ||b_i - u_j||^2, tau_j = the number of images similar to query j.
 
     Args:
-      u_BxL: Relaxed codes of the queries.
+      u_BxL: Relaxed codes of the queries, tanh of the hash outputs.
       codes_KxL: Binary codes of the groups, in {-1, +1}.
       affinity_BxK: 1 where query and group are similar, else 0.
-      counts_K: Images a group.
+      counts_K: Number of images in each group.
 
     Returns:
-      [B]; 0 for a query to which nothing is similar (tau = 0; not so when queries are training
-      samples, as in the paper).
+      [B]. A query to which no image is similar (tau = 0) has the loss 0. In the paper there is no
+      such query, as queries are training samples and similar to themselves.
 
     References:
-      FDAH eq. 3, first term.
+      FDAH (Lin et al. 2021), eq. 3, first term.
     """
     chex.assert_equal_shape([affinity_BxK, jnp.empty((u_BxL.shape[0], codes_KxL.shape[0]))])
     weights_BxK = affinity_BxK * counts_K.astype(u_BxL.dtype)

@@ -1,4 +1,4 @@
-"""Losses of logits against several 0/1 labels at once: pseudo labels, codes.
+"""Losses of logits against several 0/1 labels per image, such as the bits of pseudo labels.
 
 Shapes in names: B images of the (global) batch, L labels (bits).
 """
@@ -10,20 +10,24 @@ import jax.numpy as jnp
 
 @jax.jit
 def binary_cross_entropy(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
-    r"""-\sum_l (h_l log sigmoid(z_l) + (1 - h_l) log(1 - sigmoid(z_l))).
+    r"""Computes the cross-entropy of each image, summed over its labels.
+
+    -\sum_l (h_l log sigmoid(z_l) + (1 - h_l) log(1 - sigmoid(z_l))).
 
     Args:
       logits_BxL: z, any real numbers.
       labels_BxL: h, 0 or 1, any dtype.
 
     Returns:
-      [B] in the dtype of the logits, at least 0; PyTorch's BCEWithLogitsLoss is its mean over B L.
+      [B] in the dtype of the logits, at least 0. Its sum divided by B L is PyTorch's
+      BCEWithLogitsLoss.
 
     Raises:
       AssertionError: Shapes do not fit.
 
     References:
-      DSTGeH (Liu et al. 2020), eq. 11, from the logits, so that no sigmoid rounds to 0 or 1.
+      DSTGeH (Liu et al. 2020), eq. 11. It is computed from the logits, so that no sigmoid is
+      rounded to 0 or 1.
     """
     _check(logits_BxL, labels_BxL)
     return jax.nn.softplus(jnp.where(labels_BxL == 1, -logits_BxL, logits_BxL)).sum(1)
@@ -31,7 +35,9 @@ def binary_cross_entropy(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Ar
 
 @jax.jit
 def margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
-    r"""1 / L \sum_{k: h_k = 1} \sum_{l: h_l = 0} max(0, 1 - (z_k - z_l)).
+    r"""Computes how far each image's logits of ones fail to exceed those of zeros by 1.
+
+    1 / L \sum_{k: h_k = 1} \sum_{l: h_l = 0} max(0, 1 - (z_k - z_l)).
 
     Args:
       logits_BxL: z, any real numbers.
@@ -44,24 +50,24 @@ def margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
       AssertionError: Shapes do not fit.
 
     References:
-      DSTGeH (Liu et al. 2020), Table 2, "MLML": PyTorch's MultiLabelMarginLoss. It orders the
-      logits of an image only, so that no threshold between ones and zeros is learned.
+      DSTGeH (Liu et al. 2020), Table 2, "MLML": PyTorch's MultiLabelMarginLoss. It compares the
+      logits of an image with each other only, so no threshold between ones and zeros is learned.
     """
     _check(logits_BxL, labels_BxL)
     one_BxL = labels_BxL == 1
 
-    # L x L at once, but not for all images.
-    def of_image(image):
+    # The L x L gaps of one image after another, so that no B x L x L array exists.
+    def image_loss(image):
         z_L, one_L = image
         gap_LxL = jax.nn.relu(1 - (z_L[:, None] - z_L))
         return gap_LxL.sum(where=one_L[:, None] & ~one_L) / len(z_L)
 
-    return jax.lax.map(jax.checkpoint(of_image, prevent_cse=False), (logits_BxL, one_BxL))
+    return jax.lax.map(jax.checkpoint(image_loss, prevent_cse=False), (logits_BxL, one_BxL))
 
 
 @jax.jit
 def soft_margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
-    """The mean over labels of what `binary_cross_entropy` sums.
+    """Computes `binary_cross_entropy` averaged over the labels instead of summed.
 
     Args:
       logits_BxL: z, any real numbers.
@@ -74,9 +80,9 @@ def soft_margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
       AssertionError: Shapes do not fit.
 
     References:
-      DSTGeH (Liu et al. 2020), Table 2, "MLSML": PyTorch's MultiLabelSoftMarginLoss, which on
-      logits is the cross-entropy divided by L. The paper's large difference between the two can
-      only come from something else.
+      DSTGeH (Liu et al. 2020), Table 2, "MLSML": PyTorch's MultiLabelSoftMarginLoss, which is the
+      cross-entropy of the logits divided by L. The table's large difference between the two must
+      have another cause.
     """
     return binary_cross_entropy(logits_BxL, labels_BxL) / logits_BxL.shape[1]
 

@@ -1,4 +1,4 @@
-"""Closed forms and fits that methods share."""
+"""Closed forms and fits that methods and models share."""
 
 from jhash.solvers import (
     asymmetric,

@@ -1,12 +1,14 @@
-"""FDAH's closed forms: W, and all bits of all codes B at once (Lin, Lai, Lu, Zhou 2021).
+"""FDAH's closed forms: the regression W, and all bits of all codes B at once (Lin et al. 2021).
 
-Eq. 9 makes a code b_i a function of the label y_i alone, so images with equal labels share a code.
-Everything is therefore stored by *groups* of equal labels (as many as classes for single-label
-data), and the sums over n images are sums over groups weighted by their counts; no n x m matrix
-exists.
+By eq. 9 the code b_i depends on the label y_i alone, so images with equal labels share a code. All
+that belongs to images is therefore stored per *group* of equal labels (as many groups as classes
+for single-label data), and a sum over n images is a sum over groups weighted by their counts. No
+n x m matrix exists.
 
-Notation is row-major, samples first: labels Y [n, c], codes B [n, l], queries U [m, l]. Shapes in
-names: K groups, C classes, M queries, L bits, R rows.
+Matrices have one row per sample: labels Y [n, c], codes B [n, l], relaxed codes U of the queries
+[m, l]. The paper has them transposed.
+
+Shapes in names: K groups, C classes, M queries, L bits, R rows.
 """
 
 import functools
@@ -17,32 +19,40 @@ import numpy as np
 
 from jhash.solvers.label_groups import group_by_label, one_hot
 
-# Affinities are made for this many (label, query) pairs at a time (float32: 32 MB).
+# Number of (row, query) pairs whose affinities are in memory at a time: 32 MiB of float32.
 _BLOCK_PAIRS = 1 << 23
 # Added to the diagonal of Y'Y, as a share of its mean: see `solve_regression`.
 _RIDGE = 1e-6
 
 
-def solve_regression(labels, codes, query_outputs, query_labels, gamma1, gamma3):
-    r"""The W that minimises eq. 4 for given U and B, by two linear solves.
+def solve_regression(
+    labels: jax.Array | np.ndarray,
+    codes: jax.Array | np.ndarray,
+    query_outputs: jax.Array | np.ndarray,
+    query_labels: jax.Array | np.ndarray,
+    gamma1: float,
+    gamma3: float,
+) -> jax.Array:
+    r"""Computes the W that minimizes eq. 4 for given U and B, by two linear solves.
 
     W = (Y'Y + ridge)^-1 (g1 Y' S~ U + g3 Y' B) (g1 U'U + g3 I)^-1, S~ = l (2 A - 1).
 
     Args:
-      labels: Of the n database images, int [n] class ids or 0/1 [n, c].
-      codes: B, [n, bits] in {-1, +1}.
-      query_outputs: U, float [m, bits], tanh of the network's outputs.
-      query_labels: Of the m queries, in the form of `labels`.
+      labels: Labels of the n database images, int [n] class ids or 0/1 [n, c].
+      codes: Codes B of the database images, [n, bits] in {-1, +1}.
+      query_outputs: Relaxed codes U of the m queries, float [m, bits]: tanh of the hash outputs.
+      query_labels: Labels of the m queries, in the form of `labels`.
       gamma1: Weight of the similarity term.
       gamma3: Weight of the regression term, > 0.
 
     Returns:
-      W, float32 [c, bits]; c is the number of columns, or 1 + the largest class id.
+      W, float32 [c, bits]. For class ids, c is 1 + the largest id of images and queries.
 
     References:
-      FDAH eq. 7, which drops the tilde of S~; the derivative of eq. 4 has it. Y'Y is singular when
-      a class is absent or label columns are dependent, so 1e-6 of the mean of its diagonal is added
-      to its diagonal: an absent class gets W = 0, and Y W is unchanged to rounding.
+      FDAH (Lin et al. 2021), eq. 7, which lacks the tilde of S~; the derivative of eq. 4 has it.
+      Y'Y is singular when a class is absent or label columns are dependent, so 1e-6 of the mean of
+      its diagonal is added to its diagonal (the ridge). An absent class then gets a row W of zeros,
+      and Y W is unchanged to rounding.
     """
     num_classes = _count_classes(labels, query_labels)
     labels_KxC, group_index = group_by_label(labels, num_classes)
@@ -61,16 +71,24 @@ def solve_regression(labels, codes, query_outputs, query_labels, gamma1, gamma3)
     )
 
 
-def solve_codes(labels, w, query_outputs, query_labels, gamma2, gamma3):
-    """The B that minimises eq. 4 for given U and W: all bits of all images at once.
+def solve_codes(
+    labels: jax.Array | np.ndarray,
+    w: jax.Array | np.ndarray,
+    query_outputs: jax.Array | np.ndarray,
+    query_labels: jax.Array | np.ndarray,
+    gamma2: float,
+    gamma3: float,
+) -> jax.Array:
+    """Computes the B that minimizes eq. 4 for given U and W: all bits of all images at once.
 
-    B = sgn(g2 A~ U + g3 Y W), A~_ij = A_ij / tau_j, sgn(0) = +1.
+    B = sgn(g2 A~ U + g3 Y W), A~_ij = A_ij / tau_j, tau_j = the number of images similar to query
+    j, sgn(0) = +1.
 
     Args:
-      labels: Of the n database images, int [n] class ids or 0/1 [n, c].
-      w: float [c, bits].
-      query_outputs: U, float [m, bits], tanh of the network's outputs.
-      query_labels: Of the m queries, in the form of `labels`.
+      labels: Labels of the n database images, int [n] class ids or 0/1 [n, c].
+      w: Regression W from labels to codes, float [c, bits].
+      query_outputs: Relaxed codes U of the m queries, float [m, bits]: tanh of the hash outputs.
+      query_labels: Labels of the m queries, in the form of `labels`.
       gamma2: Weight of the reconstruction term.
       gamma3: Weight of the regression term.
 
@@ -78,8 +96,8 @@ def solve_codes(labels, w, query_outputs, query_labels, gamma2, gamma3):
       int8 [n, bits] in {-1, +1}.
 
     References:
-      FDAH eq. 9. The paper leaves sgn(0) open. A query to which no image is similar (not possible
-      when queries are training samples) has tau = 0 and no influence.
+      FDAH (Lin et al. 2021), eq. 9. The paper leaves sgn(0) open. A query to which no image is
+      similar has tau = 0 and no influence. There is none when queries are training samples.
     """
     num_classes = len(w)
     labels_KxC, group_index = group_by_label(labels, num_classes)
@@ -97,8 +115,8 @@ def solve_codes(labels, w, query_outputs, query_labels, gamma2, gamma3):
     return codes.astype(jnp.int8)[group_index]
 
 
-def sign(x):
-    """The signs of a real array of any shape, float32 in {-1, +1}, with sgn(0) = +1."""
+def sign(x: jax.Array) -> jax.Array:
+    """Returns the signs of a real array of any shape, float32 in {-1, +1}, with sgn(0) = +1."""
     return jnp.where(x >= 0, 1.0, -1.0)
 
 
@@ -109,7 +127,7 @@ def _count_classes(labels, query_labels):
 
 
 def _sum_over_similar(rows_RxC, others_MxC, values_MxV):
-    """A @ values, [R, V], where A = 1 if a row and another share a label; makes blocks of A."""
+    """Computes A @ values [R, V] in blocks, A [R, M] = 1 where two label rows share a label."""
 
     def one_row(row_C):
         return (others_MxC @ row_C > 0).astype(values_MxV.dtype) @ values_MxV
@@ -120,16 +138,23 @@ def _sum_over_similar(rows_RxC, others_MxC, values_MxV):
 @functools.partial(jax.jit, static_argnames=("gamma1", "gamma3"))
 @jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def solve_group_regression(
-    labels_KxC, counts_K, code_sums_KxL, u_MxL, query_labels_MxC, *, gamma1, gamma3
-):
-    """Computes `solve_regression` from groups of equally labeled images.
+    labels_KxC: jax.Array,
+    counts_K: jax.Array,
+    code_sums_KxL: jax.Array,
+    u_MxL: jax.Array,
+    query_labels_MxC: jax.Array,
+    *,
+    gamma1: float,
+    gamma3: float,
+) -> jax.Array:
+    """Computes `solve_regression` from groups of images with equal labels.
 
     Args:
-      labels_KxC: float 0/1 labels of the groups.
-      counts_K: Images per group.
+      labels_KxC: Labels of the groups, float 0/1.
+      counts_K: Number of images in each group.
       code_sums_KxL: Sum of the codes of each group's images.
-      u_MxL: As `query_outputs`.
-      query_labels_MxC: float 0/1 labels of the queries.
+      u_MxL: Relaxed codes of the queries: tanh of the hash outputs.
+      query_labels_MxC: Labels of the queries, float 0/1.
       gamma1: Weight of the similarity term.
       gamma3: Weight of the regression term, > 0.
 
@@ -153,17 +178,25 @@ def solve_group_regression(
 @functools.partial(jax.jit, static_argnames=("gamma2", "gamma3"))
 @jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def solve_group_codes(
-    rows_RxC, labels_KxC, counts_K, w, u_MxL, query_labels_MxC, *, gamma2, gamma3
-):
-    """Computes the codes of eq. 9 for any label rows.
+    rows_RxC: jax.Array,
+    labels_KxC: jax.Array,
+    counts_K: jax.Array,
+    w: jax.Array,
+    u_MxL: jax.Array,
+    query_labels_MxC: jax.Array,
+    *,
+    gamma2: float,
+    gamma3: float,
+) -> jax.Array:
+    """Computes the codes that eq. 9 gives to any label rows, as `solve_codes` does for images.
 
     Args:
-      rows_RxC: float 0/1 labels of the images that get codes.
-      labels_KxC: float 0/1 labels of the database's groups, over which tau counts.
-      counts_K: Images per group.
-      w: float [C, L].
-      u_MxL: tanh of the outputs of the queries.
-      query_labels_MxC: float 0/1 labels of the queries.
+      rows_RxC: Labels that get codes, float 0/1.
+      labels_KxC: Labels of the database's groups, whose images tau counts, float 0/1.
+      counts_K: Number of images in each group.
+      w: Regression W from labels to codes, float [C, L].
+      u_MxL: Relaxed codes of the queries: tanh of the hash outputs.
+      query_labels_MxC: Labels of the queries, float 0/1.
       gamma2: Weight of the reconstruction term.
       gamma3: Weight of the regression term.
 

@@ -12,28 +12,32 @@ from jhash.errors import InputError
 
 
 def eigenmaps(weights: scipy.sparse.csr_array, count: int, key: jax.Array) -> np.ndarray:
-    r"""Solutions y of L y = lambda D y with the smallest lambda, L = D - W, without y = 1.
+    r"""Computes solutions y of L y = lambda D y with the smallest lambda, L = D - W, except y = 1.
 
-    A graph in c parts has c solutions of lambda 0, constant on each part. Only y = 1, which says
-    nothing, is dropped: the others tell the parts apart and come first. Any basis will do there,
-    and a random one divides the parts about evenly in every column, so that thresholds do, too.
-    They leave fewer columns for what is within the parts, and none from c > count on; more
-    neighbours join parts.
+    D is the diagonal matrix of the degrees, the row sums of W.
 
-    A sample without edges is in no part, and 0 in all columns, which is the mean weighted by D.
+    A graph of c connected components has c independent solutions with lambda = 0, each constant on
+    every component. Only y = 1 is dropped, as it tells nothing. The c - 1 others tell the
+    components apart and come first. Any basis of them is a solution; a random one is used, in which
+    every column divides the components about evenly, so that thresholds at the median do, too. They
+    leave fewer columns for what is within the components, and none if c > count. A graph with more
+    neighbors per sample has fewer components.
+
+    A sample without edges belongs to no component. It is 0 in all columns, which is their mean
+    weighted by D.
 
     Args:
-      weights: W, [N, N], symmetric and not negative, with a diagonal of zeros.
-      count: Columns, less than the samples with edges.
-      key: PRNG key of the basis for lambda 0 and of the eigensolver's start.
+      weights: Weights W of the edges, [N, N], symmetric and not negative, with a diagonal of zeros.
+      count: Number of columns, from 1 to the number of samples with edges minus 1.
+      key: PRNG key of the basis for lambda = 0 and of the eigensolver's start.
 
     Returns:
-      float64 [N, count], Y'DY = 1, by rising lambda, each column with a positive entry of largest
-      magnitude. The same for the same key.
+      Y, float64 [N, count], with Y'DY the identity. Columns are sorted by rising lambda, and a
+      column's entry of largest magnitude is positive. The same key gives the same result.
 
     Raises:
-      InputError: A count that is not allowed, or a graph of so much symmetry that the eigensolver
-        fails.
+      InputError: `count` is not allowed (the message calls it `bits`, as methods do), or the graph
+        has so much symmetry that the eigensolver fails.
     """
     weights = weights.astype(np.float64)
     degrees = weights.sum(1)
@@ -44,29 +48,32 @@ def eigenmaps(weights: scipy.sparse.csr_array, count: int, key: jax.Array) -> np
             f"eigenvector of a graph that joins {len(joined)} of {len(degrees)} samples."
         )
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
-    found = np.zeros((len(degrees), count))
-    found[joined] = _eigenmaps(weights[joined][:, joined], degrees[joined], count, rng)
-    largest = np.take_along_axis(found, np.abs(found).argmax(0)[None], axis=0)
-    return found * np.where(largest < 0, -1, 1)
+    solutions = np.zeros((len(degrees), count))
+    solutions[joined] = _eigenmaps(weights[joined][:, joined], degrees[joined], count, rng)
+    largest = np.take_along_axis(solutions, np.abs(solutions).argmax(0)[None], axis=0)
+    return solutions * np.where(largest < 0, -1, 1)
 
 
 def _eigenmaps(weights, degrees, count, rng):
-    parts, part = scipy.sparse.csgraph.connected_components(weights, directed=False)
-    volumes = np.bincount(part, degrees)
-    flat = _constant_on_parts(volumes, min(count, parts - 1), rng)[part]
+    """Computes `eigenmaps` of a graph in which every sample has an edge, up to signs."""
+    components, component = scipy.sparse.csgraph.connected_components(weights, directed=False)
+    volumes = np.bincount(component, degrees)
+    flat = _constant_on_components(volumes, min(count, components - 1), rng)[component]
     if flat.shape[1] == count:
         return flat
-    # With y = D^-1/2 u: the largest eigenvalues, 1 - lambda, of D^-1/2 W D^-1/2.
+    # With y = D^-1/2 u, the problem is that of the largest eigenvalues, 1 - lambda, of the
+    # symmetric matrix D^-1/2 W D^-1/2.
     roots = np.sqrt(degrees)
     inverse = scipy.sparse.diags_array(1 / roots)
-    normalised = inverse @ weights @ inverse
-    # Lanczos's method finds one vector of an eigenvalue, and others only by rounding. Those of
-    # lambda 0 are known: they are moved from 1 to -2, out of the way, as all lie in [-1, 1].
-    unit = roots / np.sqrt(volumes)[part]
+    normalized = inverse @ weights @ inverse
+    # Lanczos's method finds one vector of a multiple eigenvalue, and others by rounding only. The
+    # vectors of lambda = 0 are known: on each component one of length 1, a multiple of `roots`.
+    # Their eigenvalue is moved from 1 to -2, out of the way, as all others lie in [-1, 1].
+    unit = roots / np.sqrt(volumes)[component]
 
     def deflated(u):
         u = u.reshape(-1)
-        return normalised @ u - 3 * unit * np.bincount(part, unit * u)[part]
+        return normalized @ u - 3 * unit * np.bincount(component, unit * u)[component]
 
     operator = scipy.sparse.linalg.LinearOperator(weights.shape, deflated, dtype=np.float64)
     values, vectors = _largest(operator, count - flat.shape[1], rng)
@@ -75,13 +82,14 @@ def _eigenmaps(weights, degrees, count, rng):
 
 
 def _largest(operator, count, rng):
-    """The largest eigenvalues of a symmetric operator and their vectors."""
+    """Computes the largest eigenvalues of a symmetric operator and their vectors."""
     size = operator.shape[0]
     start = rng.standard_normal(size)
-    least = max(2 * count + 1, 20)
-    # Where many eigenvalues are alike it may, by rounding, find all of its directions converged
-    # before they hold the wanted ones. Twice as many were enough in 240 graphs of copies.
-    for directions in (least, 2 * least, 4 * least):
+    fewest = max(2 * count + 1, 20)
+    # Where many eigenvalues are alike, all directions of Lanczos's method may converge, by
+    # rounding, before they contain the wanted ones, which ARPACK reports as an error. Twice as many
+    # directions were enough in 240 graphs of copies.
+    for directions in (fewest, 2 * fewest, 4 * fewest):
         try:
             return scipy.sparse.linalg.eigsh(
                 operator,
@@ -94,20 +102,25 @@ def _largest(operator, count, rng):
         except scipy.sparse.linalg.ArpackError as error:
             failure = error
     raise InputError(
-        f"features: {count} eigenvectors of their graph were not found ({failure}). So it is when "
-        "most features are copies of a few."
+        f"weights: a graph given of which {count} eigenvectors were not found ({failure}); "
+        "allowed: graphs of less symmetry, of features that are not for the most part copies."
     ) from failure
 
 
-def _constant_on_parts(volumes, count, rng):
-    """A random basis' values on each part, D-orthonormal and D-orthogonal to 1."""
+def _constant_on_components(volumes, count, rng):
+    """Draws a basis of the solutions with lambda = 0: its values per component.
+
+    The columns, [components, count], are D-orthonormal and D-orthogonal to 1.
+    """
+    # With D^1/2 y in place of y, orthogonal to the square roots of the components' volumes.
     columns = [np.sqrt(volumes), *rng.standard_normal((count, len(volumes)))]
     basis = np.linalg.qr(np.stack(columns, axis=1))[0][:, 1:]
     return basis / np.sqrt(volumes)[:, None]
 
 
 def _restarts_from(rng):
-    # Where Lanczos's method runs out of directions, in graphs of much symmetry, SciPy >= 1.17 draws
-    # new ones from a generator of its own unless it gets one; older versions cannot be told.
+    """Returns the argument that makes restarts of the eigensolver reproducible, if SciPy has it."""
+    # In graphs of much symmetry Lanczos's method runs out of directions. SciPy >= 1.17 then draws
+    # new ones from the generator that it is given; older versions take none.
     known = "rng" in inspect.signature(scipy.sparse.linalg.eigsh).parameters
     return {"rng": rng} if known else {}

@@ -1,4 +1,4 @@
-"""Complete graphs of feature vectors, of which no adjacency matrix is stored, only its factors.
+"""Complete graphs of feature vectors, stored as two factors instead of an adjacency matrix.
 
 Shapes in names: N nodes, z features, r columns of a factor, B nodes of a batch.
 """
@@ -10,11 +10,11 @@ import jax.numpy as jnp
 
 
 class Graph(NamedTuple):
-    """Weights u_ij = left_i . right_j, the same for i, j and j, i.
+    """A graph whose edge between i and j has the weight u_ij = left_i . right_j = u_ji.
 
     Attributes:
-      left: float32 [N, r].
-      right: float32 [N, r].
+      left: First factor of the adjacency matrix, float32 [N, r].
+      right: Second factor of the adjacency matrix, float32 [N, r].
     """
 
     left: jax.Array
@@ -22,9 +22,12 @@ class Graph(NamedTuple):
 
 
 def cosine(features_Nxz: jax.Array) -> Graph:
-    """u_ij = v_i . v_j / (|v_i| |v_j|), in [-1, 1]; 0 for a vector of length 0.
+    """Makes the graph of cosines, u_ij = v_i . v_j / (|v_i| |v_j|) in [-1, 1].
 
-    Its two factors are one array in memory.
+    A vector of length 0 has a cosine of 0 with all others. The two factors are one array in memory.
+
+    Args:
+      features_Nxz: Vectors v, float.
 
     References:
       DSTGeH (Liu et al. 2020), eq. 1.
@@ -35,37 +38,44 @@ def cosine(features_Nxz: jax.Array) -> Graph:
 
 @jax.jit
 def euclidean(features_Nxz: jax.Array) -> Graph:
-    """u_ij = 1 - |v_i - v_j|^2 / (2 max_k |v_k|^2), in [-1, 1].
+    """Makes the graph of Euclidean distances, u_ij = 1 - |v_i - v_j|^2 / (2 max_k |v_k|^2).
 
-    The paper's ablation gives no formula. This one falls with the distance, is the cosine where all
-    vectors have one length, and has factors, which a Gaussian has not.
+    The weights lie in [-1, 1].
+
+    Args:
+      features_Nxz: Vectors v, float.
 
     References:
-      DSTGeH (Liu et al. 2020), section 3.2, "Influence of distance metric".
+      DSTGeH (Liu et al. 2020), section 3.2, "Influence of distance metric", which gives no formula.
+      This one falls with the distance, is the cosine where all vectors have the same length, and
+      has two factors of few columns, which a Gaussian of the distance does not have.
     """
     squares_Nx1 = jnp.square(features_Nxz).sum(1, keepdims=True)
     largest = squares_Nx1.max()
     scale = 2 * jnp.where(largest == 0, 1, largest)
-    ones, scaled = jnp.ones_like(squares_Nx1), features_Nxz * jnp.sqrt(2 / scale)
-    left = jnp.concatenate([1 - squares_Nx1 / scale, ones, scaled], axis=1)
-    return Graph(left, jnp.concatenate([ones, -squares_Nx1 / scale, scaled], axis=1))
+    # With s for `scale`: u_ij = (1 - |v_i|^2 / s) 1 + 1 (-|v_j|^2 / s) + 2 v_i . v_j / s.
+    ones_Nx1 = jnp.ones_like(squares_Nx1)
+    scaled_Nxz = features_Nxz * jnp.sqrt(2 / scale)
+    left_Nxr = jnp.concatenate([1 - squares_Nx1 / scale, ones_Nx1, scaled_Nxz], axis=1)
+    right_Nxr = jnp.concatenate([ones_Nx1, -squares_Nx1 / scale, scaled_Nxz], axis=1)
+    return Graph(left_Nxr, right_Nxr)
 
 
 @jax.jit
 def unit(features_Nxz: jax.Array) -> jax.Array:
-    """Rows of length 1, [N, z]; one of length 0 stays."""
-    lengths = jnp.linalg.norm(features_Nxz, axis=1, keepdims=True)
-    return features_Nxz / jnp.where(lengths == 0, 1, lengths)
+    """Scales rows to length 1, [N, z]; a row of length 0 stays as it is."""
+    lengths_Nx1 = jnp.linalg.norm(features_Nxz, axis=1, keepdims=True)
+    return features_Nxz / jnp.where(lengths_Nx1 == 0, 1, lengths_Nx1)
 
 
 METRICS = {"cosine": cosine, "euclidean": euclidean}
 
 
 def rows(graph: Graph, nodes_B: jax.Array) -> jax.Array:
-    """Rows u_i of the adjacency matrix, [B, N]."""
+    """Computes the rows u_i of the adjacency matrix that belong to some nodes, [B, N]."""
     return graph.left[nodes_B] @ graph.right.T
 
 
 def degrees(graph: Graph) -> jax.Array:
-    """The sum of each node's weights, its own included, [N]."""
+    """Computes the sum of each node's weights, that with itself included, [N]."""
     return graph.left @ graph.right.sum(0)

@@ -1,4 +1,4 @@
-"""The graph of nearest neighbours by cosine, sparse, without the N x N matrix of cosines.
+"""The sparse graph of nearest neighbors by cosine, made without the N x N matrix of cosines.
 
 Shapes in names: N samples, z features.
 """
@@ -13,34 +13,34 @@ import scipy.sparse
 from jhash.errors import InputError
 from jhash.solvers import factored_graph
 
-# Cosines in memory at a time, 128 MiB of float32.
+# Number of cosines in memory at a time: 128 MiB of float32.
 _BLOCK = 2**25
 
 
 @functools.partial(jax.jit, static_argnames="neighbors")
 @jax.default_matmul_precision("highest")
 def nearest(v_Nxz: jax.Array, neighbors: int) -> tuple[jax.Array, jax.Array]:
-    """The nearest neighbours of every sample by cosine, exactly, itself left out.
+    """Finds the nearest neighbors of every sample by cosine, exactly and without the sample itself.
 
-    Takes O(N^2 z) operations, and memory for the features' directions and for a few blocks of
-    2^25 cosines, or of N if that is more.
+    Takes O(N^2 z) operations. The memory is that of the features scaled to length 1, and of a few
+    blocks of max(2^25, N) cosines.
 
     Args:
-      v_Nxz: Features. One that is all zeros has a cosine of 0 with every other.
-      neighbors: Number of neighbors of a sample, 1 to N - 1.
+      v_Nxz: Features. A row of zeros has a cosine of 0 with every other.
+      neighbors: Number of neighbors per sample, 1 to N - 1.
 
     Returns:
       (indices int32 [N, neighbors], cosines float32 [N, neighbors]), ordered by (cosine falling,
       index).
 
     Raises:
-      InputError: As many neighbours as samples, or more, or none.
+      InputError: `neighbors` is not in 1 to N - 1.
     """
     samples = len(v_Nxz)
     if not 1 <= neighbors < samples:
         raise InputError(
             f"neighbors: {neighbors} given; allowed: 1 to {samples - 1}, "
-            f"as each of the {samples} samples is a neighbour of others only."
+            f"as each of the {samples} samples is a neighbor of others only."
         )
     v_Nxz = factored_graph.unit(jnp.asarray(v_Nxz, jnp.float32))
 
@@ -56,24 +56,27 @@ def nearest(v_Nxz: jax.Array, neighbors: int) -> tuple[jax.Array, jax.Array]:
 
 
 def build(v_Nxz: np.ndarray, neighbors: int) -> scipy.sparse.csr_array:
-    """Samples joined to their nearest neighbours, with the cosines as weights.
+    """Joins samples to their nearest neighbors, with the cosines as weights.
 
-    Two samples are joined when one is among the nearest neighbours of the other. A negative cosine
-    weighs 0, which is no edge.
+    Two samples are joined when one is among the nearest neighbors of the other, in either
+    direction. A negative cosine counts as 0, which is no edge.
 
     Args:
       v_Nxz: Features, float.
-      neighbors: Number of neighbors of a sample, 1 to N - 1.
+      neighbors: Number of neighbors per sample, 1 to N - 1.
 
     Returns:
       float32 [N, N], symmetric, with a diagonal of zeros and without stored zeros.
 
     Raises:
-      InputError: As for `nearest`, or features that are NaN or infinite.
+      InputError: As for `nearest`, or features are NaN, infinite, or too large for a cosine.
     """
     indices, cosines = map(np.asarray, nearest(v_Nxz, neighbors))
     if not np.isfinite(cosines).all():
-        raise InputError("features: some are NaN or infinite, or too large for a cosine.")
+        raise InputError(
+            "v_Nxz: features given whose cosines are NaN or infinite; allowed: finite features, "
+            "whose squares are finite in float32."
+        )
     samples = len(indices)
     starts = np.arange(0, indices.size + 1, neighbors)
     weights = np.maximum(cosines, 0).reshape(-1)

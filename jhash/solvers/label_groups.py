@@ -1,32 +1,35 @@
-"""Images grouped by equal labels, and labels as rows of 0/1."""
+"""Groups of images with equal labels, and labels as rows of 0/1."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def group_by_label(labels, num_classes):
-    """The distinct label vectors and each image's place among them.
+def group_by_label(
+    labels: jax.Array | np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the distinct label rows, and for each image the row that is its own.
 
     Args:
-      labels: int [n] class ids or 0/1 [n, c].
-      num_classes: c.
+      labels: Class ids int [n], or 0/1 [n, c].
+      num_classes: Number of classes c; used for class ids only.
 
     Returns:
-      (float32 0/1 [K, c], int [n] in 0..K-1). For class ids the groups are the classes, absent
-      ones included.
+      (label rows of the K groups, float32 0/1 [K, c]; each image's group, int [n] in 0..K-1). For
+      class ids the groups are the classes, absent ones included.
     """
     labels = np.asarray(labels)
     if labels.ndim == 1:
         return np.eye(num_classes, dtype=np.float32), labels
+    # Each row becomes one string of bytes, so that `unique` sorts single values.
     packed = np.ascontiguousarray(np.packbits(labels.astype(bool), axis=1))
     rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
-    _, first, index = np.unique(rows, return_index=True, return_inverse=True)
-    return labels[first].astype(np.float32), index
+    _, representatives, groups = np.unique(rows, return_index=True, return_inverse=True)
+    return labels[representatives].astype(np.float32), groups
 
 
-def one_hot(labels, num_classes):
-    """Class ids [n] or 0/1 [n, c] as float32 0/1 [n, c]."""
+def one_hot(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:
+    """Returns labels, class ids [n] or 0/1 [n, c], as float32 0/1 [n, c]."""
     labels = jnp.asarray(labels)
     if labels.ndim == 1:
         return jax.nn.one_hot(labels, num_classes)

@@ -1,4 +1,7 @@
-"""Principal components, and hash functions that are linear in features."""
+"""Principal components, and the linear layer that projects features to them.
+
+Shapes in names: N samples, z features, C components.
+"""
 
 import functools
 
@@ -18,11 +21,13 @@ def components(features: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
       count: Number of components.
 
     Returns:
-      (mean [z], components [z, count]): orthonormal columns by falling variance, each with a
-      positive entry of largest magnitude, so that it does not depend on the eigensolver's sign.
+      (mean [z], components [z, count]). The columns are orthonormal and sorted by falling variance.
+      A column's entry of largest magnitude is positive, so that the eigensolver's choice of sign
+      does not matter.
 
     Raises:
-      InputError: There are fewer features, or fewer samples, than components.
+      InputError: There are fewer features, or fewer samples, than components. The message calls
+        `count` `bits`, as methods do.
     """
     samples, width = features.shape
     if count > min(samples, width):
@@ -30,11 +35,12 @@ def components(features: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
             f"bits: {count} given; allowed: 1 to {min(samples, width)}, as there are {samples} "
             f"samples of {width} features, and each bit takes a principal component."
         )
-    mean = features.mean(0)
-    centered = features - mean
-    vectors = jnp.linalg.eigh(centered.T @ centered / samples)[1][:, ::-1][:, :count]
-    largest = jnp.take_along_axis(vectors, jnp.abs(vectors).argmax(0)[None], axis=0)
-    return mean, vectors * jnp.where(largest < 0, -1, 1)
+    mean_z = features.mean(0)
+    centered_Nxz = features - mean_z
+    # `eigh` sorts by rising eigenvalue, so the last columns come first.
+    vectors_zxC = jnp.linalg.eigh(centered_Nxz.T @ centered_Nxz / samples)[1][:, ::-1][:, :count]
+    largest_1xC = jnp.take_along_axis(vectors_zxC, jnp.abs(vectors_zxC).argmax(0)[None], axis=0)
+    return mean_z, vectors_zxC * jnp.where(largest_1xC < 0, -1, 1)
 
 
 @jax.jit
@@ -43,8 +49,8 @@ def as_layer(mean: jax.Array, projection: jax.Array) -> dict[str, jax.Array]:
     """Writes (features - mean) @ projection as a linear layer.
 
     Args:
-      mean: float [z].
-      projection: float [z, bits].
+      mean: Mean of the features, float [z].
+      projection: Directions of the bits, float [z, bits].
 
     Returns:
       {"kernel": [z, bits], "bias": [bits]}.
@@ -57,7 +63,11 @@ def as_layer(mean: jax.Array, projection: jax.Array) -> dict[str, jax.Array]:
 def apply_layer(layer: dict[str, jax.Array], features: jax.Array) -> jax.Array:
     """Computes features @ kernel + bias, float32 [N, bits].
 
-    In full precision, as the layer was fitted: a bit near its threshold must not depend on the
-    rounding of a device.
+    The precision is full, as when the layer was fitted: a bit near its threshold must not depend on
+    the rounding of a device.
+
+    Args:
+      layer: Result of `as_layer`.
+      features: float [N, z].
     """
     return features @ layer["kernel"] + layer["bias"]

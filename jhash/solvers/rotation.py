@@ -1,11 +1,11 @@
-"""The rotation that makes real vectors most nearly binary (Gong et al. 2013)."""
+"""The rotation that brings real vectors close to binary codes (Gong et al. 2013)."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 
-# As in the paper.
+# Number of iterations in the paper.
 ITERATIONS = 50
 
 
@@ -14,26 +14,26 @@ ITERATIONS = 50
 def rotate(
     projected: jax.Array, key: jax.Array, iterations: int = ITERATIONS
 ) -> tuple[jax.Array, jax.Array]:
-    """The rotation R that makes V R binary: min ||B - V R||_F^2 over codes B and rotations R.
+    """Looks for the rotation R that minimizes ||B - V R||_F^2 over codes B and rotations R.
 
-    In turn B = sgn(V R), and R from the singular vectors of V'B, each the best for the other, so
-    the loss never rises.
+    It updates B = sgn(V R) and R, from the singular vectors of V'B, in turn. Each is the best for
+    the other, so the loss never rises; it ends near a local minimum.
 
     Args:
-      projected: V, float [N, bits], of mean 0.
-      key: PRNG key of the first rotation, which is uniform among rotations and reflections.
-      iterations: How often both are updated.
+      projected: Vectors V, float [N, bits], of mean 0.
+      key: PRNG key of the initial R, which is uniform among rotations and reflections.
+      iterations: Number of updates of both B and R.
 
     Returns:
-      (R [bits, bits], the loss after each iteration's B and R [iterations]).
+      (R [bits, bits], loss [iterations] after the updates of each iteration).
 
     References:
-      Gong et al. 2013, section 3.2; sgn(0) := -1, as a bit is an output > 0 everywhere in jhash.
+      Gong et al. 2013, section 3.2. sgn(0) is -1, as bit = output > 0 everywhere in jhash.
     """
     bits = projected.shape[1]
     gaussian = jax.random.normal(key, (bits, bits), projected.dtype)
     start, triangle = jnp.linalg.qr(gaussian)
-    # Uniform only with the triangle's diagonal positive.
+    # The distribution is uniform only if the diagonal of the triangle is positive.
     start *= jnp.where(jnp.diag(triangle) < 0, -1, 1)
 
     def update(rotation, _):

@@ -1,104 +1,20 @@
+"""Augmentation against every window of an image, and its independence of all but the keys."""
+
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jhash.data import augment
+from jhash.data import augment, preprocess
 from jhash.errors import InputError
-
-
-def some_images(count, height, width, channels, seed=0):
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (count, height, width, channels), np.uint8)
-
-
-def numbered(count, height, width, channels=1):
-    """Images in which no two pixels are equal."""
-    return np.arange(count * height * width * channels, dtype=np.float32).reshape(
-        count, height, width, channels
-    )
+from tests.support.pictures import numbered, some_images
 
 
 def keys(count, seed=0):
     return jax.random.split(jax.random.key(seed), count)
-
-
-def test_mean_image_is_the_float64_mean_whatever_the_batches():
-    images = some_images(1000, 9, 7, 3)
-    expected = np.mean(images.astype(np.float64), axis=0).astype(np.float32)
-    for cuts in ([], [1], [100, 350, 999]):
-        found = augment.mean_image(iter(np.split(images, cuts)))
-        assert found.dtype == np.float32
-        np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize("batches", [[], [np.zeros((0, 2, 2, 1))], [np.zeros((2, 2, 1))]])
-def test_mean_image_refuses_nothing_and_single_images(batches):
-    with pytest.raises(InputError, match="batches"):
-        augment.mean_image(batches)
-
-
-@pytest.mark.parametrize(
-    ("side", "size"), [((28, 28), 224), ((64, 64), 28), ((50, 37), 45), ((32, 32), 32)]
-)
-def test_resize_is_pytorchs(side, size):
-    images = some_images(3, *side, 3)
-    found = jax.jit(functools.partial(augment.preprocess, size=size))(images, 0.0)
-    other = torch.nn.functional.interpolate(
-        torch.tensor(images.transpose(0, 3, 1, 2), dtype=torch.float32),
-        (size, size),
-        mode="bilinear",
-        align_corners=False,
-        antialias=True,
-    )
-    assert found.dtype == jnp.float32
-    np.testing.assert_allclose(found, other.numpy().transpose(0, 2, 3, 1), atol=2e-3)
-
-
-def test_preprocess_without_resize_is_arithmetic():
-    images = some_images(4, 8, 8, 3)
-    mean = augment.mean_image([images])
-    for centre in (mean, mean.mean((0, 1)), 120.5):
-        found = augment.preprocess(images, centre, size=8, scale=1 / 255)
-        expected = (images.astype(np.float64) - centre) / 255
-        np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize("size", [12, 20, 40])
-def test_mean_may_be_taken_off_before_the_resize(size):
-    images = some_images(4, 20, 20, 3)
-    mean = augment.mean_image([images])
-    found = augment.preprocess(images, mean, size=size, scale=0.5)
-    expected = augment.preprocess(images - mean, 0.0, size=size, scale=0.5)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
-
-
-def test_mean_of_another_size_is_resized_too():
-    images = np.full((2, 10, 10, 3), 200, np.uint8)
-    ramp = np.broadcast_to(np.arange(4, dtype=np.float32)[None, :, None], (4, 4, 3))
-    found = augment.preprocess(images, ramp, size=8)
-    # Half-pixel centres: the ramp 0, 1, 2, 3 at twice the size, held at its ends.
-    expected = 200 - np.array([0, 0.25, 0.75, 1.25, 1.75, 2.25, 2.75, 3])
-    np.testing.assert_allclose(found, np.broadcast_to(expected[:, None], found.shape), atol=1e-4)
-
-
-def test_grey_becomes_three_channels_before_the_mean():
-    images = some_images(2, 6, 6, 1)
-    colour = np.float32([1, 2, 3])
-    found = augment.preprocess(images, colour, size=6, channels=3)
-    np.testing.assert_array_equal(found, images.astype(np.float32) - colour)
-    assert augment.preprocess(images, 0.0, size=6, channels=1).shape == (2, 6, 6, 1)
-
-
-def test_preprocess_refuses_channels_that_do_not_fit():
-    with pytest.raises(InputError, match="channels: 1 given for images of 3"):
-        augment.preprocess(some_images(1, 4, 4, 3), 0.0, size=4, channels=1)
-    with pytest.raises(InputError, match=r"mean: shape \(3,\) given for images of 1"):
-        augment.preprocess(some_images(1, 4, 4, 1), np.zeros(3), size=4)
 
 
 def windows(image, height, width, pad, flip):
@@ -172,19 +88,13 @@ def test_training_images_do_not_depend_on_the_number_of_devices():
     np.testing.assert_array_equal(found, expected)
 
 
-def test_center_crop():
-    images = numbered(2, 7, 8)
-    np.testing.assert_array_equal(augment.center_crop(images, 4), images[:, 1:5, 2:6])
-    np.testing.assert_array_equal(augment.center_crop(images, 7), images[:, :, 0:7])
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": 7}, "crop: 7x7 given; the image has 6x6"),
-        ({"crop": 11, "pad": 2}, "crop: 11x11 given; the image has 10x10"),
-        ({"pad": 6}, "pad: 6 given; 0 to 5"),
-        ({"pad": -1}, "pad: -1 given"),
+        ({"crop": 7}, "crop: 7x7 given; allowed: up to 6x6"),
+        ({"crop": 11, "pad": 2}, "crop: 11x11 given; allowed: up to 10x10"),
+        ({"pad": 6}, "pad: 6 given; allowed: 0 to 5"),
+        ({"pad": -1}, "pad: -1 given; allowed: 0 to 5"),
     ],
 )
 def test_augment_refuses(options, message):
@@ -192,21 +102,50 @@ def test_augment_refuses(options, message):
         augment.augment(numbered(2, 6, 6), keys(2), **options)
 
 
-def test_center_crop_refuses():
-    with pytest.raises(InputError, match="crop: 7x7 given"):
-        augment.center_crop(numbered(2, 6, 8), 7)
-
-
-def test_pipelines_are_their_parts():
+def test_the_input_in_training_is_its_parts():
     images, own = some_images(8, 10, 10, 1), keys(8)
-    mean = augment.mean_image([images])
-    geometry = {"size": 12, "scale": 1 / 255, "channels": 3}
-    whole = augment.preprocess(images, mean, **geometry)
+    mean = preprocess.mean_image([images])
+    options = {"size": 12, "scale": 1 / 255, "channels": 3}
+    whole = preprocess.preprocess(images, mean, **options)
     np.testing.assert_array_equal(
-        augment.train_images(images, own, mean, **geometry, crop=9, pad=2, flip=True),
+        augment.train_images(images, own, mean, **options, crop=9, pad=2, flip=True),
         augment.augment(whole, own, crop=9, pad=2, flip=True),
     )
-    np.testing.assert_array_equal(augment.eval_images(images, mean, **geometry), whole)
-    np.testing.assert_array_equal(
-        augment.eval_images(images, mean, **geometry, crop=9), augment.center_crop(whole, 9)
-    )
+
+
+VIEW = {"size": 12, "scale": 1 / 255, "pad": 3, "flip": True}
+
+
+def test_one_view_is_the_training_image():
+    images, own = some_images(8, 12, 12, 3), keys(8)
+    expected = augment.train_images(images, own, 7.0, **VIEW)
+    np.testing.assert_array_equal(augment.train_views(images, own, 7.0, **VIEW), expected)
+    np.testing.assert_array_equal(augment.train_views(images, own, 7.0, views=1, **VIEW), expected)
+
+
+def test_views_have_a_leading_axis_and_differ():
+    images, own = numbered(8, 12, 12), keys(8)
+    views = np.asarray(augment.train_views(images, own, 7.0, views=3, **VIEW))
+    assert views.shape == (3, 8, 12, 12, 1)
+    assert views.dtype == np.float32
+    np.testing.assert_array_equal(views[0], augment.train_images(images, own, 7.0, **VIEW))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        # Of 98 windows two views of an image are now and then the same one, but not of all images.
+        assert (views[one] != views[other]).any(axis=(1, 2, 3)).sum() >= 6
+    # More views do not change those before them.
+    fewer = augment.train_views(images, own, 7.0, views=2, **VIEW)
+    np.testing.assert_array_equal(fewer, views[:2])
+
+
+def test_the_views_of_an_image_depend_on_its_own_key_alone():
+    transform = jax.jit(functools.partial(augment.train_views, views=2, **VIEW))
+    images, own = numbered(16, 12, 12), keys(16)
+    expected = np.asarray(transform(images, own, 7.0))
+    assert not np.array_equal(expected, transform(images, keys(16, seed=1), 7.0))
+
+    order = np.random.default_rng(0).permutation(16)
+    np.testing.assert_array_equal(transform(images[order], own[order], 7.0), expected[:, order])
+    np.testing.assert_array_equal(transform(images[5:6], own[5:6], 7.0), expected[:, 5:6])
+    others = images.copy()
+    others[:8] = -1
+    np.testing.assert_array_equal(transform(others, own, 7.0)[:, 8:], expected[:, 8:])

@@ -3,10 +3,10 @@ import threading
 import numpy as np
 import pytest
 
-from jhash.data import Arrays, batches
+from jhash.data import ArraySource, batches
 
 
-def test_split_keeps_every_sample_and_fills_up_from_the_start():
+def test_batches_keep_every_sample_and_fill_up_from_the_start():
     orders = batches.batch_indices(np.array([5, 3, 8, 1, 9]), 2)
     np.testing.assert_array_equal(orders, [[5, 3], [8, 1], [9, 5]])
     assert batches.batch_indices(np.arange(6), 3).shape == (2, 3)
@@ -16,10 +16,10 @@ def test_split_keeps_every_sample_and_fills_up_from_the_start():
 @pytest.fixture
 def source():
     images = np.arange(10, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
-    return Arrays(images, np.arange(10, dtype=np.int32) % 3)
+    return ArraySource(images, np.arange(10, dtype=np.int32) % 3)
 
 
-def test_read_gives_images_labels_and_indices_in_order(source):
+def test_prefetch_gives_images_labels_and_indices_in_order(source):
     orders = np.array([[3, 1], [9, 9], [0, 4]])
     found = list(batches.prefetch(source, orders))
     for batch, order in zip(found, orders, strict=True):

@@ -18,7 +18,7 @@ def orders(counts, batch_size, epochs, key=KEY):
     return labels, np.stack(found).reshape(epochs, -1, batch_size)
 
 
-# Odd counts, many images a class, classes of fewer images than a batch takes: seams everywhere.
+# Odd counts, many images per class, classes of fewer images than a batch takes: seams everywhere.
 @pytest.mark.parametrize(
     ("counts", "share"),
     [
@@ -67,10 +67,14 @@ def test_an_order_depends_on_key_and_epoch_alone():
 @pytest.mark.parametrize(
     ("labels", "batch_size", "message"),
     [
-        (np.array([0, 2, 2]), 6, "no training image of class bag; "),
-        (np.eye(3, dtype=np.uint8), 6, "labels: 2 dimensions given"),
-        (np.array([0, 1, 2]), 7, "batch_size: 7 given; allowed is .* classes, 3"),
-        (np.array([0, 1, 2]), 0, "batch_size: 0 given"),
+        (
+            np.array([0, 2, 2]),
+            6,
+            "labels: no training image of class bag given; allowed: 1",
+        ),
+        (np.eye(3, dtype=np.uint8), 6, "labels: 2 dimensions given; allowed: 1"),
+        (np.array([0, 1, 2]), 7, "batch_size: 7 given; allowed: .* classes, 3"),
+        (np.array([0, 1, 2]), 0, "batch_size: 0 given; allowed: .* classes, 3"),
     ],
 )
 def test_what_cannot_be_balanced_is_refused(labels, batch_size, message):

@@ -80,30 +80,39 @@ def test_damaged_files_are_named(tmp_path, arrays, damage, message):
     write_part(tmp_path, "train", *arrays)
     path = tmp_path / "train-images-idx3-ubyte"
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(InputError, match=f"{path} {message}"):
+    with pytest.raises(InputError, match=f"^folder: {path} given, which {message}.*; allowed: "):
         idx.idx(tmp_path)
 
 
 def test_idx_rejects_incomplete_folders(tmp_path, arrays):
     images, labels = arrays
-    with pytest.raises(InputError, match="neither train-images-idx3-ubyte nor t10k"):
+    with pytest.raises(InputError, match=r"^folder: .* neither train-images-idx3-ubyte nor t10k"):
         idx.idx(tmp_path)
     write_part(tmp_path, "train", images, labels[:-1])
-    with pytest.raises(InputError, match=r"has 9 images, train-labels-idx1-ubyte 8 labels"):
+    with pytest.raises(InputError, match=r"^folder: .* has 9 images, train-labels\S* 8 labels"):
         idx.idx(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(InputError, match="no train-labels-idx1-ubyte"):
+    with pytest.raises(InputError, match=r"^folder: .* no train-labels-idx1-ubyte"):
         idx.idx(tmp_path)
     write_part(tmp_path, "train", images, labels)
     write_part(tmp_path, "t10k", images[:, :, :2], labels)
-    with pytest.raises(InputError, match=r"\(5, 2\), those of the train part \(5, 4\)"):
+    with pytest.raises(InputError, match=r"^folder: .*\(5, 2\), those of the train part \(5, 4\)"):
         idx.idx(tmp_path)
+
+
+def test_read_idx_names_its_path(tmp_path):
+    path = tmp_path / "labels"
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=f"^path: {path} given, which starts with ; allowed: "):
+        idx.read_idx(path, ndim=1)
 
 
 def test_fashion_mnist_finds_its_folder(tmp_path, arrays, monkeypatch):
     monkeypatch.setenv("JHASH_FASHION_MNIST", str(tmp_path))
     write_part(tmp_path, "train", *arrays)
-    with pytest.raises(InputError, match=r"no t10k-images-idx3-ubyte .*dataset-fashion-mnist"):
+    with pytest.raises(
+        InputError, match=r"^folder: .* no t10k-images-idx3-ubyte .*dataset-fashion"
+    ):
         idx.fashion_mnist()
     write_part(tmp_path, "t10k", *arrays)
     assert len(idx.fashion_mnist()) == 18

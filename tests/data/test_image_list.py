@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from jhash import data
-from jhash.data.image_list import ImageLists
+from jhash.data.image_list import ImageListSource
 from jhash.errors import InputError
 
 
@@ -23,7 +23,7 @@ def write(folder, part, text):
 
 
 def test_lists_become_parts_and_class_ids(folder):
-    source = ImageLists(folder, image_size=4)
+    source = ImageListSource(folder, image_size=4)
     assert len(source) == 6  # 1.png is in two lists and one item
     np.testing.assert_array_equal(source.parts["train"], [0, 1])
     np.testing.assert_array_equal(source.parts["database"], [1, 2, 3])
@@ -40,7 +40,7 @@ def test_lists_become_parts_and_class_ids(folder):
 def test_labels_stay_rows_when_one_image_has_two_or_none(folder):
     for row in ("1 1 0", "0 0 0"):
         write(folder, "test", f"images/4.png 0 1 0\nimages/5.png {row}\n")
-        source = ImageLists(folder)
+        source = ImageListSource(folder)
         assert source.labels.dtype == np.uint8
         np.testing.assert_array_equal(source.labels[0], [1, 0, 0])
         np.testing.assert_array_equal(source.labels[5], [int(bit) for bit in row.split()])
@@ -56,7 +56,7 @@ def test_load_uses_the_lists_and_the_root(folder):
     np.testing.assert_array_equal(loaded.train, [0, 1])
     np.testing.assert_array_equal(loaded.database, [1, 2, 3])
     np.testing.assert_array_equal(loaded.queries, [4, 5])
-    with pytest.raises(InputError, match=r"6 of 6 image files are missing, first .*0.png"):
+    with pytest.raises(InputError, match=r"^root: .*6 of 6 image files are missing, first .*0.png"):
         data.load("lists", "lists", folder=str(lists))
 
 
@@ -64,35 +64,35 @@ def test_load_uses_the_lists_and_the_root(folder):
     ("part", "text", "message"),
     [
         ("test", "images/4.png 0 1 0\nimages/5.png 0 2 0\n", "test.txt, line 2: 'images/5.png 0 2"),
-        ("test", "images/4.png\n", "test.txt, line 1: .*not a path"),
-        ("test", "my image.png 0 1 0\n", "line 1: .*without blanks"),
-        ("test", "images/4.png 0 1\n", "test.txt, line 1: 2 labels, but 3"),
+        ("test", "images/4.png\n", "test.txt, line 1: .* given; allowed: a path"),
+        ("test", "my image.png 0 1 0\n", "line 1: .* given; allowed: .* without blanks"),
+        ("test", "images/4.png 0 1\n", "test.txt, line 1: 2 labels given; allowed: 3"),
         ("test", "", "test.txt is empty"),
         ("test", "\n \n", "test.txt is empty"),
         ("test", "images/4.png 0 1 0\n\nimages/./4.png 0 1 0\n", "line 3: .* in line 1 already"),
         ("test", "images/1.png 0 1 0\n", "1 images of test.txt are in train.txt too, .*1.png"),
         ("test", "images/./3.png 1 0 0\n", "1 images of test.txt are in database.txt too"),
-        ("database", "images/0.png 0 0 1\n", "database.txt, line 1: .* other labels before"),
+        ("database", "images/0.png 0 0 1\n", "database.txt, line 1: .* other labels than before"),
         ("database", "images/8.png 0 0 1\nimages/9.png 0 0 1", "2 of 6 image files .*8.png"),
     ],
 )
 def test_bad_lists_are_rejected(folder, part, text, message):
     write(folder, part, text)
-    with pytest.raises(InputError, match=message):
-        ImageLists(folder)
+    with pytest.raises(InputError, match=rf"^(folder|root): {folder}.*{message}"):
+        ImageListSource(folder)
 
 
 def test_a_missing_list_is_named(folder):
     (folder / "database.txt").unlink()
-    with pytest.raises(InputError, match=r"database.txt cannot be read"):
-        ImageLists(folder)
+    with pytest.raises(InputError, match=rf"^folder: {folder} given, where database.txt cannot"):
+        ImageListSource(folder)
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"no image", lambda data: data[: len(data) // 2]])
 def test_an_unreadable_image_is_named(folder, damage):
     path = folder / "images/2.png"
     path.write_bytes(damage(path.read_bytes()))
-    source = ImageLists(folder)
+    source = ImageListSource(folder)
     source.images(np.array([0, 1]))
     with pytest.raises(InputError, match=f"image {path} cannot be read"):
         source.images(np.array([0, 2]))

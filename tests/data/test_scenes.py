@@ -92,14 +92,14 @@ def test_no_item_is_in_a_query_and_in_the_database(source, layouts):
     np.testing.assert_array_equal(loaded.train, loaded.database)
     np.testing.assert_array_equal(loaded.queries, np.arange(0, 300, 10))
     assert len(np.union1d(loaded.train, loaded.queries)) == 300
-    asked, searched = (
-        {each.item for number in part for each in layouts[number]}
-        for part in (loaded.queries, loaded.database)
+    in_queries, in_database = (
+        {placed.item for number in numbers for placed in layouts[number]}
+        for numbers in (loaded.queries, loaded.database)
     )
-    assert not asked & searched
+    assert not in_queries & in_database
     split = splits.embedded(idx.embedded(), 0)
-    assert asked <= set(split.queries)
-    assert searched <= set(split.train)
+    assert in_queries <= set(split.queries)
+    assert in_database <= set(split.train)
 
 
 def test_a_scene_depends_on_seed_and_number_alone(source):
@@ -150,12 +150,12 @@ def test_items_of_all_of_fashion_mnist(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 0}, "count: got 0; must be 2 or more"),
-        ({"count": 1}, "count: got 1; must be 2 or more"),
-        ({"image_size": 27}, "image_size: got 27; must be 28 or more"),
-        ({"scene_seed": -1}, "scene_seed: got -1; must be 0 or more"),
-        ({"base": "mnist"}, "base: got 'mnist'; allowed are embedded, fashion_mnist"),
-        ({"folder": "x"}, "unknown option folder; allowed are count, image_size, scene_seed, base"),
+        ({"count": 0}, "count: 0 given; allowed: 2 and more"),
+        ({"count": 1}, "count: 1 given; allowed: 2 and more"),
+        ({"image_size": 27}, "image_size: 27 given; allowed: 28 and more"),
+        ({"scene_seed": -1}, "scene_seed: -1 given; allowed: 0 and more"),
+        ({"base": "mnist"}, "base: 'mnist' given; allowed: embedded, fashion_mnist"),
+        ({"folder": "x"}, "unknown option folder; allowed: count, image_size, scene_seed, base"),
     ],
 )
 def test_errors_name_the_option(options, message):

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jhash.data import Arrays, sources
+from jhash.data import ArraySource, sources
 from jhash.errors import InputError
 
 IMAGES = np.arange(4 * 2 * 3, dtype=np.uint8).reshape(4, 2, 3)
 
 
-def test_arrays_return_the_images_in_the_order_asked():
-    source = Arrays(IMAGES, np.array([0, 1, 2, 1]), parts={"test": [3, 0]})
+def test_arrays_return_the_images_in_the_order_of_the_indices():
+    source = ArraySource(IMAGES, np.array([0, 1, 2, 1]), parts={"test": [3, 0]})
     assert len(source) == 4
     assert source.image_shape == (2, 3, 1)
     assert source.class_names == ("0", "1", "2")
@@ -18,9 +18,9 @@ def test_arrays_return_the_images_in_the_order_asked():
     np.testing.assert_array_equal(source.images(np.array([2, 0, 2])), IMAGES[[2, 0, 2], ..., None])
 
 
-def test_arrays_accept_colour_and_multi_label():
+def test_arrays_accept_color_and_multi_label():
     labels = np.array([[0, 1], [1, 1], [0, 0], [1, 0]], bool)
-    source = Arrays(np.zeros((4, 2, 3, 3), np.uint8), labels, ("cat", "dog"))
+    source = ArraySource(np.zeros((4, 2, 3, 3), np.uint8), labels, ("cat", "dog"))
     assert source.image_shape == (2, 3, 3)
     assert source.class_names == ("cat", "dog")
     assert source.labels.dtype == np.uint8
@@ -30,22 +30,28 @@ def test_arrays_accept_colour_and_multi_label():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": IMAGES.astype(np.float32)}, "images: got float32"),
-        ({"images": IMAGES[0]}, r"images: got uint8 \[2, 3\]"),
-        ({"labels": np.array([0, 1, 2])}, "3 labels for 4 images"),
-        ({"labels": np.array([0, -1, 2, 0])}, "the least is -1"),
-        ({"labels": np.array([0.0, 1, 2, 0])}, "labels: got float64"),
+        ({"images": IMAGES.astype(np.float32)}, "images: float32 .* given; allowed: uint8"),
+        ({"images": IMAGES[0]}, r"images: uint8 \[2, 3\] given"),
+        ({"labels": np.array([0, 1, 2])}, "labels: 3 labels for 4 images given"),
+        (
+            {"labels": np.array([0, -1, 2, 0])},
+            "labels: class ids from -1 given; allowed: 0",
+        ),
+        ({"labels": np.array([0.0, 1, 2, 0])}, "labels: float64 .* given; allowed: "),
         ({"labels": np.full((4, 2), 2)}, "zeros and ones"),
-        ({"class_names": ["a", "b"]}, "2 names for 3 classes"),
-        ({"parts": {"train": [0, 4]}}, r"parts\['train'\]: indices from 0 to 4"),
-        ({"parts": {"train": [1, 1, 2]}}, r"parts\['train'\]: 1 of 3 indices are duplicates"),
-        ({"parts": {"train": [0.5]}}, "train: indices must be integers"),
-        ({"images": IMAGES[:0], "labels": np.zeros(0, int)}, "no images"),
+        ({"class_names": ["a", "b"]}, "class_names: 2 names for 3 classes given"),
+        (
+            {"parts": {"train": [0, 4]}},
+            r"parts\['train'\]: .* 0 to 4 given; allowed: 0 to 3",
+        ),
+        ({"parts": {"train": [1, 1, 2]}}, r"parts\['train'\]: 3 indices with 1 duplicates given"),
+        ({"parts": {"train": [0.5]}}, "train: float64 .* given; allowed: integers"),
+        ({"images": IMAGES[:0], "labels": np.zeros(0, int)}, "source: no images given"),
     ],
 )
 def test_arrays_reject_bad_input(changes, message):
     with pytest.raises(InputError, match=message):
-        Arrays(**{"images": IMAGES, "labels": np.array([0, 1, 2, 1]), **changes})
+        ArraySource(**{"images": IMAGES, "labels": np.array([0, 1, 2, 1]), **changes})
 
 
 def test_check_source_names_what_a_users_source_lacks():
@@ -53,31 +59,33 @@ def test_check_source_names_what_a_users_source_lacks():
         labels = np.zeros(3, np.int32)
         class_names = ("a",)
 
-    with pytest.raises(InputError, match="Half lacks image_shape, parts, images, __len__"):
+    with pytest.raises(
+        InputError, match="source: a Half given, which lacks image_shape, parts, images, __len__;"
+    ):
         sources.check_source(Half())
 
 
 def test_check_source_rejects_the_wrong_dtype():
-    source = Arrays(IMAGES, np.array([0, 1, 2, 1]))
+    source = ArraySource(IMAGES, np.array([0, 1, 2, 1]))
     source.labels = source.labels.astype(np.int64)
-    with pytest.raises(InputError, match="int32"):
+    with pytest.raises(InputError, match="labels: int64 given; allowed: arrays int32"):
         sources.check_source(source)
 
 
-def test_relabelled_changes_labels_alone():
-    source = Arrays(IMAGES, np.array([0, 1, 2, 1]), parts={"train": [0, 1]})
-    relabelled = sources.Relabelled(source, np.array([0, 0, 1, 0], np.int32), ("a", "b"))
-    sources.check_source(relabelled)
-    np.testing.assert_array_equal(relabelled.images(np.array([3])), source.images(np.array([3])))
-    assert relabelled.parts is source.parts
+def test_relabeled_changes_labels_alone():
+    source = ArraySource(IMAGES, np.array([0, 1, 2, 1]), parts={"train": [0, 1]})
+    relabeled = sources.RelabeledSource(source, np.array([0, 0, 1, 0], np.int32), ("a", "b"))
+    sources.check_source(relabeled)
+    np.testing.assert_array_equal(relabeled.images(np.array([3])), source.images(np.array([3])))
+    assert relabeled.parts is source.parts
 
 
 def test_decode_images_converts_and_resizes(tmp_path):
     rows, columns = np.mgrid[:40, :30]
     pixels = np.stack([2 * rows, 4 * columns, rows + columns], axis=-1).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "colour.png")
-    Image.fromarray(pixels[:20, :10, 0]).save(tmp_path / "grey.png")
-    paths = [str(tmp_path / name) for name in ("colour.png", "grey.png")]
+    Image.fromarray(pixels).save(tmp_path / "color.png")
+    Image.fromarray(pixels[:20, :10, 0]).save(tmp_path / "gray.png")
+    paths = [str(tmp_path / name) for name in ("color.png", "gray.png")]
     decoded = sources.decode_images(paths, paths, (20, 10, 3))
     # A slope stays one away from the border: the mean of each block of 2x3 pixels.
     blocks = pixels.reshape(20, 2, 10, 3, 3).mean((1, 3))
@@ -99,7 +107,7 @@ def test_decode_images_converts_and_resizes(tmp_path):
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grey_values_of_more_than_8_bits_are_refused(tmp_path, pixels, ending, mode, channels):
+def test_gray_values_of_more_than_8_bits_are_refused(tmp_path, pixels, ending, mode, channels):
     """Pillow's `convert` would make white of all that is above 255, and black of 0.5."""
     path = str(tmp_path / f"wide.{ending}")
     Image.fromarray(pixels).save(path)

@@ -19,7 +19,7 @@ def codes(batch, bits, seed=0, dtype=np.float32):
 
 
 def class_pairs(batch):
-    """Two images a class, as in DAH's batches."""
+    """Two images per class, as in DAH's batches."""
     return pairwise.similar(np.arange(batch) % max(1, batch // 2))
 
 
@@ -349,7 +349,7 @@ def test_no_array_holds_every_bit_of_every_pair():
         assert batch * bits <= found <= batch * max(batch, bits)
 
     def in_a_map(x):
-        # Without rematerialisation the map's residuals are stacked to B x B x L.
+        # Without rematerialization the map's residuals are stacked to B x B x L.
         return jax.lax.map(lambda row: jnp.log(1 - jnp.abs(row - x)).sum(), x).sum()
 
     assert largest(in_a_map) >= batch * batch * bits, "the search must see inside of loops"
@@ -357,7 +357,7 @@ def test_no_array_holds_every_bit_of_every_pair():
 
 def test_bad_input_is_refused():
     x, similar = codes(4, 6), class_pairs(4)
-    with pytest.raises(ValueError, match="'square' given; allowed are 'hinge', 'abs', 'printed'"):
+    with pytest.raises(ValueError, match="'square' given; allowed: 'hinge', 'abs', 'printed'"):
         pairwise.log_distance_loss(x, similar, threshold=1.25, dissimilar="square")
     with pytest.raises(AssertionError):
         pairwise.log_distance_loss(x, similar[:3], threshold=1.25)
@@ -379,5 +379,5 @@ def test_bad_input_is_refused():
         lambda: pairwise.balance_loss(x[:1]),
         lambda: pairwise.mean_over_pairs(np.zeros((1, 1))),
     ):
-        with pytest.raises(ValueError, match="batch: 1 image given; pairs need at least 2"):
+        with pytest.raises(ValueError, match="batch: 1 image given; allowed: 2 and more"):
             single()

@@ -1,4 +1,4 @@
-"""The quantisation losses against sums over bits written from the papers, in float64."""
+"""The quantization losses against sums over bits written from the papers, in float64."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Nearest neighbours against brute force in NumPy."""
+"""Nearest neighbors against brute force in NumPy."""
 
 import jax
 import numpy as np
@@ -25,7 +25,7 @@ def features():
 
 
 @pytest.mark.parametrize("block", [2**25, 300 * 64, 1])
-def test_neighbours_are_those_of_brute_force_in_any_blocks(features, block, monkeypatch):
+def test_neighbors_are_those_of_brute_force_in_any_blocks(features, block, monkeypatch):
     monkeypatch.setattr(knn_graph, "_BLOCK", block)
     knn_graph.nearest.clear_cache()
     indices, cosines = knn_graph.nearest(features, 7)
@@ -36,7 +36,7 @@ def test_neighbours_are_those_of_brute_force_in_any_blocks(features, block, monk
     np.testing.assert_allclose(cosines, values, atol=1e-6)
 
 
-def test_ties_go_to_the_lower_index_and_no_sample_is_its_own_neighbour():
+def test_ties_go_to_the_lower_index_and_no_sample_is_its_own_neighbor():
     # Lengths 1 and 2 and few directions: cosines of 0, 1/2, 1, -1/2 and -1, all exact.
     rng = np.random.default_rng(1)
     directions = np.array([[1, 1, 1, 1], [2, 0, 0, 0], [1, 1, -1, -1], [0, 0, 0, 0]], np.float32)
@@ -79,5 +79,5 @@ def test_bad_input(features):
             knn_graph.nearest(features, count)
     broken = features.copy()
     broken[7, 3] = np.nan
-    with pytest.raises(InputError, match="features: some are NaN"):
+    with pytest.raises(InputError, match=r"v_Nxz: features given .* NaN or infinite; allowed: fin"):
         knn_graph.build(broken, 5)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from configs import fdah
-from jhash.data import Arrays, Data
+from jhash.data import ArraySource, Data
 
 
 def source(multi_label=False):
@@ -17,7 +17,7 @@ def source(multi_label=False):
     if multi_label:
         labels = np.eye(4, dtype=np.uint8)[labels]
         labels[::3, 0] = 1
-    return Arrays(images, labels)
+    return ArraySource(images, labels)
 
 
 def split(source, seed):

@@ -1,6 +1,5 @@
-"""Unsupervised hash functions against float64, faiss and closed forms."""
+"""Unsupervised hash functions against float64 and closed forms."""
 
-import faiss
 import jax
 import numpy as np
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from jhash.errors import InputError
 from jhash.methods.shallow import itq, lsh, pcah, sh
 from jhash.solvers import pca, rotation
+from tests.support import correlated
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -16,30 +16,13 @@ KEY = jax.random.key(3)
 
 @pytest.fixture(scope="module")
 def features():
-    """Correlated, of unequal variances and a mean far from 0."""
-    rng = np.random.default_rng(0)
-    mixing = rng.normal(size=(20, 20)) * np.linspace(3, 0.3, 20)[:, None]
-    return (rng.normal(size=(600, 20)) @ mixing + 5).astype(np.float32)
-
-
-def float64_components(features, count):
-    centred = features.astype(np.float64) - features.mean(0, dtype=np.float64)
-    return centred, np.linalg.svd(centred, full_matrices=False)[2][:count].T
-
-
-def test_components_are_those_of_a_singular_value_decomposition(features):
-    mean, found = pca.components(features, 6)
-    _, expected = float64_components(features, 6)
-    np.testing.assert_allclose(mean, features.mean(0, dtype=np.float64), rtol=1e-5)
-    np.testing.assert_allclose(np.abs((expected * found).sum(0)), 1, atol=1e-5)
-    np.testing.assert_allclose(found.T @ found, np.eye(6), atol=1e-5)
-    assert (np.take_along_axis(np.asarray(found), np.abs(found).argmax(0)[None], 0) > 0).all()
+    return correlated.features()
 
 
 def test_pcah_is_the_signs_of_the_components(features):
     params = pcah.fit(features, None, 8, KEY)
-    centred, expected = float64_components(features, 8)
-    outputs, expected = np.asarray(pcah.encode(params, features)), centred @ expected
+    centered, expected = correlated.float64_components(features, 8)
+    outputs, expected = np.asarray(pcah.encode(params, features)), centered @ expected
     signs = np.sign((outputs * expected).sum(0))
     np.testing.assert_allclose(outputs, expected * signs, atol=1e-3)
 
@@ -47,40 +30,11 @@ def test_pcah_is_the_signs_of_the_components(features):
 def test_lsh_bits_differ_as_often_as_angles_say(features):
     params = lsh.fit(features, None, 20_000, KEY)
     bits = np.asarray(lsh.encode(params, features[:12])) > 0
-    centred = (features - features.mean(0, dtype=np.float64))[:12]
-    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    centered = (features - features.mean(0, dtype=np.float64))[:12]
+    unit = centered / np.linalg.norm(centered, axis=1, keepdims=True)
     angles = np.arccos(np.clip(unit @ unit.T, -1, 1))
     # Five standard deviations of a share of 20,000 draws.
     np.testing.assert_allclose((bits[:, None] != bits).mean(-1), angles / np.pi, atol=0.018)
-
-
-def test_the_loss_of_itq_never_rises_and_its_steps_are_the_published_ones(features):
-    centred, projection = float64_components(features, 6)
-    projected = (centred @ projection).astype(np.float32)
-    turned, losses = rotation.rotate(projected, KEY)
-    losses = np.asarray(losses, np.float64)
-    assert (np.diff(losses) <= 1e-6 * losses[0]).all()
-    assert losses[-1] < 0.999 * losses[0]
-    np.testing.assert_allclose(turned.T @ turned, np.eye(6), atol=1e-5)
-    # One more step, by hand in float64: an orthogonal Procrustes problem.
-    codes = np.where(projected @ turned > 0, 1.0, -1.0)
-    left, _, right = np.linalg.svd(projected.astype(np.float64).T @ codes)
-    best = np.square(codes - projected @ (left @ right)).sum()
-    assert best <= losses[-1] * (1 + 1e-6)
-    np.testing.assert_allclose(rotation.rotate(projected, KEY, 51)[0], left @ right, atol=1e-4)
-
-
-def test_itq_quantises_as_well_as_that_of_faiss(features):
-    centred, projection = float64_components(features, 8)
-    projected = np.ascontiguousarray(centred @ projection, np.float32)
-    peer = faiss.ITQMatrix(8)
-    peer.max_iter = rotation.ITERATIONS
-    peer.train(projected)
-    rotated = peer.apply_py(projected)
-    theirs = np.square(np.sign(rotated) - rotated).sum()
-    # Both end in local minima, from rotations of their own.
-    ours = min(float(rotation.rotate(projected, jax.random.key(i))[1][-1]) for i in range(5))
-    assert ours < 1.02 * theirs
 
 
 def test_itq_s_projection_is_rotation_after_components(features):
@@ -113,10 +67,10 @@ def test_eigenfunctions_of_a_box_with_known_sides():
 def test_eigenfunctions_are_those_of_a_reference_in_float64(features):
     bits = 12
     params = sh.fit(features, None, bits, KEY)
-    centred, projection = float64_components(features, bits)
+    centered, projection = correlated.float64_components(features, bits)
     # A component's sign decides at which end of its axis the phase is 0.
     projection *= np.sign((projection * np.asarray(pca.components(features, bits)[1])).sum(0))
-    projected = centred @ projection
+    projected = centered @ projection
     low, sides = projected.min(0), np.ptp(projected, 0)
     ranked = sorted((k / side, k, axis) for axis, side in enumerate(sides) for k in range(1, 13))
     expected = [

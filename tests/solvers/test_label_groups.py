@@ -1,0 +1,34 @@
+"""Groups of equal labels against loops over images."""
+
+import numpy as np
+import pytest
+
+from jhash.solvers import label_groups
+
+
+@pytest.mark.parametrize("classes", [3, 8, 21])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_label_rows_are_grouped_by_equality(classes, order):
+    """`labels[:, columns]`, the usual choice of classes, is in Fortran's order."""
+    rng = np.random.default_rng(0)
+    distinct = np.unique(rng.integers(0, 2, (6, classes)), axis=0)
+    labels = distinct[rng.integers(0, len(distinct), 200)].astype(np.uint8, order=order)
+    groups, index = label_groups.group_by_label(labels, classes)
+    assert groups.dtype == np.float32
+    assert len(groups) == len({tuple(row) for row in labels.tolist()})
+    np.testing.assert_array_equal(groups[index], labels)
+
+
+def test_groups_of_class_ids_are_all_classes():
+    labels = np.array([2, 0, 2, 0], np.int32)  # No image of classes 1 and 3.
+    groups, index = label_groups.group_by_label(labels, 4)
+    np.testing.assert_array_equal(groups, np.eye(4))
+    assert groups.dtype == np.float32
+    np.testing.assert_array_equal(index, labels)
+
+
+def test_one_hot():
+    for labels in (np.array([2, 0]), np.array([[0, 0, 1], [1, 0, 0]], np.uint8)):
+        rows = label_groups.one_hot(labels, 3)
+        assert rows.dtype == np.float32
+        np.testing.assert_array_equal(rows, [[0, 0, 1], [1, 0, 0]])
