@@ -1,4 +1,4 @@
-"""AlexNet, the single-column variant of Krizhevsky 2014, with a hash layer on top."""
+"""AlexNet, the variant of one column of Krizhevsky 2014, with a hash layer on top."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,41 +10,45 @@ from flax import linen as nn
 from jhash.errors import InputError
 from jhash.models import layers
 
-# Sides from which conv1 and three pools of 3x3 leave at least one pixel.
-PUBLISHED_LEAST_SIDE = 63
-SMALL_LEAST_SIDE = 15
+# Sides, in pixels, from which on conv1 and three poolings leave at least one pixel: with the
+# published conv1 (11x11 at stride 4, padded by 2) and with that of the small stem.
+PUBLISHED_MIN_SIDE = 63
+SMALL_MIN_SIDE = 15
 
 
 class AlexNet(nn.Module):
-    """AlexNet in one column (Krizhevsky 2014), with a linear hash layer for its 1000-way one.
+    """AlexNet in one column with a linear hash layer in place of its 1000-way layer.
 
-    conv1 11x11/4, pool; conv2 5x5, pool; conv3-5 3x3; pool; dropout, fc6; dropout, fc7; hash. ReLU
-    after every layer but the last; pools are 3x3/2 without padding. The hashing papers do not say
-    which AlexNet they mean. The layers here are those of torchvision's, which has neither groups
-    nor local response normalisation. At 224: conv1 55, pool1 27, pool2 13, pool5 6, and 57,003,840
-    parameters through fc7 (61,100,840 with the 1000-way layer).
+    The layers are conv1 11x11/4, pool; conv2 5x5, pool; conv3 to conv5 3x3; pool; dropout, fc6;
+    dropout, fc7; hash, where 11x11/4 is a kernel of 11x11 at stride 4. A ReLU follows every layer
+    but the last. Pools are 3x3/2 without padding. The hashing papers do not say which AlexNet they
+    mean. The layers here are those of torchvision's, which has neither groups nor local response
+    normalization. An image of 224 pixels has sides of 55 after conv1 and 27, 13 and 6 after the
+    pools. conv1 to fc7 then have 57,003,840 parameters (61,100,840 with the 1000-way layer).
 
-    torchvision averages what pool5 leaves to 6x6. At 224 that is the identity; it is left out, so
-    that the size of fc6 follows the input's.
+    torchvision averages the last pool's output to 6x6 pixels. At 224 pixels that changes nothing.
+    It is left out here, so that the size of fc6 depends on the size of the images.
 
-    *Small inputs.* The published conv1 (stride 4) leaves nothing of an image below 63 pixels. There
-    `stem="auto"` uses the small stem: conv1 as 3x3 at stride 1, padding 1, everything else as
-    published, so that 28x28 runs 28, 13, 6, 2.
+    *Small images.* The published stem leaves nothing of an image below 63 pixels. For such images
+    `stem="auto"` takes the small stem: conv1 is 3x3 at stride 1, padded by 1, and everything else
+    is as published, so that 28x28 pixels become 13, 6 and 2 after the pools.
 
-    *From scratch*, scale the centred bytes by about 1/64: outputs then start between 2 and 4 (seen
-    on Fashion-MNIST at 28 and 224 pixels). Fresh weights are He-normal before a ReLU and
-    LeCun-normal in the hash layer; biases are 0.
+    *Training from scratch.* Scale the centered bytes by about 1/64: hash outputs then start between
+    2 and 4 (seen on Fashion-MNIST at 28 and 224 pixels). Fresh weights are He-normal in layers with
+    a ReLU and LeCun-normal in the hash layer; biases are 0.
 
     Attributes:
       bits: Code length.
-      axis_name: Mapped axis for synchronised BatchNorm, which every model of jhash takes. AlexNet
-        has no BatchNorm and does not use it.
+      axis_name: Not used: AlexNet has no BatchNorm. Every model of jhash takes this field.
       dtype: Type of the computation up to fc7; parameters and outputs stay float32.
-      stem: "published", "small", or "auto": published from 63 pixels on.
+      stem: "published", "small", or "auto", which is published from 63 pixels on.
       widths: Channels of conv1 to conv5.
-      hidden: Units of fc6 and fc7.
-      dropout: Share of the inputs of fc6 and fc7 that training sets to 0 (torchvision's 0.5); the
-        rest is divided by 1 - dropout.
+      hidden: Units of fc6 and of fc7.
+      dropout: Share of the inputs of fc6 and of fc7 that training sets to 0 (torchvision's is 0.5);
+        the other inputs are divided by 1 - dropout.
+
+    References:
+      Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks".
     """
 
     bits: int
@@ -57,24 +61,24 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps images to real outputs; bit = output > 0.
+        """Maps images to hash outputs; bit = output > 0.
 
         Args:
           x: Images, float32 [B, H, W, channels].
-          train: With dropout, which draws from the random stream "dropout".
+          train: Whether to apply dropout, which draws from the random stream "dropout".
 
         Returns:
           float32 [B, bits].
 
         Raises:
-          InputError: `stem` is unknown, the image is too small for it, or `dropout` is not in
+          InputError: `stem` is unknown, the images are too small for it, or `dropout` is not in
             [0, 1).
         """
         stem = layers.choose_stem(
-            "AlexNet", self.stem, min(x.shape[1:3]), PUBLISHED_LEAST_SIDE, SMALL_LEAST_SIDE
+            "AlexNet", self.stem, min(x.shape[1:3]), PUBLISHED_MIN_SIDE, SMALL_MIN_SIDE
         )
         if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout: {self.dropout} given; allowed are 0 to below 1.")
+            raise InputError(f"dropout: {self.dropout} given; allowed: 0 to below 1.")
 
         def conv(name: str, x: jax.Array, features: int, kernel: int, stride: int, pad: int):
             layer = nn.Conv(
@@ -101,7 +105,8 @@ class AlexNet(nn.Module):
         x = conv("conv3", _pool(x), w3, 3, 1, 1)
         x = conv("conv4", x, w4, 3, 1, 1)
         x = _pool(conv("conv5", x, w5, 3, 1, 1))
-        x = x.reshape(x.shape[0], -1)  # (row, column, channel); PyTorch has the channel first.
+        # Flattened in the order (row, column, channel); in PyTorch the channel is first.
+        x = x.reshape(x.shape[0], -1)
         x = dense("fc6", x)
         x = dense("fc7", x)
         return nn.Dense(self.bits, name="hash")(x.astype(jnp.float32))

@@ -1,4 +1,4 @@
-"""A hash function on the features of a pretrained model: what shallow methods fit."""
+"""A hash function on the features of a pretrained model, which shallow methods fit."""
 
 import jax
 from flax import linen as nn
@@ -7,13 +7,14 @@ from jhash.system import imports
 
 
 class FeatureHash(nn.Module):
-    """The features of a pretrained model, and a shallow method's `encode` on them.
+    """A pretrained model that computes features, and a shallow method's `encode` on them.
 
     Attributes:
       bits: Code length.
-      axis_name: Not used: nothing here is trained.
-      backbone: `module.Class` of `jhash.pretrained` or of the user's, from images to features.
-      method: A module of `jhash.methods.shallow` or of the user's.
+      axis_name: Not used: nothing here is trained by gradient.
+      backbone: `module.Class` of `jhash.pretrained` or of a user's file: a flax module that maps
+        images to features.
+      method: Name of a module of `jhash.methods.shallow` or of a user's file.
     """
 
     bits: int
@@ -33,14 +34,13 @@ class FeatureHash(nn.Module):
           float32 [B, bits]; while parameters are initialized, the features, float32 [B, z].
 
         Raises:
-          InputError: `backbone` or `method` is unknown.
+          InputError: `backbone` or `method` names nothing that exists.
         """
         del train
-        backbone = imports.find_attribute(
-            self.backbone, "jhash.pretrained", "config.model.backbone"
-        )
-        x = backbone(name="backbone")(x)
+        backbone = imports.find_attribute(self.backbone, "jhash.pretrained", "backbone")
+        features_Bxz = backbone(name="backbone")(x)
         if self.is_initializing():
-            return x  # What is fitted later takes its place under the name "hash".
-        method = imports.find_module(self.method, "jhash.methods.shallow", "config.model.method")
-        return method.encode(self.get_variable("params", "hash"), x)
+            # There is no hash function yet. Fitting adds its parameters under the name "hash".
+            return features_Bxz
+        method = imports.find_module(self.method, "jhash.methods.shallow", "method")
+        return method.encode(self.get_variable("params", "hash"), features_Bxz)

@@ -1,4 +1,4 @@
-"""AIHN's network: i-RevNet with spatial attention, and a hash layer."""
+"""AIHN's model: i-RevNet with spatial attention, and a hash layer."""
 
 import functools
 import math
@@ -19,28 +19,34 @@ ATTENTIONS = ("spatial", "none")
 
 
 class InvertibleNet(nn.Module):
-    """The attention-aware invertible network (AIHN, section 3), depth, width and input any.
+    """The attention-aware invertible model, with any depth, width and size of images.
 
-    psi; the channels in two halves; stages of invertible blocks, each of which begins with another
-    psi; the trunk's features, of which `inverse` makes the image; and, losing information only now,
-    BN, ReLU, average pooling and the hash layer. See `coupling` for how blocks are run.
+    An image passes through the invertible downsampling psi; the channels are split into two halves;
+    stages of invertible blocks follow, each of which begins with another psi. That is the trunk,
+    whose output `inverse` turns into the image again. Only what follows loses information:
+    BatchNorm, ReLU, global average pooling and the hash layer. `coupling` says how blocks are run;
+    F is the function inside of a block, see `Bottleneck`.
 
-    With kernels (3, 3, 3), no attention and 1000 outputs it is the published bijective i-RevNet:
-    125,120,356 parameters at 224 x 224 x 3. The paper counts its downsamplings at the begin and at
-    the depths 6, 22 and 94; from 112 to 7 pixels takes four, so block 0 downsamples, too.
+    With kernels (3, 3, 3), no attention and 1000 outputs this is the published bijective i-RevNet:
+    125,120,356 parameters at 224 x 224 x 3. The paper counts its downsamplings at the beginning and
+    at the depths 6, 22 and 94. From 112 to 7 pixels takes four, so block 0 downsamples, too.
 
     Attributes:
       bits: Code length.
       axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
-      stages: Blocks of each stage.
+      stages: Number of blocks of each stage.
       kernels: Sides of F's three kernels, odd: (1, 3, 1) is AIHN's, (3, 3, 3) i-RevNet's.
       attention: "spatial", or "none" (AIHN-A).
-      width: F's inner channels, as a multiple of a quarter of its output's.
-      lattice: Values are multiples of 2^-lattice, up to 2^(24 - lattice), and the inverse is exact;
-        None: plain floats.
-      gradient: "reversible": activations are computed again by the inverse, in memory that does not
-        grow with the depth; "plain": all are stored; "checkpoint": those between blocks are.
-      dtype: Of the factors in F's convolutions, "float32" or "bfloat16".
+      width: Inner channels of F, as a multiple of a quarter of its output channels.
+      lattice: With an integer s, values are multiples of 2^-s below 2^(24 - s), and the inverse is
+        exact. With None, values are plain floats.
+      gradient: How differentiation gets the activations. "reversible" computes them again by the
+        inverse, in memory that does not grow with the depth; "plain" stores all of them;
+        "checkpoint" stores those between blocks.
+      dtype: Type of the factors in F's convolutions, "float32" or "bfloat16".
+
+    References:
+      AIHN (Li et al. 2020), section 3; i-RevNet (Jacobsen et al. 2018).
     """
 
     bits: int
@@ -54,78 +60,81 @@ class InvertibleNet(nn.Module):
     dtype: Any = "float32"
 
     def setup(self):
-        """The head; the trunk takes its shapes from its input."""
+        """Makes the layers after the trunk; the trunk takes its shapes from the images."""
         self.norm = BatchNorm(True, self.axis_name, momentum=0.9)
         self.hash = nn.Dense(self.bits)
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps images to real outputs; bit = output > 0.
+        """Maps images to hash outputs; bit = output > 0.
 
         Args:
           x: Images, float [B, H, W, C], H and W divisible by 2^(1 + number of stages).
-          train: BatchNorm takes the batch's statistics, not the running ones.
+          train: Whether BatchNorm takes the batch's statistics, not the running ones.
 
         Returns:
-          [B, bits]; NaN for an image that left the lattice's range.
+          [B, bits]; NaN for an image whose values left the lattice's range.
 
         Raises:
-          InputError: A field is not allowed, or the sides do not suit the stages.
+          InputError: A field is not allowed, or the images' sides do not suit the stages.
         """
         features = self.features(x, train)
         x = self.norm(features, train)
         outputs = self.hash(x.mean((1, 2)))
         if self.lattice is None:
             return outputs
-        # By a test of its own: compiled for a CPU, a ReLU may take a NaN for any number.
+        # NaN in the features need not reach the outputs: compiled for a CPU, a ReLU may take it for
+        # any number. So the features are tested.
         inside = jnp.isfinite(features).all((1, 2, 3))
         return jnp.where(inside[:, None], outputs, jnp.nan)
 
     def features(self, x: jax.Array, train: bool) -> jax.Array:
-        """The trunk's output, which holds all of the image.
+        """Computes the trunk's output, which holds all of the image.
 
         Args:
-          x: As in `__call__`.
-          train: As in `__call__`.
+          x: Images, as for `__call__`.
+          train: Whether BatchNorm takes the batch's statistics, as for `__call__`.
 
         Returns:
-          [B, h, w, C (H W) / (h w)], h = H / 2^(1 + number of stages). With `lattice` NaN somewhere
-          in each image that left its range.
+          [B, h, w, C (H W) / (h w)], where h is H and w is W divided by 2^(1 + number of stages).
+          With `lattice` there is a NaN somewhere in each image whose values left the range.
 
         Raises:
-          InputError: As `__call__`.
+          InputError: As for `__call__`.
         """
         halvings = 1 + len(self.stages)
         if x.shape[1] % 2**halvings or x.shape[2] % 2**halvings:
             raise InputError(
-                f"images: {x.shape[1]}x{x.shape[2]} pixels given; {len(self.stages)} stages halve "
-                f"the sides {halvings} times, so allowed are multiples of {2**halvings} "
-                "(config.image.size, or config.image.crop)."
+                f"images: {x.shape[1]}x{x.shape[2]} pixels given; allowed: multiples of "
+                f"{2**halvings}, as {len(self.stages)} stages halve the sides {halvings} times. "
+                "Resize or crop the images."
             )
         x = coupling.in_range(coupling.snap(x, self.lattice), self.lattice)
         halves = jnp.split(space_to_depth(x), 2, axis=-1)
         return jnp.concatenate(self._run(*halves, train, x.shape[-1]), axis=-1)
 
     def inverse(self, features: jax.Array, train: bool) -> jax.Array:
-        """The images of which `features` made these.
+        """Computes the images from which the method `features` made these features.
 
-        In float32 to rounding; with `lattice` it is the image, rounded to multiples of
-        2^-lattice, bit for bit: see `coupling`.
+        Plain floats give the images back to rounding. With `lattice` the result is bit for bit the
+        image, rounded to multiples of 2^-lattice; `coupling` says why.
 
         Args:
-          features: As `features` returns them, [B, h, w, channels].
-          train: As it was then; with True the batch must be the same. Statistics stay as they are.
+          features: Output of the method `features`, [B, h, w, channels].
+          train: The same value as the method `features` had; with True the batch must be the same,
+            too. The running statistics stay as they are.
 
         Returns:
-          Images [B, H, W, C]. With `lattice` NaN somewhere in each image that left its range.
+          Images [B, H, W, C]. With `lattice` there is a NaN somewhere in each image whose values
+          left the range.
 
         Raises:
-          InputError: The channels cannot have come from the stages.
+          InputError: The stages cannot have made that number of channels.
         """
         growth = 4 ** (1 + len(self.stages))
         channels, rest = divmod(features.shape[-1], growth)
         if rest:
             raise InputError(
-                f"features: {features.shape[-1]} channels given; allowed are multiples of {growth}."
+                f"features: {features.shape[-1]} channels given; allowed: multiples of {growth}."
             )
         halves = jnp.split(features, 2, axis=-1)
         halves = self._run(*halves, train, channels, inverse=True)
@@ -133,7 +142,18 @@ class InvertibleNet(nn.Module):
 
     @nn.compact
     def _run(self, x, y, train, channels, inverse=False):
-        """Both halves through the stages; `channels` are the image's."""
+        """Runs both halves of the channels through the stages, forward or backward.
+
+        Args:
+          x: The first half, [B, H/2, W/2, 2 C] or, with `inverse`, [B, h, w, c].
+          y: The second half, of the same shape.
+          train: Whether BatchNorm takes the batch's statistics.
+          channels: Channels of the images, C.
+          inverse: Whether to run from the trunk's output to its input.
+
+        Returns:
+          (x, y) at the other end.
+        """
         self._check_fields()
         stages, params, stats = [], [], []
         features = 2 * channels
@@ -143,7 +163,7 @@ class InvertibleNet(nn.Module):
             init = functools.partial(_init, stages[-1], blocks, features)
             name = f"stage_{number}"
             params.append(self.param(name, lambda key, init=init: init(key)["params"]))
-            # Statistics start without chance.
+            # The key does not matter: statistics do not start at random.
             start = functools.partial(init, jax.random.key(0))
             stats.append(self.variable("batch_stats", name, lambda f=start: f()["batch_stats"]))
         variables = params, [variable.value for variable in stats]
@@ -156,6 +176,7 @@ class InvertibleNet(nn.Module):
         return x, y
 
     def _stage(self, number, features, blocks):
+        """Makes a stage of blocks whose halves have that number of channels."""
         block = functools.partial(
             Bottleneck,
             features,
@@ -164,13 +185,13 @@ class InvertibleNet(nn.Module):
             tuple(self.kernels),
             attention=self.attention == "spatial",
             dtype=self.dtype,
-            parent=None,  # Else it would become a part of this module.
+            parent=None,  # Otherwise flax would make it a submodule of this module.
         )
         first = block(stride=2, leading_norm=number > 1)
         return coupling.Stage(first, block() if blocks > 1 else None, self.lattice)
 
     def _check_fields(self):
-        for name, right, allowed in (
+        for name, is_allowed, allowed in (
             ("stages", len(self.stages) and min(self.stages) >= 1, "numbers of blocks, from 1 on"),
             (
                 "kernels",
@@ -187,16 +208,16 @@ class InvertibleNet(nn.Module):
             ("gradient", self.gradient in coupling.GRADIENTS, ", ".join(coupling.GRADIENTS)),
             ("dtype", self.dtype in convolutions.DTYPES, ", ".join(convolutions.DTYPES)),
         ):
-            if not right:
-                raise InputError(f"{name}: {getattr(self, name)!r} given; allowed are {allowed}.")
+            if not is_allowed:
+                raise InputError(f"{name}: {getattr(self, name)!r} given; allowed: {allowed}.")
 
 
 def _init(stage, blocks, features, key):
-    """Variables of a stage: {"params": {"first": ..., "rest": ...}, "batch_stats": ...}."""
+    """Draws variables of a stage: {"params": {"first": ..., "rest": ...}, "batch_stats": ...}."""
     first_key, rest_key = jax.random.split(key)
 
     def init(block, key, channels):
-        # The size of the image does not matter to the shapes.
+        # The shapes of variables do not depend on the size of the image.
         return block.init(key, jnp.zeros((1, 2, 2, channels)), train=False)
 
     parts = {"first": init(stage.first, first_key, features // 4)}

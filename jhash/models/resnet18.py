@@ -1,4 +1,4 @@
-"""ResNet-18 with leaky ReLUs, the network that DSTGeH trains on its pseudo labels."""
+"""ResNet-18 with leaky ReLUs, the model that DSTGeH trains on its pseudo labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,27 +11,32 @@ from jhash.models.layers import convolutions
 from jhash.models.layers.batch_norm import BatchNorm
 from jhash.models.layers.stems import choose_stem
 
-# Sides from which on each stage still has pixels to halve, with the published and the small stem.
-_PUBLISHED, _SMALL = 17, 5
+# Sides, in pixels, from which on every stage still has pixels to halve.
+_PUBLISHED_MIN_SIDE = 17
+_SMALL_MIN_SIDE = 5
 # From this side on "auto" is the published stem.
-_AUTO = 64
+_AUTO_SIDE = 64
 
 
 class ResNet18(nn.Module):
-    """ResNet-18 (He et al. 2016), LeakyReLU in place of ReLU (DSTGeH, eq. 10).
+    """ResNet-18 with a leaky ReLU in place of each ReLU, and a hash layer.
 
-    7x7x64 convolution of stride 2 and 3x3/2 max pool, or for small images a 3x3 convolution alone;
-    four stages of two basic blocks, each from the second on halving the sides; global average pool;
-    the hash layer. With 3 channels and 1000 outputs it has 11,689,512 parameters, as published.
+    The published stem is a 7x7 convolution of 64 channels at stride 2 and a 3x3 max pool at stride
+    2; the small stem, for small images, is a 3x3 convolution alone. Four stages of two basic blocks
+    follow, of which all but the first halve the sides; then global average pooling and the hash
+    layer. With 3 channels and 1000 outputs it has 11,689,512 parameters, as published.
 
     Attributes:
       bits: Code length.
       axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
       widths: Channels of the four stages.
       blocks: Basic blocks of each stage.
-      stem: "published", "small", or "auto": published from 64 pixels on.
-      slope: Of the leaky ReLU below 0; the paper's lambda.
-      dtype: Of the factors in the 3 x 3 and 1 x 1 convolutions; see `convolutions.pointwise`.
+      stem: "published", "small", or "auto", which is published from 64 pixels on.
+      slope: Slope of the leaky ReLU below 0; the paper's lambda.
+      dtype: Type of the factors in 3 x 3 and 1 x 1 convolutions; see `convolutions.pointwise`.
+
+    References:
+      He et al. 2016, table 1; DSTGeH (Liu et al. 2020), eq. 10.
     """
 
     bits: int
@@ -44,22 +49,23 @@ class ResNet18(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """Maps images to real outputs; bit = output > 0.
+        """Maps images to hash outputs; bit = output > 0.
 
         Args:
           x: Images, float32 [B, H, W, channels].
-          train: BatchNorm takes the batch's statistics, not the running ones.
+          train: Whether BatchNorm takes the batch's statistics, not the running ones.
 
         Returns:
           float32 [B, bits].
 
         Raises:
-          InputError: `stem` is unknown, or the images too small for it.
+          InputError: `stem` is unknown, or the images are too small for it.
         """
-        side, published = min(x.shape[1:3]), _AUTO if self.stem == "auto" else _PUBLISHED
-        if choose_stem("ResNet18", self.stem, side, published, _SMALL) == "published":
+        published = _AUTO_SIDE if self.stem == "auto" else _PUBLISHED_MIN_SIDE
+        stem = choose_stem("ResNet18", self.stem, min(x.shape[1:3]), published, _SMALL_MIN_SIDE)
+        if stem == "published":
             x = self._activate("stem", self._conv("stem", x, self.widths[0], 7, 2), train)
-            # Padded with minus infinity, so that a border of negative values stays what it is.
+            # Pads with minus infinity, so that a border of negative values stays what it is.
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         else:
             x = self._activate("stem", self._conv("stem", x, self.widths[0], 3), train)
@@ -70,6 +76,7 @@ class ResNet18(nn.Module):
         return nn.Dense(self.bits, name="hash")(x.mean((1, 2)))
 
     def _block(self, name, x, width, stride, train):
+        """A basic block: two convolutions, and a shortcut that changes the shape where needed."""
         y = self._conv(f"{name}_first", x, width, 3, stride)
         y = self._conv(f"{name}_second", self._activate(f"{name}_first", y, train), width, 3)
         y = self._norm(f"{name}_second", y, train)
@@ -83,6 +90,7 @@ class ResNet18(nn.Module):
         weights = self.param(name, nn.initializers.he_normal(), shape)
         if kernel < 7:
             return convolutions.conv(x, weights, self.dtype, stride)
+        # The published stem. `convolutions.conv` is for small kernels.
         numbers = ("NHWC", "HWIO", "NHWC")
         padding = [(kernel // 2,) * 2] * 2
         return lax.conv_general_dilated(x, weights, (2, 2), padding, dimension_numbers=numbers)

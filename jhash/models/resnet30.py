@@ -1,4 +1,4 @@
-"""ResNet30, DAH's network: a shortened ResNet50 of depthwise separable convolutions, with CBAM."""
+"""ResNet30, DAH's model: a shortened ResNet50 of depthwise separable convolutions, with CBAM."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,20 +13,21 @@ from jhash.models.layers.attention import CBAM
 from jhash.models.layers.batch_norm import BatchNorm
 
 ATTENTIONS = ("cbam", "none")
-_STEM = 64
+_STEM_CHANNELS = 64
 
 
 class SeparableConv(nn.Module):
-    """Depthwise separable convolution: a kernel for each channel, then a 1 x 1 convolution.
+    """A depthwise separable convolution: a kernel for each channel, then a 1 x 1 convolution.
 
-    Without bias, as BatchNorm follows. A depthwise kernel of 1 x 1 only scales the channels; the
-    scale is multiplied into the 1 x 1 convolution, which is the same function.
+    It has no bias, because BatchNorm follows. A depthwise kernel of 1 x 1 only scales the channels;
+    the scales are multiplied into the 1 x 1 convolution, which is the same function.
 
     Attributes:
       features: Output channels.
       kernel: Side of the depthwise kernel, odd.
-      stride: Of the output; more than 1 for `kernel` 1 alone, where ResNet50 has it.
-      dtype: Of the factors in the 1 x 1 convolution; see `convolutions.pointwise`.
+      stride: Pixels between outputs. Only kernels of side 1, where ResNet50 has its strides, take
+        more than 1.
+      dtype: Type of the factors in the 1 x 1 convolution; see `convolutions.pointwise`.
     """
 
     features: int
@@ -36,31 +37,31 @@ class SeparableConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> float32 [B, ceil(H / stride), ceil(W / stride), features]."""
+        """Maps [B, H, W, C] to float32 [B, ceil(H / stride), ceil(W / stride), features]."""
         channels = x.shape[-1]
         pointwise = self.param("pointwise", nn.initializers.he_normal(), (channels, self.features))
         shape = (self.kernel, self.kernel, channels)
         if self.kernel == 1:
-            # Ones leave the 1 x 1 convolution He-normal.
+            # With ones the product with the 1 x 1 convolution starts He-normal.
             scale = self.param("depthwise", nn.initializers.ones, shape)
             x = x[:, :: self.stride, :: self.stride]
             return convolutions.pointwise(x, scale.reshape(-1, 1) * pointwise, self.dtype)
-        # Keeps the variance: the kernel's size is the fan-in of each output.
+        # This deviation keeps the variance: each output sums kernel x kernel inputs.
         depthwise = self.param("depthwise", nn.initializers.normal(1 / self.kernel), shape)
         return convolutions.pointwise(convolutions.depthwise(x, depthwise), pointwise, self.dtype)
 
 
 class Block(nn.Module):
-    """A bottleneck of three separable convolutions, 1 x 1, 3 x 3, 1 x 1, and its shortcut.
+    """A bottleneck of three separable convolutions, 1 x 1, 3 x 3 and 1 x 1, and its shortcut.
 
-    The conv block has a convolution in its shortcut and the stride in its first one, as ResNet50's;
-    the identity block adds its input.
+    A conv block has a convolution in its shortcut and, as in ResNet50, the stride in its first
+    convolution. An identity block adds its input.
 
     Attributes:
       widths: Output channels of the three convolutions.
-      axis_name: Mapped axis for BatchNorm.
-      stride: Of the conv block; None makes an identity block.
-      dtype: As in `SeparableConv`.
+      axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
+      stride: Stride of a conv block; None makes an identity block.
+      dtype: Type of the factors in 1 x 1 convolutions; see `convolutions.pointwise`.
     """
 
     widths: Sequence[int]
@@ -70,7 +71,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, ceil(H / stride), ceil(W / stride), widths[-1]]."""
+        """Maps [B, H, W, C] to [B, ceil(H / stride), ceil(W / stride), widths[-1]]."""
 
         def layer(name, x, features, kernel=1, stride=1, relu=True):
             x = SeparableConv(features, kernel, stride, self.dtype, name=name)(x)
@@ -86,27 +87,32 @@ class Block(nn.Module):
 
 
 class ResNet30(nn.Module):
-    """ResNet30 (DAH, Table 1).
+    """ResNet30 with a hash layer and, on the hash layer's outputs, a classification layer.
 
-    BN; 3x3x64 convolution, BN, ReLU; 3x3/1 max pool; CBAM; three stages of one conv block (stride
-    2) and two identity blocks, CBAM after the first two; global average pool; the hash layer and,
-    on its shrink sigmoid, the classification layer.
+    The layers are BatchNorm; a 3x3 convolution of 64 channels, BatchNorm, ReLU; a 3x3 max pool at
+    stride 1; CBAM; three stages of one conv block (stride 2) and two identity blocks, with CBAM
+    after the first two stages; global average pooling; the hash layer; and, on the shrink sigmoid
+    of the hash outputs, the classification layer.
 
-    Every size of input works: each stage halves the sides, rounding up (32: 32, 16, 8, 4; 28: 28,
-    14, 7, 4). With 3 channels, 48 bits and 10 classes it has 2,950,650 parameters: both dense
-    layers and attention included (42,650; 84,174 at reduction 8), the 19,846 running statistics
-    not. The paper's "87.48 % fewer than ResNet50" (23.59 M without its top) makes 2.953 M.
+    Images of every size work: each stage halves the sides, rounding up, so that 32 pixels become
+    16, 8 and 4, and 28 become 14, 7 and 4. With 3 channels, 48 bits and 10 classes there are
+    2,950,650 parameters. They include both dense layers and attention (42,650 parameters; 84,174 at
+    reduction 8), but not the 19,846 running statistics. The paper's "87.48 % fewer than ResNet50",
+    which has 23.59 M without its top, makes 2.953 M.
 
     Attributes:
       bits: Code length.
       axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
-      classes: Of the classification layer; 0: there is none.
+      classes: Number of classes; with 0 there is no classification layer.
       attention: "cbam", or "none" (NoneA-DAH).
-      reduction: CBAM's.
+      reduction: Reduction of CBAM's channel attention.
       stages: Output channels of the three convolutions of a block, for each stage.
       identity_blocks: Identity blocks after the conv block of each stage.
-      dtype: Of the factors in the 1 x 1 convolutions, "float32" or "bfloat16"; sums, BatchNorm and
-        all else are float32.
+      dtype: Type of the factors in 1 x 1 convolutions, "float32" or "bfloat16"; sums, BatchNorm
+        and everything else are float32.
+
+    References:
+      DAH (Li et al. 2020), table 1.
     """
 
     bits: int
@@ -120,26 +126,27 @@ class ResNet30(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array | dict[str, jax.Array]:
-        """Maps images to hash outputs (bit = output > 0) and classes.
+        """Maps images to hash outputs (bit = output > 0) and to logits of the classes.
 
         Args:
           x: Images, float32 [B, H, W, channels].
-          train: BatchNorm takes the batch's statistics, not the running ones.
+          train: Whether BatchNorm takes the batch's statistics, not the running ones.
 
         Returns:
-          {"hash": float32 [B, bits], before the shrink sigmoid, "classes": float32 [B, classes],
-          logits}; with `classes` 0 the former alone.
+          {"hash": hash outputs before the shrink sigmoid, float32 [B, bits], "classes": logits,
+          float32 [B, classes]}; with `classes` 0 the array of hash outputs alone.
 
         Raises:
-          InputError: `attention` or `dtype` is unknown, or `reduction` too large.
+          InputError: `attention` or `dtype` is unknown, or `reduction` is too large.
         """
         for name, allowed in (("attention", ATTENTIONS), ("dtype", convolutions.DTYPES)):
             if getattr(self, name) not in allowed:
                 raise InputError(
-                    f"{name}: {getattr(self, name)!r} given; allowed are {', '.join(allowed)}."
+                    f"{name}: {getattr(self, name)!r} given; allowed: {', '.join(allowed)}."
                 )
         x = BatchNorm(axis_name=self.axis_name, name="input_norm")(x, train)
-        kernel = self.param("stem", nn.initializers.he_normal(), (3, 3, x.shape[-1], _STEM))
+        shape = (3, 3, x.shape[-1], _STEM_CHANNELS)
+        kernel = self.param("stem", nn.initializers.he_normal(), shape)
         x = convolutions.conv(x, kernel, self.dtype)
         x = BatchNorm(True, self.axis_name, name="stem_norm")(x, train)
         x = self._attend(convolutions.max_pool(x), "attention_0")
@@ -153,7 +160,7 @@ class ResNet30(nn.Module):
         hashed = nn.Dense(self.bits, name="hash")(x.mean((1, 2)))
         if not self.classes:
             return hashed
-        # The shrink sigmoid deviates from 1/2 by at most 1/4: LeCun's deviation times 4.
+        # The shrink sigmoid deviates from 1/2 by at most 1/4: LeCun's deviation is taken times 4.
         init = nn.initializers.variance_scaling(16.0, "fan_in", "truncated_normal")
         logits = nn.Dense(self.classes, kernel_init=init, name="classes")(shrink_sigmoid(hashed))
         return {"hash": hashed, "classes": logits}

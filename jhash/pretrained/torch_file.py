@@ -1,7 +1,7 @@
 """Reads the arrays in a PyTorch checkpoint without PyTorch, and without running its code.
 
-A `.pth` file is a pickle, and unpickling can call any function that the file names. Here it may
-name nothing but what describes a dict of tensors.
+A `.pth` file holds a pickle, and unpickling can call any function that the file names. Here a file
+may name nothing but what describes a dict of tensors.
 """
 
 import collections
@@ -29,52 +29,64 @@ _DTYPES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
-# The first pickle of files written before PyTorch 1.6, which are pickles and raw bytes in a row.
+# The first pickle in files that PyTorch wrote before 1.6. Such a file is several pickles in a row,
+# and after them the raw bytes of the tensors.
 _MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The tensors of a state dict, as `torch.save` wrote it, before 1.6 or since.
+    """Reads the tensors of a state dict.
 
     Args:
-      path: The file.
+      path: File that `torch.save` wrote, of any version of PyTorch.
 
     Returns:
       NumPy arrays by name, in the file's order, in their own dtypes.
 
     Raises:
-      InputError: The file is missing, cut off, no such file, or names anything else than tensors in
-        dicts and lists.
+      InputError: The file is missing, cut off or no such file, or it names anything other than
+        tensors in dicts and lists.
     """
     try:
         with open(path, "rb") as file:
-            found, storages = _read(file)
-        if not isinstance(found, dict):
-            raise InputError(f"it holds a {type(found).__name__}, not a dict of tensors")
+            content, storages = _read(file)
+        if not isinstance(content, dict):
+            raise InputError(f"it holds a {type(content).__name__}")
         return {
             name: value.array(storages)
-            for name, value in found.items()
+            for name, value in content.items()
             if isinstance(value, _Tensor)
         }
     except InputError as error:
-        raise InputError(f"{path}: {error}.") from None
-    # What a damaged pickle raises is not limited.
-    except Exception as error:
-        raise InputError(f"{path}: not readable as a PyTorch checkpoint ({error}).") from error
+        raise _refusal(path, error) from None
+    except Exception as error:  # A damaged pickle can raise an exception of any kind.
+        raise _refusal(path, f"it is not readable ({error})") from error
+
+
+def _refusal(path, reason):
+    """Makes the error that a file raises."""
+    return InputError(
+        f"path: {path} given; allowed: PyTorch checkpoints of a dict of tensors, but {reason}."
+    )
 
 
 class _Storage(NamedTuple):
+    """Bytes of the file that one or more tensors share."""
+
     key: str
     dtype: Any
 
 
 class _Tensor(NamedTuple):
+    """A view of a storage; offset and strides are counted in elements."""
+
     storage: _Storage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
     def array(self, storages: dict[str, bytes]) -> np.ndarray:
+        """Copies the tensor out of the bytes of its storage."""
         data = np.frombuffer(storages[self.storage.key], self.storage.dtype)
         reach = sum(
             (size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True)
@@ -92,9 +104,10 @@ class _Tensor(NamedTuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds storages and tensors as descriptions, and refuses everything else."""
+    """Makes descriptions of storages and tensors, and refuses everything else."""
 
     def find_class(self, module, name):
+        """Returns what may stand for a name in the file."""
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
         match module, name:
@@ -104,13 +117,17 @@ class _Unpickler(pickle.Unpickler):
                 return _rebuild_tensor
             case "torch._utils", "_rebuild_parameter":
                 return _rebuild_parameter
-        raise InputError(f"it names {module}.{name}; allowed are dicts, lists and tensors")
+        raise InputError(f"it names {module}.{name}")
 
     def persistent_load(self, pid):
-        # Since 1.6 ("storage", type, key, location, size), before with one more.
+        """Returns the storage that the file describes by a tuple.
+
+        The tuple is ("storage", type, key, location, size) since PyTorch 1.6. Before, it had one
+        more element, which described a view.
+        """
         kind, dtype, key = pid[:3]
         if kind != "storage" or (len(pid) > 5 and pid[5] is not None):
-            raise InputError(f"it has a part of an unknown kind, {kind!r}")
+            raise InputError(f"it refers to data of the unknown kind {kind!r}")
         return _Storage(str(key), dtype)
 
 
@@ -123,31 +140,34 @@ def _rebuild_parameter(tensor, *_):
 
 
 def _read(file):
-    """The pickled object and the bytes of each storage."""
+    """Reads the pickled object and the bytes of each storage."""
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            found = _Unpickler(io.BytesIO(archive.read(index))).load()
+            content = _Unpickler(io.BytesIO(archive.read(index))).load()
             folder = index.removesuffix("data.pkl") + "data/"
             names = [name for name in archive.namelist() if name.startswith(folder)]
-            return found, {name.removeprefix(folder): archive.read(name) for name in names}
+            return content, {name.removeprefix(folder): archive.read(name) for name in names}
+    # Before 1.6: the magic number, the version, the platform, the object and the keys of its
+    # storages, all pickled; then, for each key, the number of elements and the elements.
     file.seek(0)
     if _Unpickler(file).load() != _MAGIC:
-        raise InputError("it does not begin like a PyTorch checkpoint")
+        raise InputError("it does not begin like one")
     for _ in ("version", "platform"):
         _Unpickler(file).load()
-    found = _Unpickler(file).load()
+    content = _Unpickler(file).load()
     sizes = {
-        tensor.storage.key: np.dtype(tensor.storage.dtype).itemsize for tensor in _tensors(found)
+        tensor.storage.key: np.dtype(tensor.storage.dtype).itemsize for tensor in _tensors(content)
     }
     storages = {}
     for key in _Unpickler(file).load():
         (count,) = struct.unpack("<q", file.read(8))
         storages[key] = file.read(count * sizes[key])
-    return found, storages
+    return content, storages
 
 
 def _tensors(tree):
+    """Yields the tensors in dicts, lists and tuples of them."""
     if isinstance(tree, _Tensor):
         yield tree
     elif isinstance(tree, dict):

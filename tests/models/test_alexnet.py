@@ -217,14 +217,14 @@ def test_low_precision_keeps_parameters_and_outputs_in_float32():
 @pytest.mark.parametrize(
     ("fields", "side", "message"),
     [
-        ({"stem": "published"}, 62, "62 pixels given; AlexNet with the published .* least 63"),
-        ({}, 14, "14 pixels given; AlexNet with the small stem needs at least 15"),
+        ({"stem": "published"}, 62, "62 pixels given; allowed: 63 .*AlexNet with the published"),
+        ({}, 14, "14 pixels given; allowed: 15 .*AlexNet with the small stem"),
         (
             {"stem": "tiny"},
             28,
-            "stem: 'tiny' given; allowed are auto, published, small",
+            "stem: 'tiny' given; allowed: auto, published, small",
         ),
-        ({"dropout": 1.0}, 28, r"dropout: 1\.0 given; allowed are 0 to below 1"),
+        ({"dropout": 1.0}, 28, r"dropout: 1\.0 given; allowed: 0 to below 1"),
         ({"dropout": -0.1}, 28, r"dropout: -0\.1 given"),
     ],
 )

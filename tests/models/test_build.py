@@ -35,12 +35,17 @@ def test_builds_a_users_model(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "bits", "fields", "message"),
     [
-        ("cnn_f.CNNF", 12, {"width": 3, "deep": 1}, "no field deep, width; it has bits, axis_name"),
-        ("cnn_f.CNNG", 12, {}, "config.model.name.*no 'CNNG'"),
-        ("cnn_g.CNNF", 12, {}, "config.model.name.*no module.*cnn_f"),
-        ("attention.InputError", 12, {}, "not a flax.linen.Module"),
-        ("cnn_f._pool", 12, {}, "not a flax.linen.Module"),
-        ("cnn_f.CNNF", 0, {}, "bits: 0"),
+        (
+            "cnn_f.CNNF",
+            12,
+            {"width": 3, "deep": 1},
+            "^fields: deep, width given; allowed: bits, axis_name, dtype, .*, which cnn_f.CNNF has",
+        ),
+        ("cnn_f.CNNG", 12, {}, "^name: 'cnn_f.CNNG' given; allowed: .* module jhash.models.cnn_f"),
+        ("cnn_g.CNNF", 12, {}, "^name: .*module.*'cnn_g'.* given; allowed: .*cnn_f"),
+        ("alexnet.InputError", 12, {}, "^name: 'alexnet.InputError' given; .* flax.linen.Module"),
+        ("cnn_f._pool", 12, {}, "^name: 'cnn_f._pool' given; .* flax.linen.Module"),
+        ("cnn_f.CNNF", 0, {}, "^bits: 0 given; allowed: 1 and more"),
     ],
 )
 def test_refuses(name, bits, fields, message):

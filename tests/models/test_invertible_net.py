@@ -33,7 +33,7 @@ def as_trained(net, *image, gain=1.0):
 
 
 def as_initial(variables):
-    """Variables as at the start, drawn without compiling their initialisers."""
+    """Variables as at the start, drawn without compiling their initializers."""
     start = {"scale": 1, "bias": 0, "mean": 0, "var": 1}
     rng = np.random.default_rng(1)
 
@@ -263,15 +263,15 @@ def test_the_batchs_statistics_are_taken_up_once():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"stages": ()}, r"stages: \(\) given; allowed are numbers of blocks, from 1 on"),
+        ({"stages": ()}, r"stages: \(\) given; allowed: numbers of blocks, from 1 on"),
         ({"stages": (2, 0)}, "stages: .* given"),
-        ({"kernels": (1, 2, 1)}, "kernels: .* given; allowed are three odd sides"),
+        ({"kernels": (1, 2, 1)}, "kernels: .* given; allowed: three odd sides"),
         ({"kernels": (3, 3)}, "kernels: .* given"),
-        ({"attention": "cbam"}, "attention: 'cbam' given; allowed are spatial, none"),
-        ({"width": 0}, "width: 0 given; allowed are numbers above 0"),
-        ({"lattice": 24}, "lattice: 24 given; allowed are None and 0 to 23"),
-        ({"gradient": "exact"}, "gradient: 'exact' given; allowed are reversible, plain, checkp"),
-        ({"dtype": "float16"}, "dtype: 'float16' given; allowed are float32, bfloat16"),
+        ({"attention": "cbam"}, "attention: 'cbam' given; allowed: spatial, none"),
+        ({"width": 0}, "width: 0 given; allowed: numbers above 0"),
+        ({"lattice": 24}, "lattice: 24 given; allowed: None and 0 to 23"),
+        ({"gradient": "exact"}, "gradient: 'exact' given; allowed: reversible, plain, checkp"),
+        ({"dtype": "float16"}, "dtype: 'float16' given; allowed: float32, bfloat16"),
     ],
 )
 def test_bad_fields_are_named(fields, message):
@@ -282,7 +282,9 @@ def test_bad_fields_are_named(fields, message):
 def test_sides_must_suit_the_stages():
     net = InvertibleNet(4, stages=(1, 1))
     assert shapes(net, 24, 8, 1)["params"]["hash"]["kernel"].shape == (64, 4)
-    with pytest.raises(InputError, match=r"28x24 pixels given; 2 stages halve .* multiples of 8"):
+    with pytest.raises(
+        InputError, match=r"28x24 pixels given; allowed: multiples of 8, as 2 stages halve"
+    ):
         shapes(net, 28, 24, 1)
     with pytest.raises(InputError, match=r"features: 100 channels given; .* multiples of 64"):
         net.apply(as_trained(net, 8, 8, 1), jnp.zeros((1, 1, 1, 100)), False, method="inverse")

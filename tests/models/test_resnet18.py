@@ -132,11 +132,12 @@ def test_the_count_is_the_published_one():
 
 
 def test_small_and_unknown_are_refused():
-    for stem, least in (("small", 5), ("published", 17)):
-        x = jnp.zeros((1, least - 1, least, 1))
-        with pytest.raises(
-            InputError, match=f"ResNet18 with the {stem} stem needs at least {least}"
-        ):
+    for stem, side in (("small", 5), ("published", 17)):
+        x = jnp.zeros((1, side - 1, side, 1))
+        message = (
+            f"{side - 1} pixels given; allowed: {side} and more, for ResNet18 with the {stem} stem"
+        )
+        with pytest.raises(InputError, match=message):
             ResNet18(5, stem=stem).init(jax.random.key(0), x, False)
     with pytest.raises(InputError, match="stem: 'big' given"):
         ResNet18(5, stem="big").init(jax.random.key(0), jnp.zeros((1, 9, 9, 1)), False)

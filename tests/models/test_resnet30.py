@@ -113,7 +113,7 @@ def test_parameters(fields, count):
     variables = shapes(ResNet30(48, classes=10, **fields), 32, 32, 3)
     assert models.count_parameters(variables["params"]) == count
     assert abs(count / (23_587_712 * (1 - 0.8748)) - 1) < 0.03
-    # 9,923 channels are normalised, each with a mean and a variance.
+    # 9,923 channels are normalized, each with a mean and a variance.
     assert models.count_parameters(variables["batch_stats"]) == 2 * 9_923
 
 
@@ -147,10 +147,10 @@ def test_every_batch_norm_shares_the_axis():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"attention": "se"}, r"^attention: 'se' given; allowed are cbam, none\."),
-        ({"dtype": "float16"}, r"^dtype: 'float16' given; allowed are float32, bfloat16\."),
-        ({"reduction": 0}, r"^reduction: 0 given for 64 channels; allowed are 1 to 64\."),
-        ({"reduction": 65}, r"^reduction: 65 given for 64 channels; allowed are 1 to 64\."),
+        ({"attention": "se"}, r"^attention: 'se' given; allowed: cbam, none\."),
+        ({"dtype": "float16"}, r"^dtype: 'float16' given; allowed: float32, bfloat16\."),
+        ({"reduction": 0}, r"^reduction: 0 given; allowed: 1 to 64, the number of channels\."),
+        ({"reduction": 65}, r"^reduction: 65 given; allowed: 1 to 64, the number of channels\."),
     ],
 )
 def test_errors(fields, message):

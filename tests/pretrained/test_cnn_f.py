@@ -1,5 +1,8 @@
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 import scipy.io
@@ -9,6 +12,7 @@ from torch.nn import functional
 from jhash import pretrained
 from jhash.errors import InputError
 from jhash.models.cnn_f import CNNF
+from jhash.pretrained import cnn_f, features
 from jhash.pretrained.cnn_f import load, load_mean
 
 WIDTHS, HIDDEN, BITS = (6, 8, 10, 12, 8), 20, 12
@@ -123,7 +127,7 @@ def test_reads_every_layout(tmp_path, arrays, layout, pieces):
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (3, 1), (1, 3)])
-def test_reads_an_average_colour(tmp_path, arrays, shape):
+def test_reads_an_average_color(tmp_path, arrays, shape):
     mean = np.array([123.7, 116.8, 103.9]).reshape(shape)
     found = load_mean(write(tmp_path / "f.mat", arrays, mean=mean))
     np.testing.assert_array_equal(found, np.float32([123.7, 116.8, 103.9]))
@@ -147,6 +151,41 @@ def test_loaded_network_is_pytorchs_layer_by_layer(tmp_path, arrays, fresh):
         np.testing.assert_allclose(found, y, atol=2e-5 * np.abs(y).max(), err_msg=name)
         assert y.std() > 1e-2, f"{name} is dead: equality would say nothing"
     np.testing.assert_array_equal(outputs, seen["intermediates"]["hash"]["__call__"][0])
+
+
+class NarrowFeatures(cnn_f.CNNF):
+    """Features of narrow files; it says that it is of the module with the weights' contract."""
+
+    __module__ = cnn_f.__name__
+    widths: Sequence[int] = WIDTHS
+    hidden: int = HIDDEN
+
+
+def test_features_are_pytorchs_fc7(tmp_path, arrays, monkeypatch):
+    rng = np.random.default_rng(4)
+    mean = rng.uniform(90, 160, size=(224, 224, 3)).astype(np.float32)
+    path = write(tmp_path / "f.mat", arrays, "net with meta", mean=mean)
+    monkeypatch.setattr(cnn_f, "CNNF", NarrowFeatures)
+    config = ml_collections.ConfigDict(
+        {"name": "cnn_f.CNNF", "weights": str(path), "size": 224, "channels": 3}
+    )
+    apply, variables = features.extractor(config)
+    images = rng.integers(0, 256, size=(2, 224, 224, 3), dtype=np.uint8)
+    found = jax.jit(apply)(variables, images)
+    x = torch.tensor((images - mean).transpose(0, 3, 1, 2))
+    no_hash = {"kernel": np.zeros((HIDDEN, 1), np.float32), "bias": np.zeros(1, np.float32)}
+    expected = functional.relu(torch_layers(x, arrays, no_hash)["fc7"])[:, :, 0, 0].numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max())
+    assert found.dtype == jnp.float32
+    assert (expected > 0).mean() > 0.2
+    assert np.abs(expected[0] - expected[1]).max() > 1e-2 * expected.max()
+
+
+def test_features_have_the_published_width():
+    image = jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)
+    found, variables = jax.eval_shape(cnn_f.CNNF().init_with_output, jax.random.key(0), image)
+    assert found.shape == (2, 4096)
+    assert list(variables["params"]) == list(cnn_f.LAYERS)
 
 
 def test_merge_keeps_the_hash_layer_and_the_arguments(tmp_path, arrays, fresh):
@@ -175,16 +214,18 @@ def test_merge_names_the_layer_that_does_not_fit(tmp_path, arrays, fields, side,
 
 
 def test_merge_refuses_the_parameters_of_another_model(tmp_path, arrays):
-    with pytest.raises(InputError, match="has a layer 'conv1', but the model has none"):
+    with pytest.raises(InputError, match=r"^loaded: a layer 'conv1' given; allowed: dense,"):
         pretrained.merge({"dense": {}}, load(write(tmp_path / "f.mat", arrays)))
 
 
 def test_names_what_the_file_lacks(tmp_path, arrays):
     path = tmp_path / "f.mat"
-    with pytest.raises(InputError, match="no layer conv3, fc7; the file has conv1"):
+    with pytest.raises(InputError, match="no layer conv3, fc7; its layers are conv1"):
         load(write(path, {k: v for k, v in arrays.items() if k not in ("conv3", "fc7")}))
     scipy.io.savemat(path, {"weights": np.zeros(3)})
-    with pytest.raises(InputError, match=r"no field 'layers' .* found weights"):
+    with pytest.raises(
+        InputError, match=r"^path: .*f\.mat given; .* no field 'layers' beside weights"
+    ):
         load(path)
     with pytest.raises(InputError, match=r"conv2 has filters .*\(5, 5, 6, 8\).*\(1, 7\)"):
         load(write(path, arrays | {"conv2": (arrays["conv2"][0], np.zeros((1, 7)))}))
@@ -197,14 +238,14 @@ def test_names_what_the_file_lacks(tmp_path, arrays):
 
 
 def test_names_a_file_that_cannot_be_read(tmp_path, arrays):
-    with pytest.raises(InputError, match=r"absent\.mat: not readable"):
+    with pytest.raises(InputError, match=r"^path: .*absent\.mat given; allowed: .* not readable"):
         load(tmp_path / "absent.mat")
     whole = write(tmp_path / "whole.mat", arrays).read_bytes()
     cut = tmp_path / "cut.mat"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"cut\.mat: not readable"):
+    with pytest.raises(InputError, match=r"^path: .*cut\.mat given; allowed: .* not readable"):
         load(cut)
     hdf5 = tmp_path / "hdf5.mat"
     hdf5.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(InputError, match=r"7\.3"):
+    with pytest.raises(InputError, match=r"^path: .*hdf5\.mat given; allowed: .* MATLAB 7\.3"):
         load(hdf5)

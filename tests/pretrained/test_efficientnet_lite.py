@@ -144,7 +144,10 @@ def test_the_loader_fits_the_network_and_the_count_is_the_published_one(saved):
             lambda weights: weights.update({"_fc.bias": torch.ones(10)}),
             r"_fc.bias has shape \(10,\)",
         ),
-        (lambda weights: weights.update({"more": torch.ones(1)}), "has no more"),
+        (
+            lambda weights: weights.update({"more": torch.ones(1)}),
+            "it has more, which EfficientNet-Lite0 has not",
+        ),
     ],
 )
 def test_other_weights_are_refused(saved, tmp_path, change, message):

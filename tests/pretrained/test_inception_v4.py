@@ -166,12 +166,12 @@ def test_the_count_is_the_published_one():
 
 def test_small_images_and_other_weights_are_refused(saved, tmp_path):
     small = jax.ShapeDtypeStruct((1, 74, 80, 3), np.float32)
-    with pytest.raises(InputError, match="74x80 pixels given"):
+    with pytest.raises(InputError, match="74x80 pixels given; allowed: sides from 75"):
         jax.eval_shape(inception_v4.InceptionV4().init, jax.random.key(0), small)
     weights = saved[0].state_dict()
     for change, message in (
         ({"features.0.conv.weight": torch.ones(32, 3, 5, 5)}, "features.0.conv.weight has shape"),
-        ({"more": torch.ones(1)}, "has no more"),
+        ({"more": torch.ones(1)}, "it has more, which Inception-v4 has not"),
     ):
         torch.save(weights | change, tmp_path / "other.pth")
         with pytest.raises(InputError, match=message):

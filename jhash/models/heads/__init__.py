@@ -14,8 +14,8 @@ class WithHead(nn.Module):
     """A model with a head behind it.
 
     Attributes:
-      model: As `jhash.models.build` makes it.
-      head: A flax module, called as `head(outputs, train)`.
+      model: A model as `jhash.models.build` makes it.
+      head: A flax module that is called as `head(outputs, train)` and returns a dict.
     """
 
     model: nn.Module

@@ -18,12 +18,12 @@ class HashClassifier(nn.Module):
         """Adds logits of the classes to hash outputs.
 
         Args:
-          outputs: float32 [B, bits].
+          outputs: Hash outputs, float32 [B, bits].
           train: Not used.
 
         Returns:
-          {"hash": `outputs`, "classes": float32 [B, C]}.
+          {"hash": the hash outputs, "classes": logits, float32 [B, C]}.
         """
         del train
-        logits = nn.Dense(self.classes, name="classes")(nn.tanh(outputs))
-        return {"hash": outputs, "classes": logits}
+        logits_BxC = nn.Dense(self.classes, name="classes")(nn.tanh(outputs))
+        return {"hash": outputs, "classes": logits_BxC}

@@ -1,4 +1,4 @@
-"""Layers and functions that several networks share."""
+"""Layers and functions that several models share."""
 
 from jhash.models.layers.activations import shrink_sigmoid
 from jhash.models.layers.attention import CBAM, ChannelAttention, SpatialAttention

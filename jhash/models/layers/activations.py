@@ -4,8 +4,15 @@ import jax
 
 
 def shrink_sigmoid(x: jax.Array) -> jax.Array:
-    """The sigmoid, shrunk to [1/4, 3/4]: 1/4 + sigmoid(x) / 2, real of any shape.
+    """Computes the sigmoid, shrunk to [1/4, 3/4]: 1/4 + sigmoid(x) / 2.
 
-    Source: DAH eq. 1.
+    Args:
+      x: Real numbers, of any shape.
+
+    Returns:
+      Numbers of the same shape, in [1/4, 3/4].
+
+    References:
+      DAH (Li et al. 2020), eq. 1.
     """
     return 0.25 + 0.5 * jax.nn.sigmoid(x)

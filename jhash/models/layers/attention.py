@@ -13,21 +13,29 @@ from jhash.models.layers import convolutions
 
 
 class ChannelAttention(nn.Module):
-    """A weight in (0, 1) for each channel, from its average and its maximum over the image.
+    """Weights each channel by its average and its maximum over the image.
 
-    sigmoid(MLP(average) + MLP(maximum)), with one MLP of C / reduction hidden units for both.
+    The weight, in (0, 1), is sigmoid(MLP(average) + MLP(maximum)). Both share one MLP, which has a
+    hidden layer of C / reduction units, rounded down.
 
     Attributes:
-      reduction: C divided by the hidden units.
+      reduction: Quotient of the channels and the hidden units.
 
-    Source: CBAM eq. 2.
+    References:
+      CBAM (Woo et al. 2018), eq. 2.
     """
 
     reduction: int = 16
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> x times its channels' weights, [B, H, W, C].
+        """Multiplies each channel of an image with its weight.
+
+        Args:
+          x: float [B, H, W, C].
+
+        Returns:
+          float [B, H, W, C].
 
         Raises:
           InputError: `reduction` leaves no hidden unit.
@@ -35,95 +43,114 @@ class ChannelAttention(nn.Module):
         channels = x.shape[-1]
         if not 1 <= self.reduction <= channels:
             raise InputError(
-                f"reduction: {self.reduction} given for {channels} channels; allowed are 1 to "
-                f"{channels}."
+                f"reduction: {self.reduction} given; allowed: 1 to {channels}, the number of "
+                "channels."
             )
         hidden = nn.Dense(channels // self.reduction, name="hidden")
         output = nn.Dense(channels, name="output")
-        # Not stacked: XLA's CPU backend would sum their common gradient in a slow order.
-        mean, largest = (output(nn.relu(hidden(pooled))) for pooled in mean_and_max(x, (1, 2)))
-        weights = nn.sigmoid(mean + largest)
-        return x * weights[:, None, None]
+        # Not stacked into one array: XLA's CPU backend would sum their common gradient in a slow
+        # order.
+        mean_BxC, max_BxC = (output(nn.relu(hidden(pooled))) for pooled in mean_and_max(x, (1, 2)))
+        weights_BxC = nn.sigmoid(mean_BxC + max_BxC)
+        return x * weights_BxC[:, None, None]
 
 
 class SpatialAttention(nn.Module):
-    """A weight in (0, 1) for each pixel, from the average and the maximum of its channels.
+    """Weights each pixel by the average and the maximum of its channels.
 
-    sigmoid(conv7x7([average; maximum])), without a bias. The kernel starts as zeros (the papers do
-    not say how): every weight is then 1/2, which a BatchNorm takes away, and attention begins as
-    none. From random kernels AIHN with 48 bits ended 0.9 points of MAP lower (one seed).
+    The weight, in (0, 1), is sigmoid(conv7x7([average; maximum])), without a bias.
 
-    The kernel is the parameter divided by the root of its 98 inputs: the same functions, but steps
-    that are as large for every parameter, such as Adam's, move a sum of 98 alike inputs only a
-    tenth as far. Without it attention closed for three of five images in AIHN's last block, and
-    four epochs at 48 bits gave MAP 0.849 in place of 0.854 (none: 0.853; one seed).
+    The kernel starts as zeros; the papers do not say how it starts. Every weight is then 1/2, a
+    factor that the next BatchNorm takes away, so that the model begins as it would without
+    attention. From random kernels AIHN with 48 bits ended 0.9 points of MAP lower (one seed).
 
-    Source: CBAM eq. 3; AIHN eq. 6; the division is that of Karras et al. 2018, section 4.1.
+    The kernel is the parameter divided by the square root of its 98 inputs. The same functions can
+    be learned, but an optimizer such as Adam, whose steps are equally large for every parameter,
+    moves a sum of 98 similar inputs only a tenth as far. Without the division attention closed for
+    three of five images in AIHN's last block, and four epochs at 48 bits gave MAP 0.849 in place of
+    0.854 (without attention: 0.853; one seed).
+
+    References:
+      CBAM (Woo et al. 2018), eq. 3; AIHN (Li et al. 2020), eq. 6. The division is that of Karras et
+      al. 2018, section 4.1.
     """
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> x times its pixels' weights, [B, H, W, C]."""
-        pooled = jnp.stack(mean_and_max(x, (3,)), axis=-1)
-        kernel = self.param("conv_scaled", nn.initializers.zeros, (7, 7, 2, 1))
-        kernel = kernel[..., 0] / math.sqrt(kernel.size)
-        weights = nn.sigmoid(convolutions.conv_to_one(pooled, kernel))
-        return x * weights[..., None]
+        """Multiplies each pixel of float [B, H, W, C] with its weight; the shape stays."""
+        pooled_BxHxWx2 = jnp.stack(mean_and_max(x, (3,)), axis=-1)
+        parameter_7x7x2x1 = self.param("conv_scaled", nn.initializers.zeros, (7, 7, 2, 1))
+        kernel_7x7x2 = parameter_7x7x2x1[..., 0] / math.sqrt(parameter_7x7x2x1.size)
+        weights_BxHxW = nn.sigmoid(convolutions.conv_to_one(pooled_BxHxWx2, kernel_7x7x2))
+        return x * weights_BxHxW[..., None]
 
 
 class CBAM(nn.Module):
     """Channel attention, then spatial attention.
 
     Attributes:
-      reduction: Of the channel attention. DAH gives none; 16 is the CBAM paper's.
+      reduction: Quotient of the channels and the hidden units of the channel attention. DAH does
+        not give it; 16 is the CBAM paper's.
+
+    References:
+      CBAM (Woo et al. 2018), eq. 1.
     """
 
     reduction: int = 16
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[B, H, W, C] -> [B, H, W, C]."""
+        """Weights the channels, then the pixels of float [B, H, W, C]; the shape stays."""
         x = ChannelAttention(self.reduction, name="channel")(x)
         return SpatialAttention(name="spatial")(x)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def mean_and_max(x, axes):
-    """The mean and the maximum of an array over some axes.
+    """Computes the mean and the maximum of an array over some axes.
 
-    As JAX has them, gradient included (equal maxima share it); but JAX stores a mask as large as
-    `x` for the gradient of each maximum.
+    Values and gradients are those of `jnp.mean` and `jnp.max`; equal maxima share the gradient. JAX
+    would store a mask as large as the array for the gradient of each maximum, and this does not.
+
+    Args:
+      x: float array.
+      axes: Tuple of the axes to reduce.
+
+    Returns:
+      (mean, maximum), without those axes.
     """
     return x.mean(axes), x.max(axes)
 
 
 def _mean_and_max_forward(x, axes):
     x = _stored(x)
-    mean, largest = mean_and_max(x, axes)
-    return (mean, largest), (x, largest)
+    mean, maximum = mean_and_max(x, axes)
+    return (mean, maximum), (x, maximum)
 
 
 def _mean_and_max_backward(axes, saved, gradients):
-    x, largest = saved
-    from_mean, from_largest = (jnp.expand_dims(g, axes) for g in gradients)
-    is_largest = x == jnp.expand_dims(largest, axes)
-    ties = is_largest.astype(x.dtype).sum(axes, keepdims=True)
-    # Under vmap, where `_stored` stores nothing, no value may equal the maximum.
-    share = from_largest / jnp.maximum(ties, 1)
+    x, maximum = saved
+    mean_gradient, max_gradient = (jnp.expand_dims(gradient, axes) for gradient in gradients)
+    is_max = x == jnp.expand_dims(maximum, axes)
+    ties = is_max.astype(x.dtype).sum(axes, keepdims=True)
+    # There may be none: under vmap `_stored` stores nothing, and no value need equal the maximum.
+    share = max_gradient / jnp.maximum(ties, 1)
     count = math.prod(x.shape[axis] for axis in axes)
-    return (jnp.where(is_largest, share, 0) + from_mean / count,)
+    return (jnp.where(is_max, share, 0) + mean_gradient / count,)
 
 
 mean_and_max.defvjp(_mean_and_max_forward, _mean_and_max_backward)
 
 
 def _stored(x):
-    """`x` from memory: computed anew and rounded otherwise, no value might equal the maximum.
+    """Returns `x` as a value that XLA keeps in memory.
 
-    XLA's CPU backend computes the cheap producers of a value again for each of its readers, and
-    drops optimization barriers before; the result of a conditional is stored.
+    Otherwise XLA might compute `x` again for the gradient and round it differently, so that no
+    value would equal the maximum. XLA's CPU backend computes cheap values again for each of their
+    readers, and it drops optimization barriers before that. It stores the result of a conditional.
     """
     if jax.default_backend() != "cpu":
         return lax.optimization_barrier(x)
-    first = x.ravel()[0]
-    return lax.cond(first == first, lambda x: x, lambda x: jnp.full_like(x, jnp.nan), x)
+    # The condition holds for all numbers, and XLA does not know it.
+    value = x.ravel()[0]
+    return lax.cond(value == value, lambda x: x, lambda x: jnp.full_like(x, jnp.nan), x)

@@ -10,29 +10,33 @@ from jhash.models.layers import convolutions
 from jhash.models.layers.attention import SpatialAttention
 from jhash.models.layers.batch_norm import BatchNorm
 
-# That of PyTorch's convolutions, with which i-RevNet was published: a variance of 1 / (3 fan-in).
+# PyTorch's initializer of convolutions, with which i-RevNet was published: a variance of
+# 1 / (3 fan-in).
 _INITIALIZER = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 class Bottleneck(nn.Module):
-    """Three times attention, BN, ReLU and convolution; the last without attention.
+    """Three convolutions, each after spatial attention (not the third), BatchNorm and ReLU.
 
-    The convolutions have no bias and pad by half their kernel on both sides. The first two have
-    `hidden` channels. The stride is that of the first kernel larger than 1, so that F sees all of
-    its input (the paper does not say; i-RevNet's kernels are all 3 x 3, and it is the first one's).
+    The convolutions have no bias and pad by half of their kernel on every side. The first two have
+    `hidden` output channels. The stride belongs to the first kernel that is larger than 1, so that
+    F sees all of its input. The paper does not say which one has it; i-RevNet's kernels are all
+    3 x 3, and the first one has it.
 
     Attributes:
       features: Output channels.
       hidden: Channels between the convolutions.
-      axis_name: Mapped axis for BatchNorm.
+      axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
       kernels: Sides of the three kernels, odd.
-      stride: 2 where the block downsamples.
-      leading_norm: The first convolution has BN and ReLU before it; not in a network's first block.
-      attention: Spatial attention before the first and the second.
-      dtype: Of the factors in the convolutions; see `convolutions.pointwise`.
+      stride: 2 where the block downsamples, otherwise 1.
+      leading_norm: Whether BatchNorm and ReLU precede the first convolution. They do not in the
+        first block of a model.
+      attention: Whether spatial attention comes before the first and the second convolution.
+      dtype: Type of the factors in the convolutions; see `convolutions.pointwise`.
 
-    Source: AIHN, section 3.3; i-RevNet (Jacobsen et al. 2018), whose published code gives both
-    inner convolutions a quarter of the channels, not the second alone.
+    References:
+      AIHN (Li et al. 2020), section 3.3; i-RevNet (Jacobsen et al. 2018), whose published code
+      gives both inner convolutions a quarter of the channels, not the second alone.
     """
 
     features: int
@@ -46,7 +50,7 @@ class Bottleneck(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[B, H, W, C] -> [B, H / stride, W / stride, features]."""
+        """Maps [B, H, W, C] to [B, H / stride, W / stride, features]."""
         strided = next((i for i, kernel in enumerate(self.kernels) if kernel > 1), 0)
         for i, kernel in enumerate(self.kernels):
             if self.attention and i < 2:

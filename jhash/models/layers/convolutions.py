@@ -1,11 +1,15 @@
 """Convolutions and pooling, each in the form that the platform is fast at.
 
-XLA's CPU backend runs a depthwise convolution some nine to eighteen times slower than the same sum
-written as shifted products, the gradient of a pooling window slowly, too, and a 7 x 7 convolution
-of two channels to one, at 8 x 8 pixels, eleven to nineteen times slower than the product with the
-matrix that it is. So on a CPU these functions are sums over shifted copies and matrix products;
-elsewhere they are XLA's own operations. Both forms are exact; they differ in the order of summation
-alone. `benchmarks/dah_throughput.py` measures those of DAH.
+XLA's CPU backend is slow at some of its own operations. A depthwise convolution takes nine to
+eighteen times as long as the same sum written as shifted products. A 7 x 7 convolution of two
+channels to one, at 8 x 8 pixels, takes eleven to nineteen times as long as the product with a
+matrix that computes the same. The gradient of a pooling window is slow, too. So on a CPU these
+functions are sums over shifted copies and matrix products; elsewhere they are XLA's own operations.
+Both forms are exact and differ in the order of summation alone. `benchmarks/dah_throughput.py`
+measures the operations of DAH.
+
+Shapes in names: B images, H rows and W columns of pixels, C channels, F output channels, K the side
+of a kernel, N rows of a matrix.
 """
 
 import functools
@@ -15,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-# In which `pointwise` and `conv` can have their factors.
+# Types to which `pointwise` and `conv` can round their factors.
 DTYPES = ("float32", "bfloat16")
-# Pixels of an image up to which `conv_to_one` multiplies with a matrix; at 28 x 28 shifts win.
-_LARGEST_MATRIX = 400
+# Pixels of an image up to which `conv_to_one` multiplies with a matrix; at 28 x 28 shifted products
+# are faster.
+_MAX_MATRIX_PIXELS = 400
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 
 
@@ -26,8 +31,8 @@ def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Convolves each channel with its own kernel, at stride 1, padded to the size of the input.
 
     Args:
-      x: [B, H, W, C].
-      kernel: [k, k, C], k odd.
+      x: Images, [B, H, W, C].
+      kernel: Kernels of odd side, [K, K, C].
 
     Returns:
       [B, H, W, C].
@@ -38,11 +43,12 @@ def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def depthwise_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Convolves each channel with its own kernel, padded as TensorFlow's "SAME".
 
-    That padding starts later than half of the kernel where the stride is 2.
+    That padding is as small as possible, and the larger half of it is at the end. So at stride 2
+    and an even side there is less of it at the beginning than half of the kernel.
 
     Args:
-      x: [B, H, W, C].
-      kernel: [k, k, C].
+      x: Images, [B, H, W, C].
+      kernel: Kernels, [K, K, C].
       stride: Pixels between outputs.
 
     Returns:
@@ -54,13 +60,13 @@ def depthwise_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array
 
 
 def pointwise(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
-    """1 x 1 convolution: a matrix product over the channels.
+    """Convolves with a 1 x 1 kernel, which is a matrix product over the channels.
 
     Args:
-      x: [..., C].
-      kernel: [C, F].
-      dtype: The factors, those of the gradients included, are rounded to it: float32 or bfloat16.
-        Sums are kept in float32.
+      x: float32 [..., C].
+      kernel: float32 [C, F].
+      dtype: Type to which the factors, those of the gradients included, are rounded: float32 or
+        bfloat16. Sums are float32 in either case.
 
     Returns:
       float32 [..., F].
@@ -71,56 +77,57 @@ def pointwise(x: jax.Array, kernel: jax.Array, dtype=jnp.float32) -> jax.Array:
 
 
 def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) -> jax.Array:
-    """Convolution with a small kernel, padded by half of it on every side.
+    """Convolves with a small kernel, padded by half of the kernel on every side.
 
     Args:
-      x: [B, H, W, C].
-      kernel: [k, k, C, F], k odd.
-      dtype: As in `pointwise`.
+      x: Images, [B, H, W, C].
+      kernel: Kernel of odd side, [K, K, C, F].
+      dtype: Type to which the factors are rounded, as in `pointwise`.
       stride: Pixels between outputs.
 
     Returns:
-      [B, ceil(H / stride), ceil(W / stride), F], float32 if `dtype` is less.
+      [B, ceil(H / stride), ceil(W / stride), F]; float32 if the factors are rounded to less.
     """
     size = kernel.shape[0]
     if size == 1:
         return pointwise(x[:, ::stride, ::stride], kernel[0, 0], dtype)
     # A convolution of bfloat16 would round its sums to bfloat16 as well.
     if not _on_cpu() and jnp.dtype(dtype) == jnp.float32:
-        # Not "SAME", which pads less at the beginning if there is a stride.
+        # Not "SAME", which may pad less at the beginning if there is a stride.
         padding = [(size // 2, size // 2)] * 2
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
         )
-    patches = jnp.concatenate(list(_shifted(x, size, stride)), axis=-1)
-    return pointwise(patches, kernel.reshape(-1, kernel.shape[-1]), dtype)
+    patches_BxHxWxKKC = jnp.concatenate(list(_shifted(x, size, stride)), axis=-1)
+    return pointwise(patches_BxHxWxKKC, kernel.reshape(-1, kernel.shape[-1]), dtype)
 
 
 def conv_to_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Convolution of few channels to a single one, stride 1, padded by half of the kernel.
+    """Convolves few channels to a single one, at stride 1, padded by half of the kernel.
 
     Args:
-      x: [B, H, W, C].
-      kernel: [k, k, C], k odd.
+      x: Images, [B, H, W, C].
+      kernel: Kernel of odd side, [K, K, C].
 
     Returns:
       [B, H, W].
     """
     if not _on_cpu():
         return conv(x, kernel[..., None])[..., 0]
-    # As large as the square of the image, but the product with it is then the fastest by far.
-    if x.shape[1] * x.shape[2] <= _LARGEST_MATRIX:
+    # The matrix has H W C rows and H W columns. For small images its product is the fastest by far.
+    if x.shape[1] * x.shape[2] <= _MAX_MATRIX_PIXELS:
         return conv_to_one_matrix(x, kernel)
     return depthwise_shifted(x, kernel).sum(-1)
 
 
 def max_pool(x: jax.Array) -> jax.Array:
-    """Maximum over 3 x 3 windows at stride 1, padded (with nothing) to the input's size.
+    """Takes the maximum of 3 x 3 windows at stride 1, padded to the size of the input.
 
-    The gradient goes to one maximum of a window, where several are equal.
+    The padding is never a maximum. Where several values of a window are the maximum, the gradient
+    goes to one of them.
 
     Args:
-      x: [B, H, W, C].
+      x: Images, [B, H, W, C].
 
     Returns:
       [B, H, W, C].
@@ -131,7 +138,7 @@ def max_pool(x: jax.Array) -> jax.Array:
 
 
 def depthwise_xla(x, kernel):
-    """`depthwise` as XLA's grouped convolution."""
+    """Computes `depthwise` as XLA's grouped convolution."""
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None],
@@ -143,7 +150,7 @@ def depthwise_xla(x, kernel):
 
 
 def depthwise_strided_xla(x, kernel, stride):
-    """`depthwise_strided` as XLA's grouped convolution."""
+    """Computes `depthwise_strided` as XLA's grouped convolution."""
     return lax.conv_general_dilated(
         x,
         kernel[:, :, None],
@@ -155,52 +162,58 @@ def depthwise_strided_xla(x, kernel, stride):
 
 
 def depthwise_strided_shifted(x, kernel, stride):
-    """`depthwise_strided` as a sum of shifted products."""
-    size, (height, width) = len(kernel), x.shape[1:3]
-    padding = []
-    for side in (height, width):
-        total = max((-(-side // stride) - 1) * stride + size - side, 0)
-        padding.append((total // 2, total - total // 2))
+    """Computes `depthwise_strided` as a sum of shifted products."""
+    size = len(kernel)
+    # "SAME" gives ceil(side / stride) outputs, the last of which may need pixels beyond the image.
+    reaches, padding = [], []
+    for side in x.shape[1:3]:
+        outputs = -(-side // stride)
+        reach = (outputs - 1) * stride + 1
+        lacking = max(reach - 1 + size - side, 0)
+        reaches.append(reach)
+        padding.append((lacking // 2, lacking - lacking // 2))
     padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    rows, columns = -(-height // stride), -(-width // stride)
+    # The weight at (row, column) multiplies every stride-th pixel from (row, column) on.
+    height, width = reaches
     total = 0
     for row in range(size):
         for column in range(size):
-            part = padded[:, row : row + (rows - 1) * stride + 1 : stride]
-            part = part[:, :, column : column + (columns - 1) * stride + 1 : stride]
-            total += part * kernel[row, column]
+            pixels = padded[:, row : row + height : stride]
+            pixels = pixels[:, :, column : column + width : stride]
+            total += pixels * kernel[row, column]
     return total
 
 
 def max_pool_xla(x):
-    """`max_pool` as XLA's windowed reduction."""
+    """Computes `max_pool` as XLA's windowed reduction."""
     return lax.reduce_window(x, -jnp.inf, lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
 
 
 def conv_to_one_matrix(x, kernel):
-    """`conv_to_one` as the product with the matrix that has the kernel wherever it may lie."""
+    """Computes `conv_to_one` as the product with a matrix that holds the kernel at every pixel."""
     batch, height, width, _ = x.shape
-    size = kernel.shape[0]
-    # (i, from, to) is 1 where the kernel's i-th row reaches from one row of pixels to the other.
-    rows, columns = (
-        np.stack([np.eye(side, k=size // 2 - i, dtype=x.dtype) for i in range(size)])
-        for side in (height, width)
-    )
-    matrix = jnp.einsum("iyY,ijc->yYjc", rows, kernel)
-    matrix = jnp.einsum("jxX,yYjc->yxcYX", columns, matrix)
-    flat = x.reshape(batch, -1) @ matrix.reshape(-1, height * width)
-    return flat.reshape(batch, height, width)
+    rows_KxHxH = _reach(kernel.shape[0], height, x.dtype)
+    columns_KxWxW = _reach(kernel.shape[0], width, x.dtype)
+    # Lower case is a pixel of the input (row y, column x), upper case one of the output (Y, X).
+    matrix_HxHxKxC = jnp.einsum("iyY,ijc->yYjc", rows_KxHxH, kernel)
+    matrix_HxWxCxHxW = jnp.einsum("jxX,yYjc->yxcYX", columns_KxWxW, matrix_HxHxKxC)
+    flat_BxHW = x.reshape(batch, -1) @ matrix_HxWxCxHxW.reshape(-1, height * width)
+    return flat_BxHW.reshape(batch, height, width)
+
+
+def _reach(size, side, dtype):
+    """(i, from, to) is 1 where the i-th row of a kernel takes row `from` into output row `to`."""
+    return np.stack([np.eye(side, k=size // 2 - i, dtype=dtype) for i in range(size)])
 
 
 @jax.custom_vjp
 def depthwise_shifted(x, kernel):
-    """`depthwise` as a sum of shifted products; its gradients are such sums as well."""
+    """Computes `depthwise` as a sum of shifted products; its gradients are such sums as well."""
     size = kernel.shape[0]
+    weights_KKxC = kernel.reshape(size * size, kernel.shape[-1])
     products = [
-        part * weight
-        for part, weight in zip(
-            _shifted(x, size), kernel.reshape(size * size, kernel.shape[-1]), strict=True
-        )
+        shifted * weight_C
+        for shifted, weight_C in zip(_shifted(x, size), weights_KKxC, strict=True)
     ]
     return functools.reduce(jnp.add, products)
 
@@ -213,11 +226,12 @@ def _depthwise_backward(saved, g):
     x, kernel = saved
     size = kernel.shape[0]
 
-    # Image after image, summed where they lie: XLA's reductions over shifted arrays are slow.
-    def add(sums, image_and_g):
-        image, g = image_and_g
-        parts = _shifted(image[None], size)
-        return [total + part[0] * g for total, part in zip(sums, parts, strict=True)], None
+    # Each weight's gradient is summed over the images first, pixel by pixel, and over the pixels
+    # last: XLA's reductions over shifted arrays are slow.
+    def add(sums, image_and_gradient):
+        image_HxWxC, g_HxWxC = image_and_gradient
+        copies = _shifted(image_HxWxC[None], size)
+        return [total + copy[0] * g_HxWxC for total, copy in zip(sums, copies, strict=True)], None
 
     zeros = [jnp.zeros(x.shape[1:], x.dtype)] * (size * size)
     sums, _ = lax.scan(add, zeros, (x, g))
@@ -230,8 +244,8 @@ depthwise_shifted.defvjp(_depthwise_forward, _depthwise_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_of_three(x, axis):
-    """The maximum of each value of [B, H, W, C] and its two neighbours along an axis."""
-    before, after = _neighbours(x, axis, -jnp.inf)
+    """Takes the maximum of each value of [B, H, W, C] and its two neighbors along an axis."""
+    before, after = _neighbors(x, axis, -jnp.inf)
     return jnp.maximum(jnp.maximum(before, x), after)
 
 
@@ -240,18 +254,20 @@ def _max_forward(x, axis):
 
 
 def _max_backward(axis, x, g):
-    # The three are compared with each other, not with a stored maximum: XLA may compute `x` anew
-    # here, and round it otherwise.
-    before, after = _neighbours(x, axis, -jnp.inf)
+    # The three values are compared with each other, not with a stored maximum: XLA may compute `x`
+    # again here and round it differently.
+    before, after = _neighbors(x, axis, -jnp.inf)
     from_before = (before >= x) & (before >= after)
     from_itself = ~from_before & (x >= after)
     to_before = jnp.where(from_before, g, 0)
     to_after = jnp.where(from_before | from_itself, 0, g)
-    # What the next window gives its value before, and the last one its value after.
+    # A value belongs to three windows. It gets the gradient of its own window where it is the
+    # maximum, of the next window where that one's maximum is before its middle, and of the previous
+    # window where that one's maximum is after its middle.
     return (
         jnp.where(from_itself, g, 0)
-        + _neighbours(to_before, axis, 0)[1]
-        + _neighbours(to_after, axis, 0)[0],
+        + _neighbors(to_before, axis, 0)[1]
+        + _neighbors(to_after, axis, 0)[0],
     )
 
 
@@ -260,6 +276,7 @@ max_of_three.defvjp(_max_forward, _max_backward)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _rounded_product(x, kernel, dtype):
+    """Multiplies factors that are rounded to `dtype`, as those of its gradients are."""
     return _product_forward(x, kernel, dtype)[0]
 
 
@@ -272,8 +289,8 @@ def _product_backward(dtype, saved, g):
     x, kernel = saved
     g = g.astype(dtype)
     x_gradient = _product(g, _transpose(kernel))
-    columns = x.shape[-1]
-    kernel_gradient = _product(_transpose(x.reshape(-1, columns)), g.reshape(-1, g.shape[-1]))
+    x_NxC = x.reshape(-1, x.shape[-1])
+    kernel_gradient = _product(_transpose(x_NxC), g.reshape(-1, g.shape[-1]))
     return x_gradient, kernel_gradient
 
 
@@ -281,16 +298,18 @@ _rounded_product.defvjp(_product_forward, _product_backward)
 
 
 def _product(x, kernel):
-    rows = x.reshape(-1, x.shape[-1])
-    product = jnp.matmul(rows, kernel, preferred_element_type=jnp.float32)
-    return product.reshape(*x.shape[:-1], kernel.shape[-1])
+    """Multiplies [..., C] with [C, F] to float32 [..., F]."""
+    x_NxC = x.reshape(-1, x.shape[-1])
+    product_NxF = jnp.matmul(x_NxC, kernel, preferred_element_type=jnp.float32)
+    return product_NxF.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _transpose(x):
-    """Transposes in memory: XLA's CPU products of transposed bfloat16 are four times slower.
+    """Transposes bfloat16 in memory.
 
-    A plain transposition would be folded into the product, but a concatenation is not; and XLA
-    concatenates integers as they are, but bfloat16 by way of float32.
+    XLA's CPU backend multiplies a transposed bfloat16 matrix four times slower. It would fold a
+    plain transposition into the product, but not a concatenation. The bits are concatenated as
+    integers, because XLA concatenates bfloat16 by way of float32.
     """
     if not _on_cpu() or len(x) == 1:
         return x.T
@@ -301,7 +320,7 @@ def _transpose(x):
 
 
 def _shifted(x, size, stride=1):
-    """The size x size shifted copies of [B, H, W, C], zeros beyond its borders."""
+    """Yields the size x size shifted copies of [B, H, W, C], with zeros beyond the borders."""
     height, width = x.shape[1:3]
     reach = size // 2
     padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
@@ -310,8 +329,8 @@ def _shifted(x, size, stride=1):
             yield padded[:, row : row + height : stride, column : column + width : stride]
 
 
-def _neighbours(x, axis, beyond):
-    """The values before and after each value along an axis; `beyond` at the ends."""
+def _neighbors(x, axis, beyond):
+    """Returns the values before and after each value along an axis; `beyond` at the ends."""
     widths = [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)]
     padded = jnp.pad(x, widths, constant_values=beyond)
     return (

@@ -1,15 +1,16 @@
 """Stacks of invertible blocks, run in both directions, and their gradient in constant memory.
 
-A block maps (x, y) to (psi(y), psi(x) + F(y)), psi only where it downsamples (AIHN eq. 2 and 3), so
-that y = psi^-1(x') and x = psi^-1(y' - F(y)) (eq. 4 and 5). A stage is a block that downsamples and
-equal blocks after it, which are scanned.
+x and y are the two halves of the channels. A block maps them to x' = psi(y) and y' = psi(x) + F(y)
+(AIHN eq. 2 and 3), so that y = psi^-1(x') and x = psi^-1(y' - F(y)) (eq. 4 and 5). psi is
+`space_to_depth` in a block that downsamples, and the identity in others. A stage is one block that
+downsamples and, after it, blocks of equal shape, which are scanned.
 
-*Bit for bit.* Float addition is inexact, so y' - F(y) is x to rounding only. On a lattice, where
-the input and F's outputs are multiples of 2^-s (`snap`), sums below 2^(24 - s) are exact in
-float32, and so is the inverse, if F is computed by the same compiled code in both directions. That
-is certain outside of `jax.jit`: the pieces are jitted here, and both directions call the same ones.
-In a larger jitted function they are compiled as part of it. A sum beyond the range becomes NaN, and
-no later block takes that away.
+*Bit for bit.* Float addition is inexact, so y' - F(y) is psi(x) to rounding only. It is exact on a
+lattice, where the images and F's outputs are multiples of 2^-s (`snap`): sums below 2^(24 - s) are
+exact in float32, and so is the inverse, if the same compiled code computes F in both directions.
+That is certain outside of `jax.jit`, because the pieces are jitted here and both directions call
+the same ones. In a larger jitted function the pieces are compiled as part of it. A sum beyond the
+range becomes NaN, and no later block takes that away.
 """
 
 import dataclasses
@@ -23,18 +24,18 @@ from jhash.models.layers.bottleneck import Bottleneck
 from jhash.models.layers.pixels import depth_to_space, space_to_depth
 
 GRADIENTS = ("reversible", "plain", "checkpoint")
-# Bits of float32's significand, the hidden one included.
+# Bits of float32's significand, including the one that is not stored.
 SIGNIFICAND = 24
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """A block that downsamples, then equal blocks.
+    """A block that downsamples, then blocks of equal shape.
 
     Attributes:
-      first: F of the former.
-      rest: F of each of the latter; None: there are none.
-      lattice: s, or None for plain floats.
+      first: F of the block that downsamples.
+      rest: F of each of the other blocks, or None where there are none.
+      lattice: s, whose lattice is the multiples of 2^-s; or None for plain floats.
     """
 
     first: Bottleneck
@@ -44,11 +45,11 @@ class Stage:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def snap(x: jax.Array, lattice: int | None) -> jax.Array:
-    """Rounds to the nearest multiple of 2^-lattice (ties to even); its derivative is taken as 1."""
+    """Rounds to the nearest multiple of 2^-lattice (ties to even); the derivative counts as 1."""
     if lattice is None:
         return x
     x = jnp.round(x * 2.0**lattice) * 2.0**-lattice
-    # A -0 would come back as +0.
+    # Sums would turn -0 into +0, so there is no -0 from the start.
     return jnp.where(x == 0, 0, x)
 
 
@@ -58,7 +59,7 @@ def _snap_jvp(lattice, primals, tangents):
 
 
 def in_range(x: jax.Array, lattice: int | None) -> jax.Array:
-    """`x` where its magnitude is below 2^(24 - lattice), else NaN; without a lattice all of it."""
+    """Replaces values from magnitude 2^(24 - lattice) on by NaN; without a lattice, none."""
     if lattice is None:
         return x
     return jnp.where(jnp.abs(x) < 2.0 ** (SIGNIFICAND - lattice), x, jnp.nan)
@@ -69,13 +70,14 @@ def forward(stages, train, params, stats, x, y, gradient="reversible"):
 
     Args:
       stages: Tuple of `Stage`.
-      train: BatchNorm takes the batch's statistics.
-      params: For each stage {"first": ..., "rest": ...}, the latter stacked along a leading axis.
-      stats: BatchNorm's running statistics, likewise.
-      x: [B, H, W, C].
-      y: [B, H, W, C].
+      train: Whether BatchNorm takes the batch's statistics.
+      params: Parameters of each stage, {"first": ..., "rest": ...}; those of the blocks of "rest"
+        are stacked along a leading axis.
+      stats: BatchNorm's running statistics, in the same form.
+      x: The first half of the channels, [B, H, W, C].
+      y: The second half of the channels, [B, H, W, C].
       gradient: How differentiation gets the activations: "reversible" computes them again by the
-        inverse, "plain" stores all, "checkpoint" stores those between the blocks.
+        inverse, "plain" stores all of them, "checkpoint" stores those between the blocks.
 
     Returns:
       (x, y, statistics) after the last block; with `train` the statistics are updated.
@@ -86,34 +88,55 @@ def forward(stages, train, params, stats, x, y, gradient="reversible"):
 
 
 def inverse(stages, train, params, stats, x, y):
-    """The (x, y) from which `forward` made these; arguments as there."""
-    for stage, p, s in reversed(list(zip(stages, params, stats, strict=True))):
+    """Computes the (x, y) from which `forward` made these; arguments as there."""
+    for stage, param, stat in reversed(list(zip(stages, params, stats, strict=True))):
         if stage.rest:
-            # The inverse is the same coupling with the roles exchanged and -F.
-            flipped = jax.tree.map(lambda leaf: leaf[::-1], (p["rest"], s["rest"]))
+            # The inverse is the same coupling, from the last block to the first, with the roles of
+            # x and y exchanged and with -F.
+            flipped = jax.tree.map(lambda leaf: leaf[::-1], (param["rest"], stat["rest"]))
             (y, x), _ = _couple(stage.rest, stage.lattice, train, *flipped, y, x, -1.0)
-        before = depth_to_space(x)
-        f, _ = _residual(stage.first, stage.lattice, train, p["first"], s["first"], before)
-        x, y = depth_to_space(in_range(y - f, stage.lattice)), before
+        y_before = depth_to_space(x)
+        f, _ = _residual(stage.first, stage.lattice, train, param["first"], stat["first"], y_before)
+        x, y = depth_to_space(in_range(y - f, stage.lattice)), y_before
     return x, y
 
 
 def _forward(stages, train, params, stats, x, y, checkpoint=False):
+    """Runs stages as `forward` does, in operations that JAX differentiates itself."""
     updated = []
-    for stage, p, s in zip(stages, params, stats, strict=True):
-        f, first = _residual(stage.first, stage.lattice, train, p["first"], s["first"], y)
+    for stage, param, stat in zip(stages, params, stats, strict=True):
+        stage_stats = {}
+        f, stage_stats["first"] = _residual(
+            stage.first, stage.lattice, train, param["first"], stat["first"], y
+        )
         x, y = space_to_depth(y), in_range(space_to_depth(x) + f, stage.lattice)
-        updated.append({"first": first})
         if stage.rest:
-            (x, y), updated[-1]["rest"] = _couple(
-                stage.rest, stage.lattice, train, p["rest"], s["rest"], x, y, 1.0, checkpoint
+            variables = param["rest"], stat["rest"]
+            (x, y), stage_stats["rest"] = _couple(
+                stage.rest, stage.lattice, train, *variables, x, y, 1.0, checkpoint
             )
+        updated.append(stage_stats)
     return x, y, updated
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 8))
 def _couple(block, lattice, train, params, stats, x, y, sign, checkpoint=False):
-    """Equal blocks, one after another: (x, y) -> (y, x + sign F(y)) and new statistics."""
+    """Runs blocks of equal shape, one after another: each maps (x, y) to (y, x + sign F(y)).
+
+    Args:
+      block: F of each block.
+      lattice: s of the lattice, or None.
+      train: Whether BatchNorm takes the batch's statistics.
+      params: Parameters of the blocks, stacked along a leading axis.
+      stats: Running statistics of the blocks, stacked likewise.
+      x: The first half of the channels, [B, H, W, C].
+      y: The second half of the channels, [B, H, W, C].
+      sign: 1.0 or, for the inverse, -1.0.
+      checkpoint: Whether a gradient stores only the activations between blocks.
+
+    Returns:
+      ((x, y), statistics), the latter stacked.
+    """
 
     def step(carry, variables):
         x, y = carry
@@ -127,7 +150,7 @@ def _couple(block, lattice, train, params, stats, x, y, sign, checkpoint=False):
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _residual(block, lattice, train, params, stats, y):
-    """F(y), on the lattice, and new statistics."""
+    """Computes F(y), on the lattice, and the statistics after it."""
     variables = {"params": params, "batch_stats": stats}
     if not train:
         return snap(block.apply(variables, y, False), lattice), stats
@@ -137,7 +160,7 @@ def _residual(block, lattice, train, params, stats, y):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
 def _reversible(stages, train, params, stats, x, y):
-    """`_forward`, whose gradient keeps nothing but the last block's x and y."""
+    """Runs `_forward` with a gradient that keeps nothing but the last block's x and y."""
     return _forward(stages, train, params, stats, x, y)
 
 
@@ -150,30 +173,34 @@ def _reversible_backward(stages, train, saved, gradients):
     params, stats, x, y = saved
     x_gradient, y_gradient, _ = gradients
     param_gradients = []
-    for stage, p, s in reversed(list(zip(stages, params, stats, strict=True))):
+    for stage, param, stat in reversed(list(zip(stages, params, stats, strict=True))):
         gradient = {}
         if stage.rest:
             back = functools.partial(_back, stage.rest, stage.lattice, train)
             carry = x, y, x_gradient, y_gradient
-            carry, gradient["rest"] = lax.scan(back, carry, (p["rest"], s["rest"]), reverse=True)
+            variables = param["rest"], stat["rest"]
+            carry, gradient["rest"] = lax.scan(back, carry, variables, reverse=True)
             x, y, x_gradient, y_gradient = carry
-        # psi permutes, so its transpose is its inverse.
+        # The first block, as in `_back`, and psi, a permutation, whose transpose is its inverse.
         x, x_gradient = depth_to_space(x), depth_to_space(x_gradient)
-        f, pull = _pullback(stage.first, stage.lattice, train, p["first"], s["first"], x)
+        f, pull = _pullback(stage.first, stage.lattice, train, param["first"], stat["first"], x)
         gradient["first"], through_f = pull(y_gradient)
         x, y = depth_to_space(y - f), x
         x_gradient, y_gradient = depth_to_space(y_gradient), x_gradient + through_f
         param_gradients.insert(0, gradient)
-    # The statistics are no function of the parameters to differentiate.
-    nothing = jax.tree.map(jnp.zeros_like, stats)
-    return param_gradients, nothing, x_gradient, y_gradient
+    # Running statistics are not trained by gradient.
+    stat_gradients = jax.tree.map(jnp.zeros_like, stats)
+    return param_gradients, stat_gradients, x_gradient, y_gradient
 
 
 _reversible.defvjp(_reversible_forward, _reversible_backward)
 
 
 def _back(block, lattice, train, carry, variables):
-    """From x, y and their gradients after a block to those before it."""
+    """Steps from x, y and their gradients after a block to those before it.
+
+    x after the block is y before it, so F's argument is at hand.
+    """
     x, y, x_gradient, y_gradient = carry
     f, pull = _pullback(block, lattice, train, *variables, x)
     param_gradient, through_f = pull(y_gradient)
@@ -181,6 +208,7 @@ def _back(block, lattice, train, carry, variables):
 
 
 def _pullback(block, lattice, train, params, stats, y):
+    """Computes F(y), and a function from F's gradient to those of the parameters and y."""
     f, pull, _ = jax.vjp(
         lambda params, y: _residual(block, lattice, train, params, stats, y),
         params,

@@ -4,15 +4,16 @@ import jax
 
 
 def space_to_depth(x: jax.Array) -> jax.Array:
-    """The invertible downsampling psi: 2 x 2 pixels of C channels become one of 4 C.
+    """Makes one pixel of 4 C channels of 2 x 2 pixels of C: the invertible downsampling psi.
 
     Args:
-      x: [B, H, W, C], H and W even.
+      x: Array [B, H, W, C], H and W even.
 
     Returns:
-      [B, H/2, W/2, 4 C], channels in the order (row, column, channel).
+      Array [B, H/2, W/2, 4 C], channels in the order (row, column, channel).
 
-    Source: AIHN eq. 1 with theta = 4. Its w / (theta / 2) is w / 2.
+    References:
+      AIHN (Li et al. 2020), eq. 1 with theta = 4. Its w / (theta / 2) is w / 2.
     """
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
@@ -20,7 +21,7 @@ def space_to_depth(x: jax.Array) -> jax.Array:
 
 
 def depth_to_space(x: jax.Array) -> jax.Array:
-    """The inverse of `space_to_depth`: [B, H, W, 4 C] -> [B, 2 H, 2 W, C]."""
+    """Inverts `space_to_depth`: maps [B, H, W, 4 C] to [B, 2 H, 2 W, C]."""
     batch, height, width, channels = x.shape
     x = x.reshape(batch, height, width, 2, 2, channels // 4).transpose(0, 1, 3, 2, 4, 5)
     return x.reshape(batch, 2 * height, 2 * width, channels // 4)

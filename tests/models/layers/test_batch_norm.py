@@ -93,7 +93,7 @@ def test_eight_devices_are_one_with_the_whole_batch():
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, x, weight, axis_name, gather)
 
     def step(params, x):
-        found, (gradient, x_gradient) = gradients(params, x, parallel.AXIS, parallel.gather)
+        found, (gradient, x_gradient) = gradients(params, x, parallel.AXIS, parallel.all_gather)
         # A gathered output is in the loss of every device.
         return found, (parallel.pmean(gradient), x_gradient / devices)
 

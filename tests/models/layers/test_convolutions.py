@@ -70,6 +70,29 @@ def test_depthwise_is_pytorchs(platform, size, image):
     assert_is_pytorchs(convolutions.depthwise, theirs, x, kernel, weight)
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [3, 5])
+@pytest.mark.parametrize("image", [(8, 6), (7, 5), (6, 9), (1, 2)])
+@pytest.mark.parametrize("form", ["depthwise_strided_xla", "depthwise_strided_shifted"])
+def test_depthwise_strided_is_pytorchs(form, image, size, stride):
+    """TensorFlow's "SAME" written out: as little padding as possible, an odd pixel at the end."""
+    rows, columns = (-(-side // stride) for side in image)
+    x, kernel, weight = random((2, *image, 3), (size, size, 3), (2, rows, columns, 3))
+    padding = []
+    for side, outputs in ((image[1], columns), (image[0], rows)):  # PyTorch pads the width first.
+        lacking = max((outputs - 1) * stride + size - side, 0)
+        padding += [lacking // 2, lacking - lacking // 2]
+
+    def ours(x, kernel):
+        return getattr(convolutions, form)(x, kernel, stride)
+
+    def theirs(x, kernel):
+        weights = kernel.permute(2, 0, 1)[:, None]
+        return functional.conv2d(functional.pad(x, padding), weights, stride=stride, groups=3)
+
+    assert_is_pytorchs(ours, theirs, x, kernel, weight)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("size", "image"), [(3, (7, 5)), (5, (4, 6)), (3, (1, 2))])
 def test_conv_is_pytorchs(platform, channels, size, image):
@@ -161,8 +184,10 @@ def test_max_pool_keeps_the_sum_of_the_gradient(platform):
 
 def test_platform_chooses_the_form(platform):
     x, kernel, full = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2)), jnp.ones((3, 3, 2, 5))
+    strided = functools.partial(convolutions.depthwise_strided, stride=2)
     for function, arguments, operation in (
         (convolutions.depthwise, (x, kernel), "conv_general_dilated"),
+        (strided, (x, kernel), "conv_general_dilated"),
         (convolutions.conv, (x, full), "conv_general_dilated"),
         (convolutions.max_pool, (x,), "reduce_window"),
     ):
@@ -170,7 +195,7 @@ def test_platform_chooses_the_form(platform):
         assert (operation in traced) == (platform == "other")
 
 
-def test_cpu_is_recognised():
+def test_cpu_is_recognized():
     assert convolutions._on_cpu()
 
 

@@ -49,7 +49,7 @@ def test_gradient_is_finite(value):
         np.testing.assert_allclose(gradient, 2.0**-0.75, rtol=1e-6)
 
 
-def test_low_precision_input_is_normalised_in_float32():
+def test_low_precision_input_is_normalized_in_float32():
     x = 60 * jax.random.normal(jax.random.key(0), (4, 64)).astype(jnp.bfloat16)
     found = local_response_norm(x)
     assert found.dtype == jnp.bfloat16

@@ -1,0 +1,65 @@
+"""Weights by a model's name: of jhash's modules, of a user's own, and where there are none."""
+
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from jhash import pretrained
+from jhash.errors import InputError
+
+
+@pytest.fixture
+def users_module(tmp_path, monkeypatch):
+    """Writes `users_weights.py` to a folder on the import path."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(*lines):
+        (tmp_path / "users_weights.py").write_text("\n".join(("import numpy as np", *lines)))
+
+    yield write
+    sys.modules.pop("users_weights", None)
+
+
+LOAD = """
+def load(path):
+    return {"dense": {"bias": np.load(path)}}
+"""
+
+
+def test_a_users_module_loads_weights(tmp_path, users_module):
+    users_module(LOAD, "MEAN, SCALE = 12.5, 1 / 64")
+    np.save(tmp_path / "bias.npy", np.arange(3))
+    found = pretrained.load("users_weights.MyNet", str(tmp_path / "bias.npy"))
+    np.testing.assert_array_equal(found.params["dense"]["bias"], np.arange(3))
+    assert (found.mean, found.scale) == (12.5, 1 / 64)
+    params = {"dense": {"bias": np.zeros(3, np.float32)}, "hash": {"bias": np.ones(2, np.float32)}}
+    merged = pretrained.merge(params, found.params)
+    np.testing.assert_array_equal(merged["dense"]["bias"], np.arange(3))
+    assert merged["dense"]["bias"].dtype == np.float32
+    np.testing.assert_array_equal(merged["hash"]["bias"], 1)
+
+
+def test_a_users_module_may_read_the_mean_from_the_file(tmp_path, users_module):
+    mean = "def load_mean(path):\n    return np.float32(np.load(path) + 1)"
+    users_module(LOAD, mean, "MEAN, SCALE = None, 1.0")
+    np.save(tmp_path / "bias.npy", np.arange(3))
+    found = pretrained.load("users_weights.MyNet", str(tmp_path / "bias.npy"))
+    np.testing.assert_array_equal(found.mean, [1, 2, 3])
+    assert found.scale == 1
+
+
+# A model of jhash, what no module is, and modules of the package that are not about one model.
+@pytest.mark.parametrize("model", ["resnet30.ResNet30", "MyNet", "features.Extractor"])
+def test_models_without_published_weights_are_named(model):
+    message = rf"path: w\.pth given; allowed: no file, .* weights of {re.escape(model)} are known"
+    with pytest.raises(InputError, match=f"^{message}"):
+        pretrained.load(model, "w.pth")
+
+
+@pytest.mark.parametrize("content", [(), ("MEAN, SCALE = 0.0, 1.0",), (LOAD, "MEAN = 0.0")])
+def test_a_users_module_without_the_contract_is_refused(users_module, content):
+    users_module(*content)
+    with pytest.raises(InputError, match=r"^path: w\.pth given; .* has load, MEAN, SCALE can read"):
+        pretrained.load("users_weights.MyNet", "w.pth")
