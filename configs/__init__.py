@@ -1,1 +1,1 @@
-"""One file a method: `get_config(arg)` gives a ConfigDict."""
+"""Configs, one file per method, each with `get_config(argument)`; docs/configs.md explains them."""

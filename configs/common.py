@@ -1,7 +1,8 @@
-"""What configs share: fields that every method has, data sets, and the parser of arguments.
+"""Parts that all configs share: the parser of arguments, the data sets, and the common fields.
 
-A config is a function of its *parsed* arguments, never of their order: `parse` reads
-`FILE.py:ARGUMENT` into a namespace with defaults, and `get_config` builds one config from it.
+A config depends on its *parsed* arguments only, not on their order. `parse` reads the text after
+the colon of `FILE.py:ARGUMENT` into a namespace with defaults, from which `get_config` builds the
+config.
 """
 
 import types
@@ -11,7 +12,8 @@ from ml_collections.config_dict import placeholder
 
 from jhash.errors import InputError
 
-# Data sets: source, split, side of the images in pixels. The split None depends on the method.
+# Source, split and side of the images in pixels for each data set. If the split is None, the config
+# of the method names it.
 DATA = {
     "embedded": ("embedded", "embedded", 28),
     "fashion_mnist": ("fashion_mnist", "fashion_mnist", 28),
@@ -22,7 +24,7 @@ DATA = {
     "coco": ("lists", "coco", 256),
     "flickr25k": ("lists", "flickr25k", 256),
 }
-# Multi-label data sets of three channels.
+# Multi-label data sets with three channels.
 _LARGE = ("nus_wide", "nus_wide81", "coco", "flickr25k")
 
 
@@ -36,52 +38,55 @@ def parse(
 ) -> types.SimpleNamespace:
     """Reads the text after the colon of `--config=FILE.py:ARGUMENT`.
 
-    The text is a list of words and of `name=value`, separated by commas, in any order.
+    The text is a list of arguments, separated by commas, in any order. An argument is a word or
+    `name=value`.
 
     Args:
       argument: The text; None or empty gives the defaults.
-      data: Names of `DATA` that the config knows, as words; the first is the default.
+      data: Data sets that the config knows, keys of `DATA`; the first is the default.
       variant: Words of which at most one may be given, such as `paper`.
       method: Words of which exactly one must be given, for a config of several methods.
-      **options: What `name=value` may set. An int is a default; a tuple holds the allowed words,
-        the default first. Every config also has `seed=0`.
+      **options: Names that `name=value` may set. An int is the default of an integer; a tuple holds
+        the allowed words, the default first. Every config also has `seed=0` and the word `smoke`.
 
     Returns:
-      A namespace with `data`, `variant` (None if not given), `method`, `smoke` and every option.
+      A namespace with `data`, `variant` (None if not given), `method` (if there are any), `smoke`
+      (a bool) and every option.
 
     Raises:
-      InputError: An argument is unknown, missing, given twice, or cannot be read.
+      InputError: An argument is unknown, missing, given twice, or has a bad value.
     """
     groups = {"method": method, "data": data, "variant": variant, "smoke": ("smoke",)}
     options = {**options, "seed": 0}
     given = {}
-    for part in filter(None, (argument or "").split(",")):
-        name, value = _read(part, groups, options)
+    for text in filter(None, (argument or "").split(",")):
+        name, value = _read(text, groups, options)
         if name in given:
             raise InputError(
-                f"--config: {part!r} given beside {given[name][0]!r}; allowed is one of them."
+                f"--config: {text!r} given beside {given[name][0]!r}; allowed: one of them."
             )
-        given[name] = part, value
+        given[name] = text, value
     if method and "method" not in given:
-        raise InputError(f"--config: no method given; allowed are {', '.join(method)}.")
-    defaults = {"data": data[0], "variant": None, "smoke": False}
+        raise InputError(f"--config: no method given; allowed: {', '.join(method)}.")
+    values = {"data": data[0], "variant": None, "smoke": False}
     for name, default in options.items():
-        defaults[name] = default[0] if isinstance(default, tuple) else default
-    found = {name: value for name, (_, value) in given.items()}
-    return types.SimpleNamespace(**(defaults | found))
+        values[name] = default[0] if isinstance(default, tuple) else default
+    for name, (_, value) in given.items():
+        values[name] = value
+    return types.SimpleNamespace(**values)
 
 
 def refuse(first: str, second: str, why: str) -> None:
     """Raises InputError for two arguments that exclude each other."""
-    raise InputError(f"--config: {first!r} given with {second!r}; {why}.")
+    raise InputError(f"--config: {first!r} given with {second!r}; allowed: one of them, as {why}.")
 
 
 def base(arguments: types.SimpleNamespace, cifar10: str = "") -> ml_collections.ConfigDict:
-    """The fields of every run, with seed, bits and data set as the arguments say.
+    """Makes a config with the fields of every method, and seed, bits and data from the arguments.
 
     Args:
-      arguments: As `parse` returns them, `bits` among them.
-      cifar10: The split of CIFAR-10 that the method's paper uses, if the config knows the data.
+      arguments: The arguments as `parse` returns them, `bits` among them.
+      cifar10: Name of the split of CIFAR-10 in the method's paper, if the config knows CIFAR-10.
 
     Returns:
       A config whose values suit the embedded data on two cores.
@@ -101,9 +106,9 @@ def base(arguments: types.SimpleNamespace, cifar10: str = "") -> ml_collections.
 
 
 def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -> None:
-    """Replaces the data by 64 random images of its shape, and makes the run an epoch long.
+    """Replaces the data by 64 random images of the same shape, and limits the run to one epoch.
 
-    `get_config` calls it last, and makes the model small itself.
+    A `get_config` calls it last, and then makes the model small itself.
     """
     side = 256 if arguments.data in _LARGE else DATA[arguments.data][2]
     config.data.source, config.data.split = "random", "official"
@@ -116,13 +121,13 @@ def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -
     config.batch_size = config.eval_batch_size = 16
 
 
-def _read(part, groups, options):
-    """The name and the value of one argument."""
-    name, equals, value = part.partition("=")
+def _read(text, groups, options):
+    """Reads one argument, and returns its name and its value."""
+    name, equals, value = text.partition("=")
     if not equals:
         for group, words in groups.items():
-            if part in words:
-                return group, True if group == "smoke" else part
+            if text in words:
+                return group, True if group == "smoke" else text
     elif name in options:
         allowed = options[name]
         if isinstance(allowed, tuple):
@@ -132,15 +137,15 @@ def _read(part, groups, options):
             try:
                 return name, int(value)
             except ValueError as error:
-                message = f"--config: {part!r} given; {name} must be an integer."
+                message = f"--config: {text!r} given; allowed: {name}=INTEGER."
                 raise InputError(message) from error
     words = [word for group in groups.values() for word in group]
     for name, allowed in options.items():
         choices = "|".join(allowed) if isinstance(allowed, tuple) else "INTEGER"
         words.append(f"{name}={choices}")
     raise InputError(
-        f"--config: unknown argument {part!r}; allowed are {', '.join(words)}. Other fields are "
-        "set by --config.field=value."
+        f"--config: {text!r} given; allowed: {', '.join(words)}. Other fields are set by "
+        "--config.FIELD=VALUE."
     )
 
 
@@ -149,45 +154,65 @@ def _fields():
         {
             "seed": 0,
             "bits": 32,
+            # `name` is a module of jhash.methods.deep or .shallow, or of your own.
             "method": {"name": ""},
-            # `module.function` that replaces the method's loss; empty: the method's own.
+            # `module.function` that replaces the method's loss; empty: the loss of the method.
             "loss": "",
+            # `name` is `module.Class` of jhash.models, or of your own; other fields are its fields.
             "model": {"name": "small_cnn.SmallCNN"},
             # A file of published weights for the model (imagenet-vgg-f.mat for cnn_f.CNNF).
             "weights": "",
+            # docs/configs.md lists sources and splits.
             "data": {
                 "source": "embedded",
                 "split": "embedded",
-                # Of the split; apart from `seed`, so that runs of several seeds share a split.
+                # Seed of the split's draws. The field `seed` above is for everything else, so runs
+                # with several seeds share a split.
                 "seed": 0,
-                # Arguments of the source, such as `folder`; what is missing is its own default.
+                # Arguments of the source, such as `folder`; the others have their defaults.
                 "options": {},
             },
-            # What is subtracted from the bytes; None: the mean image of the training set.
+            # The number that is subtracted from the bytes; None: the mean image of the training
+            # set.
             "mean": placeholder(float),
-            # The model's input: side in pixels, factor of (bytes - mean image), middle or random
-            # window, channels (3 repeats grey); None leaves a thing as it is.
+            # Preprocessing, in training and in evaluation.
             "image": {
+                # Side to which images are resized, in pixels.
                 "size": 28,
+                # Factor of (bytes - mean).
                 "scale": 1 / 64,
+                # Side of a window, random in training and central in evaluation; None: no window.
                 "crop": placeholder(int),
+                # Number of channels; 3 repeats the channel of gray images; None: as they are.
                 "channels": placeholder(int),
             },
-            # In training alone: shifts by up to `pad` pixels, mirror images, views of each image.
-            "augment": {"pad": 2, "flip": True, "views": 1},
+            # Augmentation, in training only.
+            "augment": {
+                # Max shift in pixels.
+                "pad": 2,
+                # Whether to mirror images left to right with probability 1/2.
+                "flip": True,
+                # Number of differently augmented views of each image in a batch.
+                "views": 1,
+            },
             "epochs": 50,
             "batch_size": 128,
             "eval_batch_size": 1000,
-            # Where the devices cannot share a training batch equally: refuse it (False), or train
-            # and evaluate on as many of them as can (True).
+            # What happens if the devices cannot share a training batch equally. False: an error.
+            # True: as many devices as can share it train and evaluate; the others are idle.
             "idle_devices": False,
+            # See jhash.optimizers.
             "optimizer": {
+                # A function of optax.
                 "name": "adamw",
                 "learning_rate": 1e-3,
                 "weight_decay": 1e-4,
+                # "constant", "cosine" or "step".
                 "schedule": "cosine",
+                # The share of the run in which the learning rate rises linearly from 0.
                 "warmup": 0.0,
-                # Of the schedule `step`.
+                # The schedule "step" multiplies the learning rate by `decay` after every
+                # `decay_epochs` epochs.
                 "decay": 0.1,
                 "decay_epochs": 50,
                 # Further arguments of the optax function, such as `momentum`.
@@ -195,13 +220,20 @@ def _fields():
             },
             # See jhash.retrieval.summarize.
             "metrics": {
+                # Ranks n of precision@n.
                 "precision_ranks": (100, 500, 1000),
+                # Hamming radius of hash lookup.
                 "lookup_radius": 2,
+                # Ranks over which an additional MAP is taken; None: there is none.
                 "map_at": placeholder(int),
+                # Percent of the database over which an additional MAP is taken; None likewise.
                 "map_at_percent": placeholder(float),
             },
+            # Number of steps between two lines of the log.
             "log_every": 10,
+            # Number of epochs between two checkpoints.
             "checkpoint_every": 1,
+            # Number of newest checkpoints that are kept.
             "keep_checkpoints": 2,
         }
     )

@@ -1,4 +1,4 @@
-"""python -m jhash."""
+"""The command line `python -m jhash`."""
 
 import sys
 

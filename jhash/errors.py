@@ -1,7 +1,8 @@
-"""The errors that a user can mend; `launch.py` prints them without a traceback.
+"""The errors that a user can fix; `launch.py` prints them without a traceback.
 
-One grammar: `NAME: VALUE given; allowed: ...`. NAME is the function's argument; code that reads a
-config gives its field instead, by `in_config`.
+Messages have one grammar: `NAME: VALUE given; allowed: ...`. NAME is an argument of the function
+that raises. Code that reads a config names the field instead, `config.FIELD`; `in_config` turns the
+one into the other.
 """
 
 import contextlib
@@ -9,9 +10,9 @@ from collections.abc import Iterator, Mapping
 
 
 class InputError(Exception):
-    """Bad input: the message names the argument, what was given and what is allowed.
+    """Bad input; the message names the argument, what was given and what is allowed.
 
-    Not a ValueError: the flags library turns those of a config file into a traceback.
+    It is no ValueError, since the flags library prints a traceback for one from a config file.
     """
 
 
@@ -21,14 +22,15 @@ class NonFiniteError(ArithmeticError):
 
 @contextlib.contextmanager
 def in_config(fields: Mapping[str, str] | str) -> Iterator[None]:
-    """Lets InputErrors of the block name fields of a config in place of arguments.
+    """Makes InputErrors of the block name fields of a config in place of arguments.
 
     Args:
-      fields: The config's field for each argument that it gives, such as
-        {"name": "config.model.name"}; or a prefix, such as "config.data.", for any argument.
+      fields: The field of each argument that comes from the config, such as
+        {"name": "config.model.name"}; or a prefix for all arguments, such as "config.data.".
 
     Raises:
-      InputError: As the block does; its message begins with the field.
+      InputError: The block raised one. Its message begins with the field; that of an argument
+        without a field is left as it is.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Evaluation: encodes both sets, searches, and writes codes and results of a run."""
+"""Evaluation: encodes queries and database, searches, and writes codes and results of a run."""
 
 import math
 import time
@@ -16,7 +16,7 @@ from jhash.runs.checkpoints import Checkpoints
 
 
 def evaluate_workdir(workdir: str) -> dict:
-    """Evaluates the last checkpoint of a run again, finished or not; see `evaluate`.
+    """Evaluates the newest checkpoint of a run, whether the run is finished or not; see `evaluate`.
 
     Raises:
       InputError: There is no run in the folder, or no checkpoint yet.
@@ -25,36 +25,42 @@ def evaluate_workdir(workdir: str) -> dict:
     with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
         saved = checkpoints.restore(experiment.first())
         if checkpoints.newest is None:
-            raise InputError(f"--workdir: the run in {workdir} has no checkpoint yet.")
+            raise InputError(
+                f"--workdir: {workdir} given, whose run has no checkpoint yet; allowed: runs with "
+                "at least one."
+            )
     return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
 
 
 def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:
     """Measures a trained model; writes `encoder.bin`, `codes/` and `results.json`.
 
-    Of a model with an inverse also `reconstruction.npz`; see `encoding.reconstruction`.
+    It also writes `reconstruction.npz` if the model has an inverse; see `encoding.reconstruction`.
 
-    `encoded` are the metrics with the database encoded by the model, as the queries are; `learned`
-    those with the database's codes learned in training (FDAH's B), if the method has any. The two
-    are different experiments and have different names everywhere: `map_encoded`, `map_learned`.
+    Queries are always encoded by the model. The database has up to two kinds of codes, and the
+    results keep them apart by name: `encoded` and `map_encoded` are the metrics with the database
+    encoded by the model, `learned` and `map_learned` those with codes of the database that the
+    method learned in training (such as FDAH's B), if it has any.
 
     Args:
       experiment: The experiment.
-      encode: Its SourceEncoder.
-      saved: What a checkpoint holds; see `Experiment.first`.
-      workdir: The run's folder.
+      encode: The SourceEncoder of the experiment.
+      saved: The content of a checkpoint; see `Experiment.first`.
+      workdir: Folder of the run.
 
     Returns:
-      The content of `results.json`. Times are in seconds: `train_seconds` of all epochs, whichever
-      process ran them, without the writing of checkpoints; `encode_seconds_per_image` is the wall
-      time from reading an image to its outputs, compiled, averaged over the database.
+      The content of `results.json`. Times are in seconds. `train_seconds` is the time of
+      `pretrain` and of all epochs, whichever process ran them, without that of writing checkpoints.
+      `encode_seconds_per_image` is the wall time from reading an image to its outputs, without
+      compilation, averaged over the database.
     """
     config, state = experiment.config, jax.tree.map(jnp.asarray, saved["state"])
     codes, encode_seconds = _codes(experiment, encode, saved["train_state"], state)
-    # Before the codes, which name the model: killed in between, old codes do not fit it.
+    # The encoder is written before the codes, which name its digest. If the process is killed in
+    # between, the old codes name another digest than the new encoder, so nobody mixes them.
     variables = saved["train_state"].variables
-    network = encoder.save(experiment, variables, workdir)
-    _save_codes(workdir, experiment.data, codes, bits=config.bits, network=network)
+    digest = encoder.save(experiment, variables, workdir)
+    _save_codes(workdir, experiment.data, codes, bits=config.bits, network=digest)
 
     results = _description(experiment, saved["train_state"])
     for kind in paths.DATABASES:
@@ -62,7 +68,8 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
             results[kind] = _metrics(config, experiment.data, codes["queries"], codes[kind])
             results[f"map_{kind}"] = results[kind]["map"]
     results |= experiment.method.extra_results(config, experiment.data, state)
-    if (reconstructed := reconstruction.measure(experiment, variables, workdir)) is not None:
+    reconstructed = reconstruction.measure(experiment, variables, workdir)
+    if reconstructed is not None:
         results["reconstruction"] = reconstructed
     results |= {
         "last_line": log.last_line(workdir),
@@ -77,7 +84,12 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
 
 
 def _codes(experiment, encode, train_state, state):
-    """Packed codes by the names of `paths.codes`, and the seconds of encoding the database."""
+    """Computes all codes.
+
+    Returns:
+      (codes, seconds): packed codes by the names of `paths.codes`, and the seconds that encoding
+      the database took.
+    """
     data, method = experiment.data, experiment.method
     train_state = parallel.replicate(train_state, experiment.devices)
     outputs = {"queries": encode(train_state, data.queries)}  # The first call compiles.
@@ -85,8 +97,8 @@ def _codes(experiment, encode, train_state, state):
     outputs["encoded"] = encode(train_state, data.database)
     seconds = time.perf_counter() - began
     codes = {
-        name: np.asarray(retrieval.pack_codes(method.hash_outputs(part)))
-        for name, part in outputs.items()
+        name: np.asarray(retrieval.pack_codes(method.hash_outputs(outputs_of_set)))
+        for name, outputs_of_set in outputs.items()
     }
     learned = method.learned_codes(experiment.config, data, state)
     if learned is not None:
@@ -102,8 +114,9 @@ def _save_codes(workdir, data, codes, **made_by):
 
 
 def _description(experiment, train_state):
-    """What `results.json` says of an experiment before any metric."""
-    config, data, steps = experiment.config, experiment.data, int(train_state.step)
+    """Describes an experiment: the part of `results.json` that precedes the metrics."""
+    config, data = experiment.config, experiment.data
+    steps = int(train_state.step)
     return {
         "method": config.method.name,
         "model": config.model.name,
@@ -124,18 +137,20 @@ def _description(experiment, train_state):
 
 
 def _metrics(config, data, queries, database):
-    query_labels, labels = data.labels(data.queries), data.labels(data.database)
+    """Computes the metrics of packed codes of the queries and of the database."""
+    query_labels = data.labels(data.queries)
+    database_labels = data.labels(data.database)
     total, relevant = retrieval.distance_histograms(
-        queries, database, query_labels, labels, config.bits
+        queries, database, query_labels, database_labels, config.bits
     )
     ratios = retrieval.bit_balance(database, config.bits).tolist()
     with in_config("config.metrics."):
         summary = retrieval.summarize(total, relevant, **config.metrics)
     return {
         **summary,
-        # None where a bit is 1 in every code: JSON has no infinity.
+        # A bit that is 1 in every code has an infinite ratio, which JSON lacks: it becomes None.
         "ones_to_zeros": [_finite(ratio) for ratio in ratios],
-        # DAH's Table 5 has one number for all bits, and does not say how: here their mean.
+        # DAH's Table 5 gives one number for all bits without saying how; this is their mean.
         "ones_to_zeros_mean": _finite(math.fsum(ratios) / len(ratios)),
         "distinct_codes": len(np.unique(database, axis=0)),
     }

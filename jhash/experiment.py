@@ -1,6 +1,7 @@
-"""An experiment: a config with everything built that it names, phase by phase.
+"""An experiment: a config together with everything that it names, built.
 
-`build` checks the config, opens the data, prepares the method, and makes model and optimizer.
+`build` works in phases: it loads the method, checks the config, makes the model, loads and prepares
+the data, and makes the optimizer.
 """
 
 import dataclasses
@@ -20,9 +21,9 @@ from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
 
-# Images over which the mean image is taken, at most; evenly spaced over the training set.
+# The max number of images in the mean image; they are evenly spaced over the training set.
 _MEAN_IMAGES = 10_000
-# Fields that count something, and their largest allowed value.
+# Fields that count something, and the max allowed value of each.
 _COUNTS = {
     "bits": 512,
     "epochs": 10**6,
@@ -33,9 +34,13 @@ _COUNTS = {
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """What a training step changes: parameters, BatchNorm statistics, the optimizer's state.
+    """What a training step changes in a model and its optimizer.
 
-    `step` is the number of steps done, int32.
+    Attributes:
+      step: Number of steps done, int32.
+      params: Parameters of the model.
+      batch_stats: BatchNorm statistics of the model.
+      opt_state: State of the optimizer.
     """
 
     step: jax.Array
@@ -45,25 +50,25 @@ class TrainState(flax.struct.PyTreeNode):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What a flax module is applied with."""
+        """The variables with which the model is applied."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A config with everything built that it names; parameters are not part of it.
+    """A config together with everything that it names, built; it holds no parameters.
 
     Attributes:
       config: The config, frozen.
       method: The functions of the method.
       data: Source, training set, database and query images, as the method's `prepare` left them.
-      state: The method's state before the first epoch.
-      model: The model, with the method's head behind it if there is one.
+      state: State of the method before the first epoch.
+      model: The model, followed by the method's head if it has one.
       weights: Published weights with which the model starts, or None.
       mean: The mean image that preprocessing subtracts, float32 [H, W, channels].
       optimizer: The optax optimizer.
-      steps_per_epoch: Training steps of an epoch.
-      devices: How many devices share a batch.
+      steps_per_epoch: Number of training steps per epoch.
+      devices: Number of devices that share a batch.
     """
 
     config: ml_collections.FrozenConfigDict
@@ -78,18 +83,18 @@ class Experiment:
     devices: int
 
     def epoch_indices(self, state, epoch: int) -> np.ndarray:
-        """The samples of an epoch, in order."""
+        """Returns the samples of an epoch in order, as indices into the source."""
         return _epoch_indices(self.config, self.method, self.data, state, epoch)
 
     def first(self) -> dict[str, Any]:
-        """What a checkpoint holds, as it is before the first epoch.
+        """Makes the content of a checkpoint as it is before the first epoch.
 
         Returns:
-          {"train_state": TrainState, "state": the method's, "seconds": of training so far}, on the
-          host. Parameters are drawn from `config.seed`.
+          {"train_state": TrainState, "state": state of the method, "seconds": time of training so
+          far}, on the host. Parameters are drawn from `config.seed`.
         """
         variables = jax.jit(self._init)(rng.stream(self.config.seed, "init"))
-        params = variables.get("params", {})  # A model may have none of its own.
+        params = variables.get("params", {})  # A model without parameters has no such entry.
         if self.weights:
             params = _merge(params, self.weights.params)
         if self.method.initialize:
@@ -113,7 +118,7 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     """Builds everything that a config names.
 
     Raises:
-      InputError: A field of the config is bad; the message names it.
+      InputError: A field of the config is not allowed; the message names it.
     """
     method = methods.load(config.method.name, config.loss)
     devices = _check(config, method)
@@ -137,20 +142,30 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
 
 
 def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
-    """The model that a config names, without parameters and without a head."""
+    """Builds the model that a config names, without a head."""
     fields = dict(config.model)
     with in_config({"name": "config.model.name", "bits": "config.bits", "fields": "config.model"}):
         return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
 
 
 def with_head(model: nn.Module, method: methods.Method, config, data) -> nn.Module:
-    """The model with the method's head behind it, if there is one; `data` as `head` asks of it."""
+    """Puts the method's head behind a model, if the method has one.
+
+    Args:
+      model: The model.
+      method: The method.
+      config: The config.
+      data: A `Data`, or anything else with its `num_classes` and `multi_label`.
+
+    Returns:
+      The model, with the head if there is one.
+    """
     head = method.head(config, data)
     return model if head is None else WithHead(model, head)
 
 
 def _check(config, method):
-    """Checks counts and batch sizes; gives the number of devices that train."""
+    """Checks counts and batch sizes, and returns the number of devices that train."""
     with in_config("config."):
         devices = parallel.training_devices(config.batch_size, config.idle_devices)
         parallel.check_batch_size("eval_batch_size", config.eval_batch_size, devices)
@@ -162,7 +177,7 @@ def _check(config, method):
         )
     learns = bool(method.loss or method.make_step)
     for name, largest in _COUNTS.items():
-        # A method with `pretrain` needs no epoch, and one that does not learn can have none.
+        # A method with `pretrain` needs no epochs, and one without a step cannot have any.
         smallest = 0 if name == "epochs" and method.pretrain else 1
         largest = 0 if name == "epochs" and not learns else largest
         if not smallest <= config[name] <= largest:
@@ -170,14 +185,12 @@ def _check(config, method):
                 f"config.{name}: {config[name]} given; allowed: {smallest} to {largest}."
             )
     if config.augment.views < 1:
-        raise InputError(
-            f"config.augment.views: {config.augment.views} given; allowed: 1 and more."
-        )
+        raise InputError(f"config.augment.views: {config.augment.views} given; allowed: 1 or more.")
     return devices
 
 
 def _prepare(config, method):
-    """The data, and the method's first state."""
+    """Loads the data, and returns data and state as the method prepares them."""
     split, state = method.prepare(
         config, data.load_config(config.data), rng.stream(config.seed, "prepare")
     )
@@ -185,30 +198,36 @@ def _prepare(config, method):
 
 
 def _weights(config, split):
-    """Published weights, or None, and the mean image."""
+    """Returns the published weights, or None, and the mean image."""
     if not config.weights:
         return None, _mean_image(split, config.mean)
-    weights = pretrained.load(config.model.name, config.weights)
+    with in_config({"path": "config.weights"}):
+        weights = pretrained.load(config.model.name, config.weights)
     if config.image.scale != weights.scale:
         raise InputError(
             f"config.image.scale: {config.image.scale} given with config.weights; allowed: "
-            f"{weights.scale:g}, for which the published weights are made."
+            f"{weights.scale:g}, with which the published weights were trained."
         )
     return weights, np.asarray(weights.mean, np.float32)
 
 
 def _merge(params, loaded):
-    if "model" in params and "head" in params:
-        return {**params, "model": pretrained.merge(params["model"], loaded)}
-    return pretrained.merge(params, loaded)
+    """Replaces the model's parameters by published ones; those of a head stay."""
+    with in_config({"loaded": "config.weights"}):
+        if "model" in params and "head" in params:
+            return {**params, "model": pretrained.merge(params["model"], loaded)}
+        return pretrained.merge(params, loaded)
 
 
 def _optimizer(config, method, split, state):
-    """The optimizer, and the steps of an epoch, on which its schedule depends."""
-    first = _epoch_indices(config, method, split, state, 0)
-    if not len(first):
-        raise InputError(f"config.method.name: {config.method.name} chose no sample to train on.")
-    steps = len(batches.batch_indices(first, config.batch_size))
+    """Builds the optimizer, and counts the steps of an epoch, on which its schedule depends."""
+    indices = _epoch_indices(config, method, split, state, 0)
+    if not len(indices):
+        raise InputError(
+            f"config.method.name: {config.method.name!r} given, whose begin_epoch returned no "
+            "sample; allowed: methods that return at least one."
+        )
+    steps = len(batches.batch_indices(indices, config.batch_size))
     rate = optimizers.schedule(config.optimizer, config.epochs * steps, steps)
     return optimizers.build(config.optimizer, rate), steps
 
@@ -222,6 +241,6 @@ def _mean_image(split, constant):
     if constant is not None:
         return np.full(split.source.image_shape, constant, np.float32)
     spaced = np.linspace(0, len(split.train) - 1, min(len(split.train), _MEAN_IMAGES))
-    chosen = split.train[spaced.astype(np.int64)]
-    chunks = np.array_split(chosen, -(-len(chosen) // 500))
+    indices = split.train[spaced.astype(np.int64)]
+    chunks = np.array_split(indices, -(-len(indices) // 500))
     return preprocess.mean_image(split.source.images(chunk) for chunk in chunks)

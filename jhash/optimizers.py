@@ -1,4 +1,4 @@
-"""The optimiser that a config describes: any of optax by name, and a schedule over the run."""
+"""The optimizer of a config: any optimizer of optax by name, with a learning-rate schedule."""
 
 import inspect
 
@@ -10,24 +10,26 @@ _SCHEDULES = ("constant", "cosine", "step")
 
 
 def schedule(config, total_steps, steps_per_epoch):
-    """Learning rate as a function of the step.
+    """Builds the learning rate as a function of the step.
 
     Args:
-      config: `config.optimizer`: `learning_rate`, `schedule` (`constant`, `cosine` to 0, or `step`:
-        times `decay` every `decay_epochs` epochs) and `warmup`, the share of the run in which the
-        rate rises linearly from 0.
-      total_steps: Steps of the whole run.
-      steps_per_epoch: Steps of an epoch.
+      config: The fields of `config.optimizer`. `learning_rate` is the max. `schedule` is
+        `constant`, `cosine` (decay to 0) or `step` (multiplication by `decay` after every
+        `decay_epochs` epochs). `warmup` is the share of the run in which the rate rises linearly
+        from 0.
+      total_steps: Number of steps of the whole run.
+      steps_per_epoch: Number of steps per epoch.
 
     Returns:
       An optax schedule.
 
     Raises:
-      InputError: Unknown schedule, or warm-up outside [0, 1).
+      InputError: The schedule is unknown, or the warmup is outside [0, 1).
     """
-    rate, warmup = config.learning_rate, round(config.warmup * total_steps)
+    rate = config.learning_rate
+    warmup = round(config.warmup * total_steps)
     if not 0 <= config.warmup < 1:
-        raise InputError(f"config.optimizer.warmup: {config.warmup} given; allowed is [0, 1).")
+        raise InputError(f"config.optimizer.warmup: {config.warmup} given; allowed: [0, 1).")
     match config.schedule:
         case "constant":
             main = optax.constant_schedule(rate)
@@ -39,8 +41,7 @@ def schedule(config, total_steps, steps_per_epoch):
             )
         case unknown:
             raise InputError(
-                f"config.optimizer.schedule: {unknown!r} given; allowed are "
-                f"{', '.join(_SCHEDULES)}."
+                f"config.optimizer.schedule: {unknown!r} given; allowed: {', '.join(_SCHEDULES)}."
             )
     if not warmup:
         return main
@@ -48,27 +49,36 @@ def schedule(config, total_steps, steps_per_epoch):
 
 
 def build(config, learning_rate):
-    """The optax optimiser `config.name` with `config.arguments`, after `config.weight_decay`.
+    """Builds an optax optimizer with weight decay.
 
-    Weight decay is added to the gradient (L2, as the papers' SGD) except for optimisers that have a
-    `weight_decay` argument of their own, such as adamw (decoupled), which are given it.
+    An optimizer with an argument `weight_decay`, such as adamw, is given `config.weight_decay` and
+    does what it does with it (adamw: decoupled decay). For all others, weight decay is added to the
+    gradient (L2, as in the papers' SGD).
+
+    Args:
+      config: The fields of `config.optimizer`. `name` is a function of optax, `arguments` are
+        further arguments of that function.
+      learning_rate: A number or an optax schedule.
+
+    Returns:
+      The optimizer.
 
     Raises:
-      InputError: optax has no such optimiser, or it does not take these arguments.
+      InputError: optax has no such optimizer, or it does not take these arguments.
     """
     maker = getattr(optax, config.name, None)
     if not callable(maker) or "learning_rate" not in inspect.signature(maker).parameters:
         raise InputError(
-            f"config.optimizer.name: {config.name!r} given; allowed are optax's optimisers, such "
-            "as sgd, adam, adamw."
+            f"config.optimizer.name: {config.name!r} given; allowed: optimizers of optax, such as "
+            "sgd, adam, adamw."
         )
     allowed = inspect.signature(maker).parameters
     arguments = dict(config.arguments)
     unknown = sorted(set(arguments) - set(allowed))
     if unknown:
         raise InputError(
-            f"config.optimizer.arguments: optax.{config.name} takes no {', '.join(unknown)}; it "
-            f"takes {', '.join(allowed)}."
+            f"config.optimizer.arguments: {', '.join(unknown)} given; allowed: arguments of "
+            f"optax.{config.name}, {', '.join(allowed)}."
         )
     if "weight_decay" in allowed:
         return maker(learning_rate, weight_decay=config.weight_decay, **arguments)

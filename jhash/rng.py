@@ -1,4 +1,4 @@
-"""Randomness as a function of (seed, purpose, counters): nothing to save, nothing to lose."""
+"""Randomness as a function of (seed, purpose, counters), so that no generator is ever saved."""
 
 import zlib
 
@@ -6,12 +6,12 @@ import jax
 
 
 def stream(seed: int, purpose: str, *counters: int) -> jax.Array:
-    """The PRNG key for one purpose at one point of a run.
+    """Computes the PRNG key for one purpose at one point of a run.
 
     Args:
-      seed: The run's seed.
-      purpose: What the key is for, such as `"augment"`; different names give independent keys.
-      *counters: Where in the run, such as the step; folded in one after another.
+      seed: Seed of the run.
+      purpose: Name of the purpose, such as `"step"`; different names give independent keys.
+      *counters: Numbers of the point in the run, such as the epoch; folded in one after another.
 
     Returns:
       A scalar typed key. Equal arguments give equal keys in every process and on every device.

@@ -1,4 +1,4 @@
-"""The training loop of every method: prepare, epochs, evaluate. No method is named in it."""
+"""The training loop that all methods share: prepare, epochs, evaluate. It names no method."""
 
 import functools
 import time
@@ -18,22 +18,22 @@ from jhash.runs.epochs import Epochs
 
 
 def train(config, workdir: str) -> dict:
-    """Trains as the config says, or goes on where an earlier process stopped, then evaluates.
+    """Trains as the config says, or continues where an earlier process stopped; then evaluates.
 
     Args:
-      config: A config as those in `configs/`.
-      workdir: The run's folder; a run of the same config in it is continued.
+      config: A config like those in `configs/`.
+      workdir: Folder of the run. If it holds a run of the same config, that run is continued.
 
     Returns:
       The results, as in `results.json`.
 
     Raises:
-      InputError: The config or the workdir is bad.
+      InputError: The config cannot be built, or the folder cannot hold its run.
       NonFiniteError: A metric became NaN or infinite; the last good checkpoint stays.
     """
     config = workdirs.check(workdir, config)
     experiment = build(config)
-    # Not before: a config that cannot be built claims no folder.
+    # The folder is claimed only now, since a config that cannot be built should leave no folder.
     with workdirs.lock(workdir):
         workdirs.claim(workdir, config)
         encode = SourceEncoder(experiment)
@@ -42,7 +42,7 @@ def train(config, workdir: str) -> dict:
 
 
 def _train(experiment, encode, workdir):
-    """Runs the epochs that are still to do; gives what the last checkpoint holds."""
+    """Runs the remaining epochs, and returns the content of the last checkpoint."""
     config, method = experiment.config, experiment.method
     step = _map_step(experiment)
     images = experiment.steps_per_epoch * config.batch_size
@@ -64,7 +64,8 @@ def _train(experiment, encode, workdir):
         state, seconds = saved["state"], saved["seconds"]
         for epoch in epochs:
             began = time.perf_counter()
-            # As JAX arrays from the first epoch of a process on: NumPy would round otherwise.
+            # A restored state has NumPy arrays, whose arithmetic in the method's hooks rounds
+            # differently from that of JAX. So every epoch begins with JAX arrays.
             state = jax.tree.map(jnp.asarray, state)
             indices = experiment.epoch_indices(state, epoch)
             train_state, state = _run_epoch(
@@ -85,16 +86,18 @@ def _train(experiment, encode, workdir):
                 "seconds": seconds,
             }
             saved = jax.device_get(saved)
-            # A bad value that no metric shows must not replace the last good checkpoint.
+            # A value that is not finite may show in no metric; the last good checkpoint must not be
+            # replaced by one that holds it.
             epochs.log.check(steps, epoch + 1, _totals(saved))
             epochs.save(epoch + 1, saved)
     return saved
 
 
 def _pretrain(experiment, first, workdir):
-    """What a checkpoint holds after the method's `pretrain`."""
+    """Runs the method's `pretrain`, and returns the content of the checkpoint after it."""
     began = time.perf_counter()
-    name, train_state = experiment.config.method.name, first["train_state"]
+    name = experiment.config.method.name
+    train_state = first["train_state"]
     params, state = experiment.method.pretrain(
         experiment.config,
         experiment.data,
@@ -102,24 +105,24 @@ def _pretrain(experiment, first, workdir):
         first["state"],
         paths.pretrain(workdir),
     )
-    _check_structure(f"pretrain of {name}", "params", train_state.params, params)
-    _check_structure(f"pretrain of {name}", "state", first["state"], state)
+    _check_structure(name, "params", train_state.params, params)
+    _check_structure(name, "state", first["state"], state)
     train_state = train_state.replace(params=params, opt_state=experiment.optimizer.init(params))
     seconds = np.asarray(time.perf_counter() - began)
     return jax.device_get({"train_state": train_state, "state": state, "seconds": seconds})
 
 
-def _check_structure(hook, name, before, after):
+def _check_structure(method, name, before, after):
     kind = lambda leaf: (np.shape(leaf), np.result_type(leaf))  # noqa: E731
     if jax.tree.map(kind, before) != jax.tree.map(kind, after):
         raise InputError(
-            f"config.method.name: {hook} gave {name} of another structure, shape or dtype than it "
-            "got."
+            f"config.method.name: {method!r} given, whose pretrain returned {name} of another "
+            f"structure, shape or dtype; allowed: {name} like those it was called with."
         )
 
 
 def _map_step(experiment):
-    """The training step over the devices; it takes over the memory of what it replaces."""
+    """Maps the training step over the devices; it reuses the memory of what it replaces."""
     method = experiment.method
     stateful = method.after_step or method.make_step
     return parallel.map_devices(make_step(experiment), donate=(0, 1) if stateful else (0,))
@@ -129,8 +132,9 @@ def make_step(experiment: Experiment):
     """Makes the training step of an experiment, to be mapped over the devices.
 
     Returns:
-      (train_state, state, batch) -> (train_state, state, metrics), where `batch` is a device's
-      share: `images`, `labels` and `index`. The state is None where the method leaves it as it is.
+      A function (train_state, state, batch) -> (train_state, state, metrics). `batch` is the share
+      of one device, with `images`, `labels` and `index`. The returned state is None if the method
+      has no `after_step`, which means that the state is unchanged.
     """
     config, method, forward = experiment.config, experiment.method, make_forward(experiment)
     if method.make_step:
@@ -138,11 +142,11 @@ def make_step(experiment: Experiment):
 
     def step(train_state: TrainState, state, batch):
         def objective(params):
-            outputs, seen, batch_stats = forward(params, train_state, batch)
-            loss, aux = method.loss(outputs, seen, state, config)
-            return loss, (aux, outputs, seen, batch_stats)
+            outputs, global_batch, batch_stats = forward(params, train_state, batch)
+            loss, aux = method.loss(outputs, global_batch, state, config)
+            return loss, (aux, outputs, global_batch, batch_stats)
 
-        (loss, (aux, outputs, seen, batch_stats)), gradients = jax.value_and_grad(
+        (loss, (aux, outputs, global_batch, batch_stats)), gradients = jax.value_and_grad(
             objective, has_aux=True
         )(train_state.params)
         gradients = parallel.pmean(gradients)
@@ -151,7 +155,9 @@ def make_step(experiment: Experiment):
         )
         params = optax.apply_updates(train_state.params, updates)
         metrics = {"loss": loss, **aux, "grad_norm": optax.tree.norm(gradients)}
-        new_state = method.after_step(outputs, seen, state, config) if method.after_step else None
+        new_state = (
+            method.after_step(outputs, global_batch, state, config) if method.after_step else None
+        )
         train_state = TrainState(train_state.step + 1, params, batch_stats, opt_state)
         return train_state, new_state, metrics
 
@@ -162,22 +168,24 @@ def make_forward(experiment: Experiment):
     """Makes the forward pass of a training step, on a device's share of the batch.
 
     Returns:
-      (params, train_state, batch) -> (outputs, seen, batch_stats): outputs of the *global* batch,
-      [B, ...], or [views, B, ...] with several views; what a loss may see of that batch, see
-      `jhash.methods`; and new BatchNorm statistics. Differentiable in `params`: average the
-      gradients over the devices by `parallel.pmean`.
+      A function (params, train_state, batch) -> (outputs, global_batch, batch_stats). `batch` is
+      the share of one device. `outputs` are those of the *global* batch, [B, ...], or
+      [views, B, ...] with several views. `global_batch` is the batch that a loss is given; see
+      `jhash.methods`. `batch_stats` are the new BatchNorm statistics. The function is
+      differentiable in `params`; the gradients are to be averaged over the devices by
+      `parallel.pmean`.
     """
     config, views = experiment.config, experiment.config.augment.views
 
     def forward(params, train_state, batch):
         key = jax.random.fold_in(rng.stream(config.seed, "step"), train_state.step)
-        # A sample's augmentation depends on its place in the global batch, not on its device.
+        # The augmentation of a sample depends on its place in the global batch, not on its device.
         places = parallel.positions(len(batch["images"]))
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
         x = augment.train_views(
             batch["images"], keys, experiment.mean, **config.image, **config.augment
         )
-        # Dropout draws a mask for the device's whole share, so it does depend on their number.
+        # Dropout draws one mask for the share of a device, so it depends on the number of devices.
         dropout = jax.random.fold_in(rng.stream(config.seed, "dropout"), train_state.step)
         dropout = jax.random.fold_in(dropout, places[0])
         outputs, changed = experiment.model.apply(
@@ -190,41 +198,50 @@ def make_forward(experiment: Experiment):
         if views > 1:
             outputs = jax.tree.map(lambda leaf: leaf.reshape(views, -1, *leaf.shape[1:]), outputs)
         outputs = parallel.all_gather(outputs, axis=0 if views == 1 else 1)
-        seen = parallel.all_gather({"labels": batch["labels"], "index": batch["index"]})
-        seen["key"] = jax.random.fold_in(rng.stream(config.seed, "loss"), train_state.step)
-        seen["step"] = train_state.step
-        return outputs, seen, changed.get("batch_stats", {})
+        global_batch = parallel.all_gather({"labels": batch["labels"], "index": batch["index"]})
+        global_batch["key"] = jax.random.fold_in(rng.stream(config.seed, "loss"), train_state.step)
+        global_batch["step"] = train_state.step
+        return outputs, global_batch, changed.get("batch_stats", {})
 
     return forward
 
 
 def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
-    """Runs the steps of one epoch; metrics are fetched a step late, so devices need not wait."""
-    config, steps = experiment.config, experiment.steps_per_epoch
+    """Runs the steps of one epoch, and returns train state and state.
+
+    The metrics of a step are fetched only when the next step has begun, so that no device waits.
+    """
+    config = experiment.config
+    steps = experiment.steps_per_epoch
     orders = batches.batch_indices(indices, config.batch_size)
     if len(orders) != steps:
         raise InputError(
-            f"config.method.name: begin_epoch of {config.method.name} gave {len(indices)} samples "
-            f"in epoch {epoch}, {len(orders)} batches; every epoch must have as many batches as "
-            f"the first, {steps}."
+            f"config.method.name: {config.method.name!r} given, whose begin_epoch returned "
+            f"{len(indices)} samples in epoch {epoch}, {len(orders)} batches; allowed: as many "
+            f"batches in every epoch as in the first, {steps}."
         )
-    replicated, stateful = parallel.replicate(state, experiment.devices), False
-    number, late = epoch * steps, None
+    replicated = parallel.replicate(state, experiment.devices)
+    changed = False
+    number = epoch * steps
+    late = None  # The number and the metrics of the previous step.
     for batch in batches.prefetch(experiment.data.source, orders):
         share = parallel.shard(batch, experiment.devices)
         train_state, new_state, metrics = step(train_state, replicated, share)
         if new_state is not None:
-            replicated, stateful = new_state, True
+            replicated = new_state
+            changed = True
         number += 1
         if late:
             _report(config, epochs, epoch, *late)
         late = number, metrics
     _report(config, epochs, epoch, *late)
-    return train_state, parallel.unreplicate(replicated) if stateful else state
+    return train_state, parallel.unreplicate(replicated) if changed else state
 
 
 def _report(config, epochs, epoch, number, metrics):
-    metrics, bar = jax.device_get(parallel.unreplicate(metrics)), epochs.bar
+    """Checks and logs the metrics of a step, and moves the bar."""
+    metrics = jax.device_get(parallel.unreplicate(metrics))
+    bar = epochs.bar
     epochs.log.check(number, epoch, metrics)
     if number % config.log_every == 0:
         epochs.log.write(number, epoch, metrics)
@@ -237,7 +254,7 @@ def _report(config, epochs, epoch, number, metrics):
 
 
 def _totals(tree):
-    """The sum of every real leaf, by its path: not finite if one of its elements is not."""
+    """Sums every real leaf, by its path; a sum is not finite if one of the elements is not."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
         "checkpoint" + jax.tree_util.keystr(path): np.sum(leaf, dtype=np.float64)

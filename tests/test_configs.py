@@ -12,9 +12,10 @@ import pytest
 
 from configs import aihn, common, dah, dstgeh, fdah
 from configs.baselines import shallow
-from jhash import experiment, parallel, train
+from jhash import parallel, train
 from jhash.data import batches, splits
 from jhash.errors import InputError
+from jhash.experiment import build
 from jhash.runs import workdirs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +51,7 @@ def get_config(name, *arguments):
 
 
 def documented(name, monkeypatch):
-    """What a config may be given: a list of alternatives for each argument, the default first."""
+    """The documented arguments: a list of alternatives for each, the default first."""
     seen, parse = {}, common.parse
 
     def record(argument, **groups):
@@ -86,19 +87,22 @@ def test_a_step_of_every_config(name, argument, tmp_path):
     if not config.epochs:
         assert train.train(config, str(tmp_path))["map_encoded"] > 0
         return
-    run = experiment.build(workdirs.check("none", config))
-    step = parallel.map_devices(train.make_step(run))
-    extra = run.state
-    if "pseudo_labels" in extra:  # Zeros, before the first stage.
-        extra["pseudo_labels"] = jax.random.bits(jax.random.key(0), (48, config.bits), "uint8") % 2
-    state, extra = (
-        parallel.replicate(tree, run.devices) for tree in (run.first()["train_state"], extra)
+    experiment = build(workdirs.check("none", config))
+    step = parallel.map_devices(train.make_step(experiment))
+    state = experiment.state
+    if "pseudo_labels" in state:  # They are zeros before the first stage.
+        state["pseudo_labels"] = jax.random.bits(jax.random.key(0), (48, config.bits), "uint8") % 2
+    indices = experiment.epoch_indices(state, 0)
+    orders = batches.batch_indices(indices, config.batch_size)[:1]
+    (batch,) = batches.prefetch(experiment.data.source, orders)
+    train_state = parallel.replicate(experiment.first()["train_state"], experiment.devices)
+    before = jax.device_get(parallel.unreplicate(train_state.params))
+    train_state, _, metrics = step(
+        train_state,
+        parallel.replicate(state, experiment.devices),
+        parallel.shard(batch, experiment.devices),
     )
-    orders = batches.batch_indices(run.epoch_indices(run.state, 0), config.batch_size)[:1]
-    (batch,) = batches.prefetch(run.data.source, orders)
-    before = jax.device_get(parallel.unreplicate(state.params))
-    state, _, metrics = step(state, extra, parallel.shard(batch, run.devices))
-    after = jax.device_get(parallel.unreplicate(state.params))
+    after = jax.device_get(parallel.unreplicate(train_state.params))
     assert all(np.isfinite(value).all() for value in jax.tree.leaves(metrics))
     changed = jax.tree.map(lambda old, new: not np.array_equal(old, new), before, after)
     assert all(jax.tree.leaves(changed)), "a parameter has no gradient"
@@ -113,10 +117,10 @@ def test_arguments_commute_and_a_default_spelled_out_changes_nothing(name, monke
         if any(set(pair) <= set(chosen) for pair in REFUSED):
             continue
         config = get_config(name, *chosen)
-        # Without what is a default anyway.
-        key = tuple(part for part in chosen if part and part not in defaults)
+        # The arguments that are no defaults.
+        key = tuple(argument for argument in chosen if argument and argument not in defaults)
         assert shortest.setdefault(key, config) == config, chosen
-        given = [part for part in chosen if part]
+        given = [argument for argument in chosen if argument]
         for shift in range(1, len(given)):
             assert get_config(name, *given[shift:], *given[:shift]) == config
         assert get_config(name, *reversed(given)) == config
@@ -159,10 +163,10 @@ def test_orders_that_once_changed_the_experiment():
     [
         (dstgeh, "embedding=laplacian,metric=euclidean", "embedding=laplacian.*metric=euclidean"),
         (aihn, "attention=none,backbone=alexnet", "backbone=alexnet.*attention=none"),
-        (aihn, "shallow,paper", "'paper' given beside 'shallow'"),
+        (aihn, "shallow,paper", "'paper' given beside 'shallow'; allowed: one of them"),
         (fdah, "cifar10,embedded", "'embedded' given beside 'cifar10'"),
         (fdah, "bits=12,bits=24", "'bits=24' given beside 'bits=12'"),
-        (shallow, "", "no method given; allowed are lsh, pcah, sh, itq"),
+        (shallow, "", "--config: no method given; allowed: lsh, pcah, sh, itq"),
     ],
 )
 def test_conflicts_are_refused_by_name(module, argument, named):
@@ -173,11 +177,11 @@ def test_conflicts_are_refused_by_name(module, argument, named):
 @pytest.mark.parametrize("argument", ["imagenet", "bit=12", "bits", "fashion_mnist,bits=12,x=1"])
 def test_unknown_arguments_are_refused_by_name(argument):
     unknown = argument.split(",")[-1]
-    with pytest.raises(InputError, match=f"unknown argument '{unknown}'; allowed are .*bits="):
+    with pytest.raises(InputError, match=f"--config: '{unknown}' given; allowed: .*bits="):
         fdah.get_config(argument)
-    with pytest.raises(InputError, match="'bits=twelve' given; bits must be an integer"):
+    with pytest.raises(InputError, match="--config: 'bits=twelve' given; allowed: bits=INTEGER"):
         fdah.get_config("bits=twelve")
-    with pytest.raises(InputError, match=r"unknown argument 'attention=all'; .*=cbam\|none"):
+    with pytest.raises(InputError, match=r"'attention=all' given; allowed: .*=cbam\|none"):
         dah.get_config("attention=all")
 
 

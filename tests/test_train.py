@@ -1,4 +1,4 @@
-"""The loop: equal on 1 and 8 devices, honest about NaN, one trace a run."""
+"""The loop: equal on 1 and 8 devices, stopped by NaN, traced once per run."""
 
 import dataclasses
 import json
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from jhash import encoding, evaluate, experiment, parallel, train
+from jhash import encoding, evaluate, parallel, train
 from jhash.data import batches
 from jhash.encoding import encoder
 from jhash.errors import InputError, NonFiniteError
+from jhash.experiment import build
 from jhash.methods.deep import fdah
 from jhash.models import cnn_f
 from jhash.pretrained import cnn_f as published
@@ -24,21 +25,23 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def run_steps(config, devices, steps, monkeypatch):
-    """Losses and state after some steps on the first devices."""
+    """Losses, train state and outputs after some steps on the first devices."""
     monkeypatch.setattr(jax, "local_device_count", lambda: devices)
     # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.
     config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.1
-    run = experiment.build(workdirs.check("none", config))
-    step = parallel.map_devices(train.make_step(run))
-    state, extra = parallel.replicate(run.first()["train_state"]), parallel.replicate(run.state)
-    orders = batches.batch_indices(run.epoch_indices(run.state, 0), config.batch_size)[:steps]
+    experiment = build(workdirs.check("none", config))
+    step = parallel.map_devices(train.make_step(experiment))
+    train_state = parallel.replicate(experiment.first()["train_state"])
+    state = parallel.replicate(experiment.state)
+    indices = experiment.epoch_indices(experiment.state, 0)
+    orders = batches.batch_indices(indices, config.batch_size)[:steps]
     losses = []
-    for batch in batches.prefetch(run.data.source, orders):
-        state, _, metrics = step(state, extra, parallel.shard(batch))
+    for batch in batches.prefetch(experiment.data.source, orders):
+        train_state, _, metrics = step(train_state, state, parallel.shard(batch))
         chex.assert_trees_all_equal(*[jax.tree.map(lambda x, d=d: x[d], metrics) for d in (0, -1)])
         losses.append(float(metrics["loss"][0]))
-    outputs = encoding.SourceEncoder(run)(state, run.data.queries)
-    return losses, jax.device_get(parallel.unreplicate(state)), outputs
+    outputs = encoding.SourceEncoder(experiment)(train_state, experiment.data.queries)
+    return losses, jax.device_get(parallel.unreplicate(train_state)), outputs
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
@@ -46,14 +49,14 @@ def test_one_device_equals_eight(multi_label, monkeypatch):
     """A shard-local loss or BatchNorm would give other numbers; so would shard-local randomness."""
     config = tiny.get_config()
     config.data.options.multi_label = multi_label
-    losses, state, outputs = run_steps(config, 1, 5, monkeypatch)
-    losses_8, state_8, outputs_8 = run_steps(config, 8, 5, monkeypatch)
+    losses, train_state, outputs = run_steps(config, 1, 5, monkeypatch)
+    losses_8, train_state_8, outputs_8 = run_steps(config, 8, 5, monkeypatch)
     np.testing.assert_allclose(losses_8, losses, rtol=1e-5)
-    chex.assert_trees_all_close(state_8, state, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(train_state_8, train_state, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(outputs_8, outputs, rtol=1e-4, atol=1e-5)
 
 
-def test_an_invertible_network_on_one_device_equals_eight(monkeypatch):
+def test_an_invertible_model_on_one_device_equals_eight(monkeypatch):
     """The gradient that computes BatchNorm's statistics again shares them over the devices."""
     config = tiny.get_config()
     config.method = {"name": "aihn", "quantization": 0.1}
@@ -65,9 +68,9 @@ def test_an_invertible_network_on_one_device_equals_eight(monkeypatch):
     np.testing.assert_allclose(eight[2], one[2], rtol=1e-3, atol=1e-4)
 
 
-def local_mean_loss(outputs, batch, extra, config):
+def local_mean_loss(outputs, batch, state, config):
     """Not linear in the samples: the square of a mean over the batch."""
-    del batch, extra, config
+    del batch, state, config
     return jnp.square(jnp.mean(outputs)), {"images": jnp.float32(len(outputs))}
 
 
@@ -106,11 +109,15 @@ def test_training_learns_and_leaves_a_run(tmp_path):
 
 def test_steps_are_traced_once(tmp_path, monkeypatch):
     make_step = train.make_step
-    monkeypatch.setattr(train, "make_step", lambda run: chex.assert_max_traces(make_step(run), n=1))
+    monkeypatch.setattr(
+        train,
+        "make_step",
+        lambda experiment: chex.assert_max_traces(make_step(experiment), n=1),
+    )
     train.train(tiny.get_config(), str(tmp_path))
 
 
-@pytest.mark.parametrize("poison", ["loss", "extra"])
+@pytest.mark.parametrize("poison", ["loss", "state"])
 def test_a_bad_number_stops_the_run_and_keeps_the_last_good_checkpoint(
     tmp_path, monkeypatch, poison
 ):
@@ -136,16 +143,15 @@ def test_a_workdir_of_another_config_is_refused(tmp_path):
     assert (tmp_path / "results.json").read_bytes() == before
 
 
-def test_a_network_is_told_by_all_that_shapes_its_forward_pass(tmp_path):
-    run = experiment.build(workdirs.check("none", tiny.get_config()))
-    state = run.first()["train_state"]
+def test_a_digest_depends_on_all_that_shapes_the_forward_pass(tmp_path):
+    experiment = build(workdirs.check("none", tiny.get_config()))
+    variables = experiment.first()["train_state"].variables
 
     def digest(field, value):
-        """That of the same parameters under a config of which a field is another."""
+        """The digest of the same parameters under a config with another value of a field."""
         config = tiny.get_config()
         config.update_from_flattened_dict({field: value})
-        changed = dataclasses.replace(run, config=workdirs.check("none", config))
-        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        changed = dataclasses.replace(experiment, config=workdirs.check("none", config))
         written = encoder.save(changed, variables, str(tmp_path))
         assert encoder.digest(str(tmp_path)) == written
         return written
@@ -182,11 +188,11 @@ def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):
     [
         ("batch_size", 12, r"config\.batch_size: 12 given.*devices, 8"),
         ("eval_batch_size", 0, r"config\.eval_batch_size: 0"),
-        ("bits", 513, r"config\.bits: 513 given; allowed are 1 to 512"),
-        ("loss", "fdah.missing", r"config\.loss.*no 'missing'"),
+        ("bits", 513, r"config\.bits: 513 given; allowed: 1 to 512"),
+        ("loss", "fdah.missing", r"config\.loss: 'fdah\.missing' given; allowed: "),
         ("keep_checkpoints", 0, r"config\.keep_checkpoints: 0 given"),
         ("log_every", 0, r"config\.log_every: 0 given"),
-        ("weights", "vgg.mat", r"config\.image\.scale: 0\.015625 given with config\.weights"),
+        ("weights", "vgg.mat", r"config\.weights: vgg\.mat given; .* of small_cnn\.SmallCNN"),
     ],
 )
 def test_bad_fields_are_named(tmp_path, field, value, message):
@@ -206,17 +212,17 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
 
 def test_a_run_without_a_checkpoint_is_not_evaluated(tmp_path):
     workdirs.claim(str(tmp_path), tiny.get_config())
-    with pytest.raises(InputError, match="has no checkpoint yet"):
+    with pytest.raises(InputError, match=r"--workdir: .* given, whose run has no checkpoint yet"):
         evaluate.evaluate_workdir(str(tmp_path))
     assert not (tmp_path / "results.json").exists()
 
 
 def test_epochs_of_unequal_length_are_refused(tmp_path, monkeypatch):
-    def shrinking(config, data, extra, epoch, key):
+    def shrinking(config, data, state, epoch, key):
         return data.train[: 160 - 32 * epoch]
 
     monkeypatch.setattr(fdah, "begin_epoch", shrinking)
-    with pytest.raises(InputError, match=r"128 samples in epoch 1, 8 batches.* first, 10"):
+    with pytest.raises(InputError, match=r"128 samples in epoch 1, 8 batches; .* first, 10"):
         train.train(tiny.get_config(), str(tmp_path))
 
 
@@ -241,8 +247,14 @@ def test_published_weights_are_the_start_of_a_run(tmp_path):
     config = tiny.get_config()
     config.weights, config.model = str(path), model
     config.image.size, config.image.channels, config.image.scale = 224, 3, 1.0
-    run = experiment.build(workdirs.check("none", config))
-    np.testing.assert_array_equal(run.mean, mean)
-    params = run.first()["train_state"].params
+    experiment = build(workdirs.check("none", config))
+    np.testing.assert_array_equal(experiment.mean, mean)
+    params = experiment.first()["train_state"].params
     for name, kernel in kernels.items():
         np.testing.assert_array_equal(params[name]["kernel"], kernel)
+    config.image.scale = 1 / 64
+    with pytest.raises(InputError, match=r"config\.image\.scale: 0\.015625 given with config"):
+        build(workdirs.check("none", config))
+    config.image.scale, config.model.hidden = 1.0, 4
+    with pytest.raises(InputError, match=r"config\.weights: fc6\.kernel of shape .* given"):
+        build(workdirs.check("none", config)).first()

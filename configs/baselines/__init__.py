@@ -1,1 +1,1 @@
-"""The methods that the papers compare with."""
+"""Configs of methods with which the papers compare their own."""

@@ -1,4 +1,4 @@
-"""From images to codes, one way for all: a source, image files, one query."""
+"""From images to codes: images of a source, image files, or one query, by one forward pass."""
 
 from jhash.encoding.encoder import FileEncoder, digest, load, save
 from jhash.encoding.forward import build_forward

@@ -1,18 +1,19 @@
-"""From image files to codes, with nothing but one file of a run: no data set, no optimiser.
+"""From image files to codes, with nothing but one file of a run: no data set, no optimizer.
 
-The file, `encoder.bin` in the run's folder, is the SHA-256 of what follows, then Flax's msgpack of
+The file is `encoder.bin` in the folder of the run. Its first 32 bytes are the SHA-256 of the rest,
+which is Flax's msgpack of
 
-    version       of this layout
-    config        what shapes the forward pass: bits, image, model, the method's name; with a head
-                  all of the method's fields
-    classes       with a head: [number of classes, whether an image has several]
-    batch_size    the evaluation's
+    version       the version of this layout
+    config        the fields that shape the forward pass: bits, image, model and the name of the
+                  method; all fields of the method if it has a head
+    classes       only with a head: [number of classes, whether an image may have several]
+    batch_size    the batch size of the evaluation
     variables     the parameters and the BatchNorm statistics
     mean          the mean image
-    image_shape   to which image files are brought
+    image_shape   the shape to which image files are resized
 
-So the SHA-256 tells networks apart. The evaluation writes the file and then `codes/`, which name
-the SHA-256 as their `network`.
+The SHA-256, called the digest, thus identifies the model. The evaluation first writes this file and
+then the files in `codes/`, which name the digest as their `network`.
 """
 
 import hashlib
@@ -34,28 +35,28 @@ from jhash.models.heads import WithHead
 from jhash.runs import paths, workdirs
 from jhash.system import files
 
-_VERSION = 2  # 1 had no `version` and took the config from config.json.
+_VERSION = 2  # Version 1 had no `version`, and its config was that in config.json.
 _CHECKSUM_BYTES = 32
-_THREADS = 16  # As many as decode the images of a source.
+_THREADS = 16  # The number that decodes the images of a source, too.
 
 
 class Classes(NamedTuple):
-    """What a method's `head` may ask of the data."""
+    """The fields of the data that a method's `head` may use."""
 
     num_classes: int
     multi_label: bool
 
 
 def save(experiment: Experiment, variables, workdir: str) -> str:
-    """Writes what `load` needs.
+    """Writes `encoder.bin`.
 
     Args:
       experiment: The experiment.
-      variables: The model's, on the host.
-      workdir: The run's folder.
+      variables: Parameters and BatchNorm statistics of the model, on the host.
+      workdir: Folder of the run.
 
     Returns:
-      The model's digest; see the function `digest`.
+      The digest of the model; see the function `digest`.
     """
     config, source = workdirs.plain(experiment.config), experiment.data.source
     content = {
@@ -67,7 +68,7 @@ def save(experiment: Experiment, variables, workdir: str) -> str:
             "method": {"name": config["method"]["name"]},
         },
         "batch_size": config["eval_batch_size"],
-        # In one order, also after a restart: the bytes are compared.
+        # jax.tree.map sorts the keys, so that the bytes are the same after a restart.
         "variables": jax.tree.map(np.asarray, variables),
         "mean": experiment.mean,
         "image_shape": [int(size) for size in source.image_shape],
@@ -83,11 +84,11 @@ def save(experiment: Experiment, variables, workdir: str) -> str:
 
 
 def load(workdir: str) -> "FileEncoder":
-    """The trained network of a run, to encode image files.
+    """Loads the trained model of a run, to encode image files.
 
     Raises:
-      InputError: The folder holds no evaluated run, or one of another version of jhash, or its
-        images are neither grey nor RGB.
+      InputError: The folder holds no evaluated run, the run is of another version of jhash, or its
+        images are neither gray nor RGB.
     """
     path = paths.encoder(workdir)
     checksum, content = _read(path, workdir)
@@ -95,19 +96,21 @@ def load(workdir: str) -> "FileEncoder":
     version = restored.pop("version", 1)
     if version != _VERSION:
         raise InputError(
-            f"{path}: the file has format version {version}; this jhash reads version {_VERSION}. "
-            f"{_rewrite(workdir)} writes that."
+            f"{path}: format version {version} given; allowed: {_VERSION}, which "
+            f"{_rewrite(workdir)} writes."
         )
     if restored["image_shape"][-1] not in sources.CHANNELS:
         raise InputError(
-            f"{path}: the run was trained on images of {restored['image_shape'][-1]} channels; "
-            "image files can be encoded for 1 (grey) or 3 (RGB)."
+            f"{path}: a model for images of {restored['image_shape'][-1]} channels given; "
+            "allowed: 1 (gray) or 3 (RGB), since image files have no others."
         )
     return FileEncoder(**restored, digest=checksum)
 
 
 def digest(workdir: str) -> str:
-    """What tells the trained network of a run from every other; only like codes can be compared.
+    """Reads the digest that identifies the trained model of a run.
+
+    Codes can be compared only if their models have the same digest.
 
     Raises:
       InputError: The folder holds no evaluated run.
@@ -121,8 +124,8 @@ def _read(path, workdir):
             content = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
-            f"{path}: there is no such file. The end of a run writes it; for a run of an earlier "
-            f"version, or one that still trains: {_rewrite(workdir)}"
+            f"{path}: there is no such file. A run writes it when it ends. For a run of an earlier "
+            f"version, or one that is not finished: {_rewrite(workdir)}"
         ) from error
     checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
     if hashlib.sha256(content).digest() != checksum:
@@ -135,28 +138,29 @@ def _rewrite(workdir):
 
 
 class FileEncoder:
-    """A trained network with all that leads from an image file to its code.
+    """A trained model with everything that leads from an image file to its code.
 
-    A file is decoded as the sources with image files do it (`sources.decode_image`), to the shape
-    of the run's images. From there on it goes the evaluation's way.
+    A file is decoded to the shape of the run's images by `sources.decode_image`, like the files of
+    sources. From there on it is treated like an image of the evaluation.
 
     Attributes:
       bits: Code length.
       image_shape: (height, width, channels) of the run's images.
-      digest: See the function `digest`.
+      digest: Digest of the model; see the function `digest`.
     """
 
     def __init__(self, config, batch_size, variables, mean, image_shape, digest, classes=None):
-        """Takes the content of a file.
+        """Builds the encoder from the content of `encoder.bin`.
 
         Args:
-          config: bits, image, model and method, as a run's config has them.
-          batch_size: Images at a time, unless `encode` is told otherwise.
-          variables: The network's.
+          config: The fields `bits`, `image`, `model` and `method` of the run's config.
+          batch_size: Number of images at a time if `encode` is given none.
+          variables: Parameters and BatchNorm statistics of the model.
           mean: The mean image, float32 [H, W, channels].
-          image_shape: (height, width, channels), of 1 or 3 channels.
-          digest: The model's.
-          classes: With a head: (number of classes, whether an image has several).
+          image_shape: (height, width, channels) of the run's images; 1 or 3 channels.
+          digest: Digest of the model.
+          classes: (number of classes, whether an image may have several), or None if the method has
+            no head.
         """
         config = ml_collections.FrozenConfigDict(config)
         self.bits, self.image_shape, self.digest = config.bits, tuple(image_shape), digest
@@ -171,20 +175,20 @@ class FileEncoder:
     def encode(
         self, images: Sequence[str | bytes], batch_size: int | None = None
     ) -> Iterator[tuple[np.ndarray, list[str | None]]]:
-        """Encodes image files, batch after batch in their order.
+        """Encodes image files in batches, in their order.
 
-        With the evaluation's batch size a code is the evaluation's, bit for bit (measured on CPUs).
-        A batch of another size, or shared by more devices as the run left some idle, can in
-        principle flip a bit whose output is as good as 0.
+        With the batch size of the evaluation, an image gets the code that the evaluation gives it,
+        bit for bit (measured on CPUs). With another batch size, or on another number of devices
+        than the run used, rounding can in principle flip a bit whose output is very close to 0.
 
         Args:
           images: Paths or contents of files, at least one.
-          batch_size: Images at a time; by default the run's `eval_batch_size`. Either is lowered
-            to the number of images and raised to a multiple of the number of devices.
+          batch_size: Number of images at a time; by default the run's `eval_batch_size`. It is
+            lowered to the number of images, then raised to a multiple of the number of devices.
 
         Yields:
-          (codes, errors): the codes of the readable files of a batch, packed uint32 [R, words],
-          and for each file of the batch None or why it cannot be read.
+          (codes, errors) of a batch: the packed codes of the files that can be read, uint32
+          [R, words], and for every file None or the reason why it cannot be read.
         """
         devices = parallel.device_count()
         size = min(batch_size or self._batch_size, len(images))
@@ -194,7 +198,8 @@ class FileEncoder:
             for start in range(0, len(images), size):
                 pixels, errors = self._read(images[start : start + size], size, pool)
                 outputs = self._forward(self._variables, pixels)
-                # Fetched a batch late: the next one is read while the devices work.
+                # The codes of a batch are fetched only when the next batch has been read, so that
+                # reading and computing overlap.
                 if late:
                     yield self._codes(*late)
                 late = outputs, errors
@@ -204,10 +209,10 @@ class FileEncoder:
         """Encodes one image.
 
         Args:
-          image: A path, or the content of a file.
+          image: The path or the content of a file.
 
         Returns:
-          Its code, packed uint32 [1, words], as `HammingIndex.search` takes it.
+          The packed code, uint32 [1, words], as `HammingIndex.search` takes it.
 
         Raises:
           InputError: The image cannot be read.
@@ -231,12 +236,12 @@ class FileEncoder:
         return pixels, list(pool.map(read, range(len(images))))
 
     def _codes(self, outputs, errors):
-        # Without the empty slots before the method sees them: it may refuse outputs.
+        # Drop the empty slots first, since the method may refuse their outputs.
         read = [slot for slot, error in enumerate(errors) if error is None]
         outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[read], outputs)
         return np.asarray(retrieval.pack_codes(self._method.hash_outputs(outputs))), errors
 
 
 def _name(file):
-    """What an error calls an image."""
+    """Returns the name of an image in errors."""
     return "given" if isinstance(file, bytes) else file

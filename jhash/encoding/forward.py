@@ -1,4 +1,4 @@
-"""The one forward pass from bytes of images to a model's outputs, in evaluation mode."""
+"""The forward pass in evaluation mode, from the bytes of images to the outputs of a model."""
 
 import jax
 
@@ -10,14 +10,15 @@ def build_forward(image, model, mean, devices=None):
     """Builds the forward pass.
 
     Args:
-      image: `config.image`.
+      image: The fields of `config.image`, which describe preprocessing.
       model: The model.
       mean: The mean image, float32 [H, W, channels].
-      devices: How many devices share a batch; by default all.
+      devices: Number of devices that share a batch; by default all.
 
     Returns:
-      (variables, images) -> outputs: the variables replicated, images uint8 [B, H, W, channels]
-      with B a multiple of the number of devices, outputs [B, ...] as the model has them.
+      A function (variables, images) -> outputs. The variables are replicated over the devices. The
+      images are uint8 [B, H, W, channels], where B is a multiple of the number of devices. The
+      outputs are those of the model, arrays [B, ...].
     """
 
     def apply(variables, images):

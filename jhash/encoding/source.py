@@ -1,4 +1,4 @@
-"""From images of an experiment's source to the model's outputs."""
+"""From the images of an experiment's source to the outputs of its model."""
 
 import jax
 import numpy as np
@@ -9,26 +9,31 @@ from jhash.experiment import Experiment
 
 
 class SourceEncoder:
-    """Encodes images of the experiment's source, on its devices.
-
-    Called with (train_state, indices): the former replicated, the latter int [N] of images of the
-    source. Gives the model's outputs as NumPy arrays, in the order of the indices.
-    """
+    """Encodes images of an experiment's source on the devices of the experiment."""
 
     def __init__(self, experiment: Experiment):
-        """Compiles nothing yet; the first call does."""
+        """Prepares the forward pass, which the first call compiles."""
         config = experiment.config
-        self._source, self._size = experiment.data.source, config.eval_batch_size
+        self._source = experiment.data.source
+        self._size = config.eval_batch_size
         self._forward = build_forward(
             config.image, experiment.model, experiment.mean, experiment.devices
         )
 
     def __call__(self, train_state, indices):
-        """See the class."""
+        """Encodes images.
+
+        Args:
+          train_state: TrainState, replicated over the devices.
+          indices: Indices of images in the source, int [N].
+
+        Returns:
+          The outputs of the model as NumPy arrays [N, ...], in the order of the indices.
+        """
         orders = batches.batch_indices(indices, self._size)
-        parts = [
+        outputs = [
             self._forward(train_state.variables, batch["images"])
             for batch in batches.prefetch(self._source, orders)
         ]
-        parts = jax.device_get(parts)
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *parts)
+        outputs = jax.device_get(outputs)
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *outputs)

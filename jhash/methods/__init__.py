@@ -2,8 +2,8 @@
 
 A method is a file of `deep/` or `shallow/`, or a module of the user's own. A deep method has `loss`
 and learns by gradient; a shallow one has `fit` and `encode` and fits a hash function to features.
-Whatever else a module leaves out has a default. (`embeddings/` holds what DSTGeH-like methods build
-on: codes of a graph's nodes, by a function `embed`; see there.)
+Every other function has a default. (`embeddings/` holds what DSTGeH builds on, no methods: modules
+with a function `embed`, which gives the nodes of a graph codes.)
 
 `state` is the method's own pytree of arrays: checkpointed with everything else and given to every
 call. `data` is a `jhash.data.Data`; `indices` are int64 and point into `data.source`.
@@ -12,37 +12,39 @@ prepare(config, data, key) -> (data, state)
     Called whenever a process starts: checks, first values. Default: an empty state.
 head(config, data) -> flax module or None
     Trainable layers behind any model, called as `module(outputs, train)` with the model's outputs;
-    it gives a dict of arrays [B, ...]. Of `data` it may ask `num_classes` and `multi_label` alone,
-    as an encoder of image files has no more. Default: none.
+    it gives a dict of arrays [B, ...]. It may use only `num_classes` and `multi_label` of `data`,
+    since an encoder of image files has no other fields. Default: none.
 pretrain(config, data, params, state, folder) -> (params, state)
     Called once, before the first epoch, for what takes minutes: features, pseudo labels, parameters
-    in closed form. A run that was killed in it calls it again with the same `folder`, which holds
-    what it kept there. Shapes and dtypes stay. Default: none.
+    in closed form. If the process is killed meanwhile, the next one calls it again with the same
+    `folder`, in which it may keep files. Shapes and dtypes stay. Default: none.
 begin_epoch(config, data, state, epoch, key) -> indices
     The samples of this epoch, in order. Default: all of `data.train`, shuffled.
 loss(outputs, batch, state, config) -> (loss, aux)
     Pure, traced by jit; sees the *global* batch. `aux` is a dict of scalars to log.
 after_step(outputs, batch, state, config) -> state
-    Pure, inside the compiled step, with the outputs that the loss saw: tables of outputs by sample,
-    queues, moving averages. Shapes and dtypes stay. Default: the state stays.
+    Pure, traced inside the compiled step, with the outputs that the loss saw: tables of outputs by
+    sample, queues, moving averages. Shapes and dtypes stay. Default: the state stays.
 end_epoch(config, data, state, indices, encode) -> (state, metrics)
     Updates outside gradient descent: closed forms, schedules. `encode(indices)` gives the model's
     outputs in evaluation mode. Default: none.
 hash_outputs(outputs) -> [B, bits]
     The real numbers whose signs are the bits: bit = value > 0. Default: `outputs` itself.
 learned_codes(config, data, state) -> [n, bits] or None
-    Codes of `data.database` that training learned, not the model's. Default: None.
+    Codes of `data.database` that training itself learned, real or +-1; they are apart from those
+    that the model gives. Default: None.
 extra_results(config, data, state) -> dict
     Further numbers for `results.json`, by name. Default: none.
 make_step(experiment, forward) -> step
-    Replaces the training step, for methods with two players; none other should have it. `step` maps
-    (train_state, state, batch) on a device's share of the batch to (train_state, state, metrics);
-    see `jhash.train.make_step`, whose `forward` it is given. Default: gradient descent on `loss`.
+    Replaces the training step, for methods with two players; no other method should have it. `step`
+    maps (train_state, state, batch) on a device's share of the batch to (train_state, state,
+    metrics), as in `jhash.train.make_step`; `forward` is that of `jhash.train.make_forward`.
+    Default: gradient descent on `loss`.
 
 fit(features, labels, bits, key) -> params
     Shallow methods: a dict of arrays from float32 [N, z] features. `labels` is None unless the
     module says SUPERVISED = True; then it is int [N] class ids or 0/1 [N, C]. The shapes of the
-    arrays depend on z, the bits and the number of classes alone.
+    arrays depend only on z, the bits and the number of classes.
 encode(params, features) -> [N, bits]
     Shallow methods: hash outputs of any features, traced by jit.
 
@@ -101,10 +103,11 @@ def _extra_results(config, data, state):
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """A method's functions with the defaults filled in; see the module's docstring.
+    """The functions of a method, with the defaults filled in; see the module's docstring.
 
-    `initialize(config, data, params) -> params` replaces the model's first parameters; the loader
-    makes it for shallow methods, whose parameters have the shapes of what `fit` returns.
+    `initialize(config, data, params) -> params` replaces the model's first parameters. A module
+    cannot have it: the loader makes it for shallow methods, whose parameters have the shapes of
+    what `fit` returns.
     """
 
     loss: Callable[..., tuple[Any, dict[str, Any]]] | None = None
@@ -128,15 +131,15 @@ def load(name: str, loss: str = "") -> Method:
     """Finds a method by name.
 
     Args:
-      name: A module of `deep` or `shallow` (`fdah`, `itq`) or of the user's (`my_method`).
-      loss: Empty, or `module.function` that replaces the method's loss; `module` is found as
-        methods are.
+      name: A module of `deep` or `shallow` (`fdah`, `itq`) or of the user's own (`my_method`).
+      loss: Empty, or the `module.function` that replaces the method's loss; `module` is found in
+        the same places as methods.
 
     Returns:
       The method.
 
     Raises:
-      InputError: The module or function does not exist, or the module is no method.
+      InputError: The module or the function does not exist, or the module is no method.
     """
     module = imports.find_module(name, PACKAGES, "config.method.name")
     functions = {hook: getattr(module, hook) for hook in _HOOKS if hasattr(module, hook)}
@@ -146,7 +149,7 @@ def load(name: str, loss: str = "") -> Method:
         functions["loss"] = imports.find_attribute(loss, PACKAGES, "config.loss")
     if not functions.keys() & {"loss", "pretrain", "make_step"}:
         raise InputError(
-            f"config.method.name: {name} given; module {module.__name__} has none of the functions "
-            "loss, fit, pretrain and make_step, so it is no method."
+            f"config.method.name: {name} given; allowed: modules with a function loss, fit, "
+            f"pretrain or make_step, of which {module.__name__} has none."
         )
     return Method(**functions)

@@ -1,7 +1,8 @@
-"""Shallow methods in the loop: features of a pretrained model, and `fit` in place of training.
+"""The hooks by which a shallow method runs in the training loop.
 
-`config.model` is `feature_hash.FeatureHash`, whose last part is the method's `encode`, and
-`config.epochs` is 0: everything is learned in `pretrain`.
+`pretrain` fits the method to features of a pretrained backbone, and there are no epochs:
+`config.epochs` is 0. `config.model` is `feature_hash.FeatureHash`, which is the backbone followed
+by the method's `encode`.
 """
 
 import functools
@@ -13,25 +14,28 @@ from jhash import rng
 from jhash.errors import InputError, in_config
 from jhash.pretrained import features
 
-# Samples, and the key, of a fit that is made for the shapes of its parameters.
+# Max number of samples in a fit that is made only for the shapes of its parameters.
 _FEW = 2048
 
 
 def functions(name: str, module) -> dict:
-    """The hooks of a shallow method.
+    """Makes the hooks of a shallow method.
 
     Args:
-      name: The method's, as in `config.method.name`.
-      module: It has `fit` and `encode`.
+      name: Name of the method, as in `config.method.name`.
+      module: Module of the method, which has `fit`.
 
     Returns:
-      `prepare`, `initialize` and `pretrain` by name; see `jhash.methods`.
+      The functions `prepare`, `initialize` and `pretrain` by name; see `jhash.methods`.
 
     Raises:
       InputError: The module has no `encode`.
     """
     if not hasattr(module, "encode"):
-        raise InputError(f"config.method.name: {name} given; its module has `fit` but no `encode`.")
+        raise InputError(
+            f"config.method.name: {name!r} given; allowed: modules with encode beside fit, which "
+            f"{module.__name__} lacks."
+        )
     return {
         "prepare": functools.partial(_prepare, name),
         "initialize": functools.partial(_initialize, module),
@@ -44,8 +48,8 @@ def _prepare(name, config, data, key):
     del key
     if config.model.name != "feature_hash.FeatureHash":
         raise InputError(
-            f"config.model.name: {config.model.name!r} given; {name} is fitted to features, so "
-            "allowed is feature_hash.FeatureHash."
+            f"config.model.name: {config.model.name!r} given; allowed: feature_hash.FeatureHash, "
+            f"since {name} is fitted to features."
         )
     for field, given, needed in (
         ("backbone", config.model.backbone, config.method.features.name),
@@ -53,31 +57,33 @@ def _prepare(name, config, data, key):
     ):
         if given != needed:
             raise InputError(
-                f"config.model.{field}: {given!r} given; allowed is {needed!r}, which "
-                "config.method names."
+                f"config.model.{field}: {given!r} given; allowed: {needed!r}, as in config.method."
             )
     return data, {}
 
 
 def _initialize(module, config, data, params):
-    """The parameters of a fit to random features: only their shapes matter."""
+    """Adds the parameters of a fit to random features; only their shapes matter.
+
+    `FeatureHash` cannot make them itself: without parameters of the hash function it returns its
+    features.
+    """
     train = data.train[:_FEW]
-    # The model passes its features on while it has nothing to encode them with.
     width = features.width(config.method.features, data.source)
     random = jax.random.normal(jax.random.key(0), (len(train), width))
     return {**params, "hash": _fit(module, config, data, train, random)}
 
 
 def _pretrain(module, config, data, params, state, folder):
-    """Puts the weights of the features' model into `params`, and the fitted hash function."""
-    found = features.load(config.method.features, data.source, data.train, folder)
-    params = {**params, "hash": _fit(module, config, data, data.train, found)}
+    """Puts the fitted hash function and the weights of the backbone into `params`."""
+    v_Nxz = features.load(config.method.features, data.source, data.train, folder)
+    params = {**params, "hash": _fit(module, config, data, data.train, v_Nxz)}
     if backbone := features.extractor(config.method.features).variables.get("params"):
         params["backbone"] = backbone
     return jax.tree.map(np.asarray, params), state
 
 
-def _fit(module, config, data, indices, found):
+def _fit(module, config, data, indices, v_Nxz):
     labels = data.labels(indices) if getattr(module, "SUPERVISED", False) else None
     with in_config({"bits": "config.bits"}):
-        return module.fit(found, labels, config.bits, rng.stream(config.seed, "fit"))
+        return module.fit(v_Nxz, labels, config.bits, rng.stream(config.seed, "fit"))

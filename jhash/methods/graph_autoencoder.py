@@ -1,8 +1,14 @@
 """Training of a stacked autoencoder on the rows of a graph: the embeddings `sae` and `sdne`.
 
-First each layer learns to give back its own inputs, one after another; then the whole stack is
-tuned with alpha L_so + beta L_fo + gamma L_r (eq. 7). L_fo is over the whole graph in every step:
-its gradient needs of the other nodes' codes only the sums right'H, kept up to date as batches pass.
+First the layers are trained one after another, each to reconstruct its own inputs. Then the whole
+stack is trained on alpha L_so + beta L_fo + gamma L_r (eq. 7 of DSTGeH): the second-order loss, the
+first-order loss and the weights. See `losses.graph`.
+
+L_fo is over all pairs of nodes of the graph, in every step. Its gradient depends on the codes of
+nodes outside the batch only through the sums right'H, where H are the codes of all nodes and u =
+left right' the weights of the graph. The sums are kept, and updated with the codes of each batch.
+
+Shapes in names: N nodes, z features, B nodes of a batch, L bits, W inputs of a layer.
 """
 
 import functools
@@ -20,7 +26,7 @@ from jhash.models import stacked_autoencoder
 from jhash.runs.epochs import Epochs
 from jhash.solvers import factored_graph
 
-# Nearly linear, for tanh.
+# The gain of layers before the codes, at which tanh is nearly linear.
 HIDDEN_GAIN = 0.5
 STARTS = ("principal", "random")
 
@@ -29,21 +35,24 @@ class Options(NamedTuple):
     """Options of `train`; the defaults are DSTGeH's.
 
     Attributes:
-      metric: Of the graph, a function of `solvers.factored_graph`.
+      metric: Name of the graph's metric, a key of `solvers.factored_graph.METRICS`.
       hidden: Widths of the layers between the rows and the codes.
-      slope: Of the activation tanh(slope x), in (0, 1].
-      start: Of the layers: "principal", as `stacked_autoencoder.later_layer` says, or "random".
-      gain: Of the code layer that starts so; of the others `HIDDEN_GAIN`.
-      mu: Weight of the rows in L_so, in [0, 1].
+      slope: Slope of the activation tanh(slope x), in (0, 1].
+      start: Initial parameters of the layers: "principal", principal components as in
+        `stacked_autoencoder.later_layer`, or "random".
+      gain: Gain of the layer of codes where it starts from principal components. The other layers
+        have `HIDDEN_GAIN`.
+      mu: Weight of the reconstruction of the rows within L_so, in [0, 1].
       alpha: Weight of L_so.
       beta: Weight of L_fo. The paper's 0.099 makes the codes much worse: L_fo is a sum over pairs
-        and bits, and codes far from 0 make it thousands of times L_so.
+        and bits, and codes far from 0 make it thousands of times as large as L_so.
       gamma: Weight of L_r.
-      pretrain_epochs: Of each layer alone.
-      pretrain_rate: Adam's learning rate in these; kernels move by the root of their inputs less.
-      epochs: Of the whole stack.
-      learning_rate: Adam's in these, with cosine decay to 0.
-      batch: Nodes.
+      pretrain_epochs: Number of epochs in which each layer is trained alone.
+      pretrain_rate: Learning rate of Adam in these epochs. That of a kernel is divided by the root
+        of its number of inputs; see `_by_inputs`.
+      epochs: Number of epochs in which the whole stack is trained.
+      learning_rate: Learning rate of Adam in these epochs, divided likewise; cosine decay to 0.
+      batch: Number of nodes in a batch.
     """
 
     metric: str = "cosine"
@@ -65,33 +74,35 @@ class Options(NamedTuple):
 def train(
     v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, options: Options
 ) -> np.ndarray:
-    """Codes of the nodes of a graph, trained in epochs that survive a kill.
+    """Trains an autoencoder on the rows of a graph and returns the codes of its nodes.
 
     Args:
       v_Nxz: Features of the nodes.
       bits: Code length.
-      key: PRNG key.
-      folder: For checkpoints and the log; a call that was killed is continued.
+      key: PRNG key for weights and batches.
+      folder: Folder of the checkpoints and the log, from which a call that was killed continues.
       options: Graph, widths, weights and schedule.
 
     Returns:
       float32 [N, bits] in (-1, 1); bit = value >= 0 (eq. 8).
 
     Raises:
-      InputError: An option is out of range.
+      InputError: An option is not allowed; the message names it.
       NonFiniteError: A loss became NaN or infinite.
     """
     nodes = len(v_Nxz)
     _check(options, nodes)
     graph = factored_graph.METRICS[options.metric](jnp.asarray(v_Nxz, jnp.float32))
     widths = (nodes, *options.hidden, bits)
-    layers, steps = len(widths) - 1, -(-nodes // options.batch)
+    layers = len(widths) - 1
+    steps = -(-nodes // options.batch)
     init_key, start_key, order_key = jax.random.split(key, 3)
     init = functools.partial(stacked_autoencoder.init, widths=widths, slope=options.slope)
-    params, phase = jax.jit(init)(init_key), None
-    phases = [*range(layers)] * (options.pretrain_epochs > 0) + [None] * (options.epochs > 0)
-    lengths = [options.epochs if each is None else options.pretrain_epochs for each in phases]
-    plan = [each for each, length in zip(phases, lengths, strict=True) for _ in range(length)]
+    params = jax.jit(init)(init_key)
+    # For each epoch the layer that is trained, or None for the whole stack.
+    plan = [layer for layer in range(layers) for _ in range(options.pretrain_epochs)]
+    plan += [None] * options.epochs
+    phase = None
     with Epochs(
         folder,
         total=len(plan),
@@ -109,9 +120,9 @@ def train(
         for epoch in epochs:
             if phase is None or phase.layer != plan[epoch]:
                 phase = _Phase(graph, options, plan[epoch], steps)
-                new = range(layers) if phase.layer is None else [phase.layer]
-                new = [layer for layer in new if layer not in plan[:epoch]]
-                params = _start(params, new, graph, start_key, options)
+                trained = range(layers) if phase.layer is None else [phase.layer]
+                untouched = [layer for layer in trained if layer not in plan[:epoch]]
+                params = _start(params, untouched, graph, start_key, options)
                 state = phase.begin(params)
             order = jax.random.permutation(jax.random.fold_in(order_key, epoch), nodes)
             params, state, metrics = phase.epoch(params, state, np.asarray(order))
@@ -124,29 +135,37 @@ def train(
 
 
 class _Phase:
-    """The training of one layer, or, where `layer` is None, of the whole stack."""
+    """The training of one layer, or of the whole stack if `layer` is None.
+
+    Its state has the optimizer's, and for the whole stack also `codes` [N, L], the codes of all
+    nodes as they were last computed, and `sums`, right'codes.
+    """
 
     def __init__(self, graph, options, layer, steps):
-        self.layer, self._graph, self._batch = layer, graph, options.batch
+        self.layer = layer
+        self._graph = graph
+        self._batch = options.batch
         if layer is None:
             rate = optax.cosine_decay_schedule(options.learning_rate, options.epochs * steps)
         else:
             rate = options.pretrain_rate
         optimizer = optax.chain(optax.adam(rate), optax.stateless(_by_inputs))
         degrees_N = jax.jit(factored_graph.degrees)(graph)
-        slope, nodes = options.slope, len(degrees_N)
-        encode = functools.partial(stacked_autoencoder.encode, slope=slope)
-        decode = functools.partial(stacked_autoencoder.decode, slope=slope)
+        nodes = len(degrees_N)
+        encode = functools.partial(stacked_autoencoder.encode, slope=options.slope)
+        decode = functools.partial(stacked_autoencoder.decode, slope=options.slope)
 
         def empty(params):
             if layer is not None:
                 return {"optimizer": optimizer.init(params[layer])}
             bits = params[-1]["bias"].size
-            # The codes of all nodes as they were last computed, and right'H.
-            codes, sums = jnp.zeros((nodes, bits)), jnp.zeros((graph.right.shape[1], bits))
-            return {"optimizer": optimizer.init(params), "codes": codes, "sums": sums}
+            return {
+                "optimizer": optimizer.init(params),
+                "codes": jnp.zeros((nodes, bits)),
+                "sums": jnp.zeros((graph.right.shape[1], bits)),
+            }
 
-        def put(state, graph, nodes_B, h_BxL):
+        def with_codes(state, graph, nodes_B, h_BxL):
             change = h_BxL - state["codes"][nodes_B]
             return {
                 **state,
@@ -155,27 +174,31 @@ class _Phase:
             }
 
         def begin(params, state, graph, nodes_B):
-            return put(
-                state, graph, nodes_B, encode(params, factored_graph.rows(graph, nodes_B))[-1]
-            )
+            h_BxL = encode(params, factored_graph.rows(graph, nodes_B))[-1]
+            return with_codes(state, graph, nodes_B, h_BxL)
 
-        def of_layer(trained, params, graph, nodes_B):
-            x = encode(params[:layer], factored_graph.rows(graph, nodes_B))[-1]
-            found = decode([trained], encode([trained], x)[-1])[0]
-            return jnp.square(x - found).sum(1).mean()
+        def layer_loss(trained, params, graph, nodes_B):
+            x_BxW = encode(params[:layer], factored_graph.rows(graph, nodes_B))[-1]
+            reconstruction_BxW = decode([trained], encode([trained], x_BxW)[-1])[0]
+            return jnp.square(x_BxW - reconstruction_BxW).sum(1).mean()
 
-        def of_stack(params, graph, nodes_B, pull_BxL):
+        def stack_loss(params, graph, nodes_B, pull_BxL):
+            # Means over the batch of terms per node. Only the gradient of `first` is that of L_fo,
+            # not its value, so it is not logged here; `epoch` logs the loss itself.
             outputs = encode(params, factored_graph.rows(graph, nodes_B))
-            found = decode(params, outputs[-1])
-            second = losses.second_order_loss(outputs[:-1], found[:-1], mu=options.mu).mean()
+            reconstructions = decode(params, outputs[-1])
+            second = losses.second_order_loss(
+                outputs[:-1], reconstructions[:-1], mu=options.mu
+            ).mean()
             first = losses.first_order_share(outputs[-1], degrees_N[nodes_B], pull_BxL).mean()
-            kernels = [each[name] for each in params for name in ("kernel", "kernel_back")]
+            names = ("kernel", "kernel_back")
+            kernels = [layer_params[name] for layer_params in params for name in names]
             weights = sum(jnp.square(kernel).sum() for kernel in kernels) / 2 / nodes
             loss = options.alpha * second + options.beta * first + options.gamma * weights
             return loss, (outputs[-1], {"second_order": second, "weights": weights})
 
         def train_layer(params, state, graph, nodes_B):
-            loss, gradient = jax.value_and_grad(of_layer)(params[layer], params, graph, nodes_B)
+            loss, gradient = jax.value_and_grad(layer_loss)(params[layer], params, graph, nodes_B)
             updates, moments = optimizer.update(gradient, state["optimizer"])
             trained = optax.apply_updates(params[layer], updates)
             params = [*params[:layer], trained, *params[layer + 1 :]]
@@ -183,11 +206,11 @@ class _Phase:
 
         def train_stack(params, state, graph, nodes_B):
             pull_BxL = graph.left[nodes_B] @ state["sums"]
-            gradient, (h_BxL, metrics) = jax.grad(of_stack, has_aux=True)(
+            gradient, (h_BxL, metrics) = jax.grad(stack_loss, has_aux=True)(
                 params, graph, nodes_B, pull_BxL
             )
             updates, moments = optimizer.update(gradient, state["optimizer"])
-            state = put({**state, "optimizer": moments}, graph, nodes_B, h_BxL)
+            state = with_codes({**state, "optimizer": moments}, graph, nodes_B, h_BxL)
             return optax.apply_updates(params, updates), state, metrics
 
         self.empty = jax.jit(empty)
@@ -196,7 +219,7 @@ class _Phase:
         self._step = jax.jit(step, donate_argnums=(0, 1))
 
     def begin(self, params):
-        """The state before the phase's first epoch: the optimiser's, and codes of all nodes."""
+        """Returns the state before the first epoch of the phase."""
         state = self.empty(params)
         if self.layer is None:
             for nodes in _batches(np.arange(len(self._graph.left)), self._batch):
@@ -204,53 +227,78 @@ class _Phase:
         return state
 
     def epoch(self, params, state, order):
-        """One pass over the nodes in that order; the metrics are per node."""
-        logged = []
+        """Trains on all nodes once, in the given order.
+
+        Returns:
+          (params, state, metrics); metrics are means over nodes.
+        """
+        metrics_by_step = []
         for nodes in _batches(order, self._batch):
             params, state, metrics = self._step(params, state, self._graph, nodes)
-            logged.append(metrics)
-        logged = jax.device_get(logged)
-        metrics = {name: float(np.mean([each[name] for each in logged])) for name in logged[0]}
+            metrics_by_step.append(metrics)
+        metrics_by_step = jax.device_get(metrics_by_step)
+        metrics = {}
+        for name in metrics_by_step[0]:
+            metrics[name] = float(np.mean([step_metrics[name] for step_metrics in metrics_by_step]))
         if self.layer is None:
-            # Of the codes as the epoch's batches gave them.
+            # The loss of the codes as they were computed in the steps of this epoch.
             first = losses.first_order_loss(state["codes"], *self._graph)
             metrics["first_order"] = float(first) / len(order)
         return params, state, metrics
 
 
 def _by_inputs(updates, _):
-    """Kernels move by the root of their inputs less.
+    """Divides the updates of a kernel by the root of its number of inputs.
 
-    Adam moves every entry alike, and a row of the graph has N inputs that are alike, too: together
-    they would saturate all units of the first layer in a few steps.
+    Adam moves every weight by about as much, and the N inputs of the first layer, a row of the
+    graph, are much alike. Without the division the moves would add up, and saturate all units of
+    that layer within a few steps.
     """
     return jax.tree.map(lambda leaf: leaf / len(leaf) ** 0.5 if leaf.ndim > 1 else leaf, updates)
 
 
 def _batches(order, size):
-    """Of one size, so that nothing is compiled anew; the last takes nodes from the start."""
+    """Splits an order of nodes into batches, int [ceil(N / size), size].
+
+    All have one size, so that nothing is compiled anew; the last is filled up from the start.
+    """
     return np.resize(order, (-(-len(order) // size), size))
 
 
 def _start(params, layers, graph, key, options):
-    """The parameters with those layers' first ones; those before them are trained, or started."""
-    for layer in layers if options.start == "principal" else ():
-        layer_key, slope = jax.random.fold_in(key, layer), options.slope
-        outputs, last = params[layer]["bias"].size, layer + 1 == len(params)
-        gain = options.gain if last else HIDDEN_GAIN
+    """Replaces random parameters of some layers by principal components, if the options say so.
+
+    Args:
+      params: Parameters of all layers.
+      layers: Numbers of the layers, rising. A layer's components are those of its inputs, so the
+        layers before it have been trained, or are among them.
+      graph: The graph.
+      key: PRNG key.
+      options: See `Options`.
+
+    Returns:
+      The parameters of all layers.
+    """
+    if options.start != "principal":
+        return params
+    for layer in layers:
+        layer_key = jax.random.fold_in(key, layer)
+        width = params[layer]["bias"].size
+        is_last = layer + 1 == len(params)
+        gain = options.gain if is_last else HIDDEN_GAIN
         if layer == 0:
-            start = stacked_autoencoder.first_layer(graph, outputs, layer_key, slope, gain)
+            start = stacked_autoencoder.first_layer(graph, width, layer_key, options.slope, gain)
         else:
             x_NxW = jnp.asarray(_outputs(params[:layer], graph, options))
             start = stacked_autoencoder.later_layer(
-                x_NxW, outputs, layer_key, slope, gain, codes=last
+                x_NxW, width, layer_key, options.slope, gain, codes=is_last
             )
         params = [*params[:layer], start, *params[layer + 1 :]]
     return params
 
 
 def _outputs(params, graph, options):
-    """The last layer's outputs for all nodes, float32 [N, width]."""
+    """Computes the outputs of the last layer for all nodes, float32 [N, width]."""
 
     @jax.jit
     def forward(params, graph, nodes_B):
@@ -260,10 +308,12 @@ def _outputs(params, graph, options):
 
     nodes = len(graph.left)
     batches = _batches(np.arange(nodes), options.batch)
-    return np.concatenate([np.asarray(forward(params, graph, each)) for each in batches])[:nodes]
+    outputs = [np.asarray(forward(params, graph, nodes_B)) for nodes_B in batches]
+    return np.concatenate(outputs)[:nodes]
 
 
 def _check(options, nodes):
+    """Raises InputError for an option that is not allowed."""
     finite = lambda value: 0 <= value < math.inf  # noqa: E731
     rules = {
         "hidden": (lambda widths: all(width >= 1 for width in widths), "widths of 1 or more"),

@@ -1,4 +1,4 @@
-"""Everything that knows about several devices: one process, its local devices, by pmap."""
+"""Everything that knows about several devices: pmap over the local devices of one process."""
 
 from jhash.parallel.collectives import (
     AXIS,

@@ -1,9 +1,9 @@
-"""Functions of a share of the batch on each device, and what they say to each other (pmap).
+"""Functions mapped over devices by pmap, and their communication.
 
-A step runs on every device with its share of the batch; parameters and all else are replicated.
-Losses see the global batch: a step gathers the outputs (`all_gather`) before the loss. The gradient
-of a gathered value flows back to every device's own share (an all-gather transposes to a sum), so
-`pmean` of the gradients is the gradient of the one global loss.
+A step runs on every device with a share of the batch; parameters and everything else are
+replicated. Losses see the global batch: a step gathers the outputs (`all_gather`) before the loss.
+The transpose of an all-gather is a sum over the devices, which gives every share its gradient from
+the losses of all devices. So `pmean` of the gradients is the gradient of the one global loss.
 """
 
 import jax
@@ -13,57 +13,61 @@ import numpy as np
 from jhash.parallel.devices import device_count
 
 AXIS = "devices"
-# Under the same axis name as the steps, which would be traced anew for their own results otherwise.
+# It has the axis name of the steps. Otherwise a step would be traced anew when it is called with
+# its own results in place of replicated arrays.
 _on_devices = jax.pmap(lambda tree: tree, axis_name=AXIS)
 
 
 def map_devices(function, donate=()):
-    """Maps a function over the leading axis of its arguments, one device for each element.
+    """Maps a function over the leading axis of its arguments, with one device per element.
 
     Args:
-      function: Of pytrees; may call `all_gather`, `pmean` and `positions`.
-      donate: Positions of arguments whose memory the results may take over.
+      function: Function of pytrees. It may call `all_gather`, `pmean` and `positions`.
+      donate: Positions of the arguments whose memory may be reused for the results.
+
+    Returns:
+      The mapped function.
     """
     mapped = jax.pmap(function, axis_name=AXIS, donate_argnums=donate)
     if jax.default_backend() != "cpu" or device_count() == 1:
         return mapped
-    # Simulated devices share a pool of threads. With other computations begun beside it, a gather
-    # or mean was seen to wait for its last device until XLA aborted the process.
+    # Simulated devices share a pool of threads. If other computations ran at the same time, an
+    # all_gather or pmean was seen to wait for its last device until XLA aborted the process.
     return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
 
 def replicate(tree, devices=None):
-    """Copies every leaf to the first `devices` (default: all), along a new leading axis."""
+    """Copies every leaf to the first `devices` devices (by default all), along a new first axis."""
     devices = devices or device_count()
     if not jax.tree.leaves(tree):
-        return tree  # pmap needs an array.
+        return tree  # pmap refuses a tree without arrays.
     return _on_devices(
         jax.tree.map(lambda leaf: np.broadcast_to(leaf, (devices, *np.shape(leaf))), tree)
     )
 
 
 def unreplicate(tree):
-    """Takes what the first device holds of a replicated tree; the others have no part in it."""
+    """Returns the copy of a replicated tree that the first device holds, without any transfer."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0)[0], tree)
 
 
 def shard(batch, devices=None):
-    """Splits the leading axis: [B, ...] -> [devices, B / devices, ...]; all devices by default."""
+    """Splits the first axis: [B, ...] to [devices, B / devices, ...]; default: all devices."""
     devices = devices or device_count()
     return jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
 
 
 def all_gather(tree, axis=0):
-    """Concatenates the devices' shares to the global batch, along `axis`; inside a step."""
+    """Concatenates the shares of all devices along `axis`; for use in a step."""
     gather = lambda leaf: jax.lax.all_gather(leaf, AXIS, axis=axis, tiled=True)  # noqa: E731
     return jax.tree.map(gather, tree)
 
 
 def pmean(tree):
-    """Averages over the devices; inside a step."""
+    """Averages over the devices; for use in a step."""
     return jax.lax.pmean(tree, AXIS)
 
 
 def positions(count):
-    """Gives the places of this device's `count` samples in the global batch; inside a step."""
+    """Returns the places of a device's `count` samples in the global batch; for use in a step."""
     return jax.lax.axis_index(AXIS) * count + jnp.arange(count)

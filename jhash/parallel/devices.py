@@ -1,7 +1,7 @@
-"""Which devices there are, and how many of them share a batch.
+"""The number of devices, and the number of them that share a batch.
 
-Where the devices cannot share a batch equally, the first few of them may do all (see
-`training_devices`); the others are idle then.
+If not all devices can share a batch equally, a config may allow that the first few do all of the
+work and the others are idle; see `training_devices`.
 """
 
 import jax
@@ -10,21 +10,26 @@ from jhash.errors import InputError
 
 
 def device_count():
-    """Number of local devices."""
+    """Returns the number of local devices.
+
+    Raises:
+      InputError: There is more than one process.
+    """
     if jax.process_count() > 1:
         raise InputError(
-            f"jax.process_count() is {jax.process_count()}; jhash drives the devices of one "
-            "process."
+            f"jax.process_count(): {jax.process_count()} given; allowed: 1, as jhash uses the "
+            "devices of one process."
         )
     return jax.local_device_count()
 
 
 def training_devices(batch_size, idle):
-    """Finds how many devices share a batch of training equally; pmap takes the first of them.
+    """Returns the number of devices that share a training batch; pmap takes the first of them.
 
     Args:
-      batch_size: Images of a batch.
-      idle: Use as many devices as can share it; else all or none.
+      batch_size: Number of images in a batch.
+      idle: Whether devices may be idle. If so, as many devices are used as can share the batch
+        equally; if not, all devices must be able to share it.
 
     Raises:
       InputError: `batch_size` is not positive, or the devices cannot share it and may not be idle.
@@ -38,16 +43,16 @@ def training_devices(batch_size, idle):
 
 
 def check_batch_size(name, batch_size, devices, hint=""):
-    """Checks that the devices can share a batch equally.
+    """Checks that devices can share a batch equally.
 
     Args:
-      name: What an error calls the size.
-      batch_size: Images of a batch.
-      devices: How many devices share it.
-      hint: How an error ends.
+      name: Name of the batch size in errors.
+      batch_size: Number of images in a batch.
+      devices: Number of devices that share the batch.
+      hint: Text at the end of an error.
 
     Raises:
-      InputError: They cannot.
+      InputError: They cannot share it equally, or it is not positive.
     """
     if batch_size < 1 or batch_size % devices:
         raise InputError(

@@ -1,10 +1,11 @@
-"""Everything that knows about orbax: the last good states of a run, whole at any moment.
+"""Checkpoints of a training, and everything that knows about orbax.
 
-Orbax writes a checkpoint under a temporary name and renames it when it is complete, so a process
-killed while it saves leaves the checkpoint before.
+Orbax writes a checkpoint under a temporary name and renames it when it is complete. So a process
+that is killed while it saves leaves the previous checkpoint whole.
 """
 
 import os
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,19 +15,20 @@ from jhash.errors import InputError
 
 
 class Checkpoints:
-    """The checkpoints of a training, one per epoch, of which the last `keep` stay.
+    """The checkpoints of a training, numbered by the epochs that are done.
 
-    What is saved is a pytree of arrays on the host, so a run can go on with another number of
-    devices. To be used in a `with` block, whose end waits for the last save.
+    A checkpoint is a pytree of arrays on the host, so a run can continue on another number of
+    devices. Use it in a `with` block, whose end waits for the last save.
     """
 
     def __init__(self, folder: str, keep: int | None = None):
         """Opens the folder.
 
         Args:
-          folder: Where the checkpoints are.
-          keep: How many stay, for the one process that trains: it makes the folder if need be and
-            removes half-written checkpoints. None for reading, beside a training process even.
+          folder: Folder of the checkpoints.
+          keep: Number of newest checkpoints that are kept, for the one process that trains. It
+            makes the folder if need be, and removes half-written checkpoints. None opens the folder
+            for reading only, which is allowed while another process trains.
         """
         if keep is None:
             options = ocp.CheckpointManagerOptions(read_only=True)
@@ -46,17 +48,18 @@ class Checkpoints:
 
     @property
     def newest(self) -> int | None:
-        """The epochs done at the newest checkpoint; None if there is none."""
+        """Number of epochs done at the newest checkpoint; None if there is none."""
         return self._manager.latest_step()
 
-    def restore(self, fresh):
-        """The newest checkpoint, as NumPy arrays; `fresh` if nothing was saved.
+    def restore(self, fresh: Any) -> Any:
+        """Restores the newest checkpoint as NumPy arrays; returns `fresh` if there is none.
 
         Args:
-          fresh: What a run starts with; gives structure, shapes and dtypes.
+          fresh: The content before the first epoch; it gives structure, shapes and dtypes.
 
         Raises:
-          InputError: The checkpoint holds something else (another version of jhash wrote it, say).
+          InputError: The checkpoint has another structure, for example because another version of
+            jhash wrote it.
         """
         fresh = jax.tree.map(np.asarray, fresh)
         epoch = self.newest
@@ -66,10 +69,10 @@ class Checkpoints:
             return self._manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"--workdir: checkpoint {epoch} in {self._manager.directory} does not fit the "
-                f"config: {error}"
+                f"--workdir: checkpoint {epoch} in {self._manager.directory} given; allowed: "
+                f"checkpoints that fit the config: {error}"
             ) from error
 
-    def save(self, epoch: int, tree) -> None:
-        """Saves in the background, after the save before is complete."""
+    def save(self, epoch: int, tree: Any) -> None:
+        """Saves in the background, once the previous save is complete."""
         self._manager.save(epoch, args=ocp.args.StandardSave(jax.tree.map(np.asarray, tree)))

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import tqdm
 
@@ -11,9 +12,9 @@ from jhash.runs.log import Log
 
 
 class Epochs:
-    """The epochs that are still to do.
+    """The remaining epochs of a training.
 
-    In a `with` block, whose end waits for the last checkpoint:
+    Use it in a `with` block, whose end waits for the last checkpoint:
 
         with Epochs(folder, total=10, steps=100, keep=2) as epochs:
             tree = epochs.restore(first)
@@ -22,29 +23,34 @@ class Epochs:
                 epochs.save(epoch + 1, tree)
 
     Attributes:
-      done: Epochs done at the newest checkpoint.
+      done: Number of epochs done at the newest checkpoint; 0 if there is none.
       begun: Whether there is a checkpoint.
-      log: The folder's `Log`; lines after the newest checkpoint are dropped.
-      bar: The progress bar, while the epochs are iterated over.
+      log: The `Log` of the folder, without the lines after the newest checkpoint.
+      bar: The progress bar; it exists while the epochs are iterated over.
     """
 
-    def __init__(self, folder: str, *, total: int, steps: int, keep: int, **bar):
+    def __init__(self, folder: str, *, total: int, steps: int, keep: int, **bar: Any):
         """Describes the training; nothing is opened yet.
 
         Args:
-          folder: Holds checkpoints, log and TensorBoard events; made if need be.
-          total: Epochs.
-          steps: Steps of an epoch.
-          keep: Checkpoints that stay.
-          **bar: Arguments of tqdm; `scale`, by default 1, is what an epoch adds to the bar.
+          folder: Folder of checkpoints, log and TensorBoard events; made if need be.
+          total: Number of epochs of the whole training.
+          steps: Number of steps per epoch.
+          keep: Number of newest checkpoints that are kept.
+          **bar: Arguments of tqdm, and `scale` (by default 1), the length of an epoch on the bar.
         """
-        self._folder, self._total, self._steps, self._keep = folder, total, steps, keep
-        self._scale, self._bar = bar.pop("scale", 1), bar
+        self._folder = folder
+        self._total = total
+        self._steps = steps
+        self._keep = keep
+        self._scale = bar.pop("scale", 1)
+        self._bar = bar
 
     def __enter__(self):
         self._checkpoints = Checkpoints(paths.checkpoints(self._folder), self._keep)
         newest = self._checkpoints.newest
-        self.begun, self.done = newest is not None, newest or 0
+        self.begun = newest is not None
+        self.done = newest or 0
         self.log = Log(self._folder, self.done * self._steps)
         return self
 
@@ -55,21 +61,26 @@ class Epochs:
             self._checkpoints.close()
 
     def __iter__(self) -> Iterator[int]:
-        """Yields the numbers of the epochs to do, from 0."""
+        """Yields the numbers of the remaining epochs; the first of a training is 0."""
         with tqdm.tqdm(
             total=self._total * self._scale,
             initial=self.done * self._scale,
-            # A log file gets a line now and then, a terminal a living bar.
+            # A terminal shows a moving bar; a file gets a line only now and then.
             mininterval=0.5 if sys.stderr.isatty() else 10,
             **self._bar,
         ) as self.bar:
             yield from range(self.done, self._total)
 
-    def restore(self, fresh):
-        """The newest checkpoint, as NumPy arrays; `fresh` if there is none. See `Checkpoints`."""
+    def restore(self, fresh: Any) -> Any:
+        """Restores the newest checkpoint; returns `fresh` if there is none. See `Checkpoints`."""
         return self._checkpoints.restore(fresh)
 
-    def save(self, epochs: int, tree) -> None:
-        """Saves what a process needs that goes on after so many epochs."""
+    def save(self, epochs: int, tree: Any) -> None:
+        """Saves a checkpoint, from which another process can continue.
+
+        Args:
+          epochs: Number of epochs done.
+          tree: Pytree of arrays.
+        """
         self.log.flush()
         self._checkpoints.save(epochs, tree)

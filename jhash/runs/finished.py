@@ -1,4 +1,4 @@
-"""Finished runs, read back from their folders."""
+"""Reading of finished runs from their folders."""
 
 import dataclasses
 import os
@@ -16,12 +16,13 @@ class Run:
     """A finished run.
 
     Attributes:
-      name: What tells it from the other runs: its folder's name, with parents if need be.
+      name: Name that no other run has that was read with it: that of its folder, after as many of
+        the parent folders as are needed.
       workdir: The folder.
       results: The content of `results.json`.
       lines: The lines of `metrics.jsonl`.
-      queries: The queries, encoded by the model, with labels and indices into the source as ids.
-      databases: The database by the kind of its codes: `learned`, `encoded`, or both.
+      queries: The queries, encoded by the model, with labels; ids are indices into the source.
+      databases: The database by the kind of its codes, `learned`, `encoded` or both.
     """
 
     name: str
@@ -41,31 +42,33 @@ def read_all(workdirs: Sequence[str]) -> list[Run]:
     """Reads finished runs.
 
     Raises:
-      InputError: No folder, one given twice, or one that holds no finished run; it is named.
+      InputError: No folder is given, one is given twice, or one holds no finished run; the message
+        names it.
     """
     if isinstance(workdirs, str) or not workdirs:
-        raise InputError(f"workdirs: got {workdirs!r}; give a list of one run's folder or more.")
-    seen = set()
+        raise InputError(f"workdirs: {workdirs!r} given; allowed: a list of one or more folders.")
+    real_paths = set()
     for workdir in workdirs:
-        if os.path.realpath(workdir) in seen:
-            raise InputError(f"workdirs: {workdir} is given twice; give every run once.")
-        seen.add(os.path.realpath(workdir))
+        if os.path.realpath(workdir) in real_paths:
+            raise InputError(f"workdirs: {workdir} given twice; allowed: every run once.")
+        real_paths.add(os.path.realpath(workdir))
     return [_read(*pair) for pair in zip(workdirs, _names(workdirs), strict=True)]
 
 
 def _names(workdirs):
-    """The last parts of the paths, as many as it takes to tell them apart."""
-    paths = [pathlib.PurePath(os.path.abspath(workdir)).parts for workdir in workdirs]
-    count, names = 0, []
-    while len(set(names)) < len(paths):
+    """Returns the last parts of the paths, as many as it takes for all to differ."""
+    parts = [pathlib.PurePath(os.path.abspath(workdir)).parts for workdir in workdirs]
+    count = 0
+    names: list[str] = []
+    while len(set(names)) < len(parts):
         count += 1
-        names = [os.path.join(*parts[-count:]) for parts in paths]
+        names = [os.path.join(*parts_of_path[-count:]) for parts_of_path in parts]
     return names
 
 
 def _read(workdir, name):
-    # Written last, when everything else is there.
     try:
+        # The results are read first, since a run writes them last.
         results = schema.read_results(workdir)
         lines = log.read_lines(workdir)
         queries = code_files.read_labeled(paths.codes(workdir, "queries"), results["bits"])
@@ -75,7 +78,11 @@ def _read(workdir, name):
             if kind in results
         }
     except InputError as error:
-        raise InputError(f"workdirs: {workdir} holds no finished run: {error}") from error
+        raise InputError(
+            f"workdirs: {workdir} given, which holds no finished run: {error}"
+        ) from error
     if not databases:
-        raise InputError(f"workdirs: {workdir} holds no finished run: it has no database codes.")
+        raise InputError(
+            f"workdirs: {workdir} given, which holds no finished run: it has no database codes."
+        )
     return Run(name, workdir, results, lines, queries, databases)

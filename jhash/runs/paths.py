@@ -1,24 +1,24 @@
-"""The files of a run's folder, each named here and nowhere else."""
+"""The names of the files in the folder of a run, which no other module spells out."""
 
 import os
 
-# Sets of codes: file names by what a set holds.
+# The file of each set of codes in `codes/`.
 _CODES = {
     "queries": "queries.npz",
     "encoded": "database.npz",
     "learned": "database_learned.npz",
 }
-# Kinds of database codes, in the order in which they are shown; never mixed.
+# The kinds of database codes, in the order in which they are shown; see `jhash.evaluate.evaluate`.
 DATABASES = ("learned", "encoded")
 
 
 def config(workdir: str) -> str:
-    """The config that the folder belongs to, JSON."""
+    """The config of the run, JSON."""
     return os.path.join(workdir, "config.json")
 
 
 def lock(workdir: str) -> str:
-    """The file that the training process holds."""
+    """The file that the training process locks."""
     return os.path.join(workdir, ".lock")
 
 
@@ -28,37 +28,37 @@ def checkpoints(workdir: str) -> str:
 
 
 def pretrain(workdir: str) -> str:
-    """The folder of what a method's `pretrain` keeps."""
+    """The folder in which a method's `pretrain` may keep files."""
     return os.path.join(workdir, "pretrain")
 
 
 def metrics(workdir: str) -> str:
-    """The log: a JSON object per line."""
+    """The log, one JSON object per line."""
     return os.path.join(workdir, "metrics.jsonl")
 
 
 def tensorboard(workdir: str) -> str:
-    """The folder of TensorBoard's events."""
+    """The folder of events for TensorBoard."""
     return os.path.join(workdir, "tensorboard")
 
 
 def encoder(workdir: str) -> str:
-    """What encoding an image takes: see `jhash.encoding.encoder`."""
+    """The trained model with everything that encodes an image; see `jhash.encoding.encoder`."""
     return os.path.join(workdir, "encoder.bin")
 
 
 def codes(workdir: str, name: str) -> str:
-    """A set of codes: `queries`, or the database by kind, `encoded` or `learned`."""
+    """A set of codes: `queries`, or a kind of database codes, `encoded` or `learned`."""
     return os.path.join(workdir, "codes", _CODES[name])
 
 
 def results(workdir: str) -> str:
-    """All metrics, JSON; the evaluation writes it last."""
+    """The results of the run, JSON; the evaluation writes it last."""
     return os.path.join(workdir, "results.json")
 
 
 def reconstruction(workdir: str) -> str:
-    """Images and what an invertible model's inverse makes of their features."""
+    """Images, and what an invertible model reconstructs from their features."""
     return os.path.join(workdir, "reconstruction.npz")
 
 

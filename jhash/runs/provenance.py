@@ -1,4 +1,4 @@
-"""What a result depends on besides its config: versions, device, revision."""
+"""The circumstances of a result besides its config: versions, device, git revision."""
 
 import importlib.metadata
 import platform
@@ -13,15 +13,19 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
 def describe(devices: int) -> dict:
-    """Versions of the packages, device, and git revision (None outside a checkout).
+    """Describes the circumstances of a run, for `results.json`.
 
     Args:
-      devices: How many devices the run used.
+      devices: Number of devices that the run used.
+
+    Returns:
+      A dict with the versions of the packages, the device, and the git revision, which is None
+      outside a checkout.
     """
     return {
         "versions": {
             "python": platform.python_version(),
-            "jhash": jhash.__version__,  # Works in a checkout that is not installed, too.
+            "jhash": jhash.__version__,  # Also known in a checkout that is not installed.
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
         "device": {

@@ -1,4 +1,4 @@
-"""The schema of `results.json` and `metrics.jsonl`: whoever writes or reads one keeps to it."""
+"""The schema of `results.json` and `metrics.jsonl`, checked when they are written and read."""
 
 import json
 import zipfile
@@ -10,20 +10,24 @@ from jhash.errors import InputError
 from jhash.runs import paths
 from jhash.system import files
 
-# What reading a damaged file raises.
+# The exceptions that reading a damaged file can raise.
 DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
 
 
 class _Rule(NamedTuple):
-    """What a value must be, in words, and whether one is."""
+    """A condition on a value: in words for errors, and as a function."""
 
     words: str
     holds: Callable[[Any], bool]
 
 
-def _whole(least, most=2**63 - 1):
-    words = f"a whole number, {least} or more" if most > 512 else f"{least} to {most}"
-    return _Rule(words, lambda value: type(value) is int and least <= value <= most)
+def _whole(minimum, maximum=None):
+    if maximum is None:
+        words = f"a whole number, {minimum} or more"
+        maximum = 2**63 - 1
+    else:
+        words = f"{minimum} to {maximum}"
+    return _Rule(words, lambda value: type(value) is int and minimum <= value <= maximum)
 
 
 def _or_null(rule):
@@ -32,7 +36,7 @@ def _or_null(rule):
 
 _TEXT = _Rule("text", lambda value: isinstance(value, str))
 _OBJECT = _Rule("an object", lambda value: isinstance(value, dict))
-# JSON's NaN and Infinity are none, nor is what exceeds float64.
+# Python reads JSON's NaN and Infinity, and whole numbers beyond float64; none of them is allowed.
 _NUMBER = _Rule("a finite number", lambda value: type(value) in (int, float) and abs(value) < 1e308)
 _PERCENT = _Rule(
     "more than 0 and up to 100", lambda value: _NUMBER.holds(value) and 0 < value <= 100
@@ -42,7 +46,7 @@ _RANKS = _Rule(
     lambda value: isinstance(value, list) and all(map(_whole(1).holds, value)),
 )
 
-# Dots lead into objects, which stand before what is in them.
+# A dot leads into an object. The rule of an object comes before those of its fields.
 _RESULTS = {
     "method": _TEXT,
     "model": _TEXT,
@@ -54,7 +58,7 @@ _RESULTS = {
     "data.train": _whole(0),
     "data.database": _whole(1),
     "data.queries": _whole(1),
-    # 0 where all is learned before the first epoch.
+    # 0 if everything is learned before the first epoch.
     "epochs": _whole(0),
     "epochs_planned": _whole(0),
     "steps": _whole(0),
@@ -76,7 +80,7 @@ _RESULTS = {
     "config.data.options": _OBJECT,
     "config.metrics": _OBJECT,
 }
-# Of a network with an inverse.
+# The fields for a model with an inverse.
 _RECONSTRUCTION = {
     "reconstruction": _OBJECT,
     "reconstruction.images": _whole(1),
@@ -85,7 +89,7 @@ _RECONSTRUCTION = {
     "reconstruction.lattice": _or_null(_whole(0)),
     "reconstruction.out_of_range_images": _whole(0),
 }
-# The options of `retrieval.summarize`; it has a default for each.
+# The options of `retrieval.summarize`, which has a default for each.
 _METRICS = {
     "map_at": _or_null(_whole(1)),
     "map_at_percent": _or_null(_PERCENT),
@@ -110,14 +114,15 @@ def read_results(workdir: str) -> dict[str, Any]:
     """Reads a run's `results.json`.
 
     Raises:
-      InputError: There is none, or it does not keep to the schema; its path begins the message.
+      InputError: There is no such file, or it does not keep to the schema; the message begins with
+        its path.
     """
     path = paths.results(workdir)
     try:
         with open(path, encoding="utf-8") as file:
             results = json.load(file)
     except DAMAGED as error:
-        raise InputError(f"{path} cannot be read ({error}).") from error
+        raise InputError(f"{path}: the file cannot be read: {error}") from error
     check_results(path, results)
     return results
 
@@ -126,12 +131,13 @@ def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASE
     """Checks the content of a `results.json`.
 
     Args:
-      path: The file, which an error names.
-      results: What JSON made of it.
-      kinds: The fields that hold the metrics of a kind of database codes, where there are any.
+      path: Path of the file, for errors.
+      results: The parsed content.
+      kinds: Names of the fields that hold the metrics of a kind of database codes; none is
+        required.
 
     Raises:
-      InputError: A field is missing, or is not what it must be; it is named.
+      InputError: A field is missing, or its value is not allowed; the message names it.
     """
     _check(path, results, _RESULTS)
     for kind in kinds:
@@ -142,7 +148,7 @@ def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASE
     for name in results["config"]["metrics"]:
         if name not in _METRICS:
             raise InputError(
-                f"{path}: config.metrics.{name} is unknown; allowed are {', '.join(_METRICS)}."
+                f"{path}: config.metrics: {name} given; allowed: {', '.join(_METRICS)}."
             )
         _check(path, results, {f"config.metrics.{name}": _METRICS[name]})
 
@@ -151,11 +157,11 @@ def check_line(place: str, line: Any) -> None:
     """Checks a line of a `metrics.jsonl`.
 
     Args:
-      place: File and line, which an error names.
-      line: What JSON made of it.
+      place: Path and number of the line, for errors.
+      line: The parsed line.
 
     Raises:
-      InputError: It is no object, lacks step or epoch, or holds something else than numbers.
+      InputError: The line is no object, has no step or no epoch, or has a value that is no number.
     """
     _require(place, line, "step", _whole(0))
     _require(place, line, "epoch", _whole(0))
@@ -164,6 +170,7 @@ def check_line(place: str, line: Any) -> None:
 
 
 def _check(path, results, rules):
+    """Checks fields of results, whose names may have dots, by their rules."""
     for field, rule in rules.items():
         *parents, last = field.split(".")
         holder = results
@@ -173,17 +180,17 @@ def _check(path, results, rules):
 
 
 def _require(place, holder, name, rule, prefix=""):
-    """Raises unless `holder` is an object that has under `name` what the rule says."""
+    """Raises InputError unless `holder` is an object whose field `name` fulfills the rule."""
     if not _OBJECT.holds(holder):
-        raise InputError(f"{place} holds {_shown(holder)}; must be an object.")
+        raise InputError(f"{place}: {_shown(holder)} given; allowed: {_OBJECT.words}.")
     if name not in holder:
-        raise InputError(f"{place} lacks {prefix}{name}; must be {rule.words}.")
+        raise InputError(f"{place}: {prefix}{name}: nothing given; allowed: {rule.words}.")
     if not rule.holds(holder[name]):
         raise InputError(
-            f"{place}: {prefix}{name} is {_shown(holder[name])}; must be {rule.words}."
+            f"{place}: {prefix}{name}: {_shown(holder[name])} given; allowed: {rule.words}."
         )
 
 
 def _shown(value):
-    words = repr(value)
-    return words if len(words) <= 40 else f"{words[:40]}..."
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,4 +1,4 @@
-"""What jhash needs of the operating system and of Python: files, names of modules, memory."""
+"""Help with the operating system and Python: whole files, imports by name, memory."""
 
 from jhash.system import files, imports, malloc
 

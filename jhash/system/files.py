@@ -1,4 +1,4 @@
-"""Whole files or none: written under a temporary name in the same folder, then renamed."""
+"""Files that are written whole or not at all: under a temporary name first, then renamed."""
 
 import contextlib
 import errno
@@ -16,18 +16,18 @@ _NEW_MODE = 0o644
 
 @contextlib.contextmanager
 def replacing(path, mode="w"):
-    """Opens a file whose content takes the place of `path` when the block ends without error.
+    """Opens a file that replaces `path` when the block ends without an error.
 
     Args:
-      path: The file to make or to replace; its folder is made if need be. Where it is a link, the
-        file that it leads to is replaced. A file that is replaced keeps its permissions.
+      path: The file to make or to replace. Its folder is made if need be. If it is a link, the file
+        to which it leads is replaced. A replaced file keeps its permissions.
       mode: `"w"` or `"wb"`.
 
     Yields:
       The open file.
 
     Raises:
-      OSError: It cannot be written, or there is a folder, a device or the like at `path`.
+      OSError: The file cannot be written, or `path` is a folder, a device or the like.
     """
     target = _target(path)
     folder = os.path.dirname(target)
@@ -46,10 +46,12 @@ def replacing(path, mode="w"):
 
 
 def check_output(path) -> None:
-    """Finds out before the work whether `replacing` can write a file after it; changes nothing.
+    """Checks that `replacing` will be able to write a file, before the work that makes its content.
+
+    The check changes nothing on disk.
 
     Raises:
-      InputError: It cannot; the message begins with the path.
+      InputError: The file cannot be written; the message begins with the path.
     """
     try:
         folder = os.path.dirname(_target(path))
@@ -65,14 +67,14 @@ def check_output(path) -> None:
 
 @contextlib.contextmanager
 def lock(path, wait: bool) -> Iterator[None]:
-    """Holds a file that is there for this alone; the system releases it even after a kill.
+    """Locks a file for the time of the block; the system releases the lock even after a kill.
 
     Args:
-      path: The file, which is made if need be, and stays.
-      wait: Whether to wait for another holder.
+      path: A file that serves only as the lock. It is made if need be, and stays.
+      wait: Whether to wait while another process holds the lock.
 
     Raises:
-      BlockingIOError: Another holds it, and `wait` is false.
+      BlockingIOError: Another process holds the lock, and `wait` is false.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w") as file:
@@ -81,15 +83,16 @@ def lock(path, wait: bool) -> Iterator[None]:
 
 
 def write_json(path, value):
-    """Writes indented JSON with NaN refused."""
+    """Writes indented JSON; raises ValueError for NaN and infinity."""
     with replacing(path) as file:
         json.dump(value, file, indent=2, allow_nan=False)
         file.write("\n")
 
 
 def _target(path) -> str:
+    """Returns the file to which a path leads; raises OSError if that cannot be a regular file."""
     target = os.path.realpath(path)
-    # realpath drops a slash at the end.
+    # A slash at the end means a folder, but realpath drops it.
     if os.path.isdir(target) or os.fspath(path).endswith(os.sep):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if os.path.lexists(target) and not os.path.isfile(target):
@@ -98,6 +101,7 @@ def _target(path) -> str:
 
 
 def _mode(target: str) -> int:
+    """Returns the permissions that a file has, or those of a new one."""
     try:
         return stat.S_IMODE(os.stat(target).st_mode)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Keeps memory that was freed, so that the next training step need not get it page by page."""
+"""Keeps freed memory in the process, so that the next training step need not request it again."""
 
 import ctypes
 import sys
@@ -6,16 +6,18 @@ import sys
 # glibc's mallopt parameters (malloc.h).
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX, _ARENA_MAX = -1, -2, -4, -8
 _PAD_BYTES = 1 << 28
-# Of the threshold: never. The largest number, 2 GiB - 1, is less than a large batch needs.
+# The threshold that is never reached. The largest number, 2 GiB - 1, would be too low: the
+# activations of a large batch need more.
 _NEVER = -1
 
 
 def keep_freed() -> None:
-    """Tells glibc to give no freed memory back to the system; elsewhere it does nothing.
+    """Tells glibc to return no freed memory to the system; does nothing where there is no glibc.
 
-    XLA on a CPU allocates the activations of a step anew each time, and glibc returns such large
-    blocks at once. Getting 160 MB again page by page took 75 of the 260 ms of a step of ResNet30.
-    Call it before JAX starts threads, each of which would get a heap of its own.
+    On a CPU, XLA allocates the activations of a step anew each time, and glibc returns such large
+    blocks to the system as soon as they are freed. Getting 160 MB again page by page took 75 of the
+    260 ms of a step of ResNet30. Call this before JAX starts threads, since each thread would get a
+    heap of its own.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Images from features: a small invertible network, right, wrong by a known amount, or failing."""
+"""Images from features: a small invertible model, right, wrong by a known amount, or failing."""
 
 import dataclasses
 import json
@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from jhash import evaluate, experiment, report
+from jhash import evaluate, report
 from jhash.encoding import SourceEncoder, reconstruction
 from jhash.errors import InputError
+from jhash.experiment import build
 from jhash.runs import finished
 from tests.support import tiny
 
@@ -75,19 +76,18 @@ def get_config(**model):
 
 @pytest.fixture(scope="module")
 def base():
-    run = experiment.build(ml_collections.FrozenConfigDict(get_config()))
-    state = run.first()["train_state"]
-    return run, {"params": state.params, "batch_stats": state.batch_stats}
+    experiment = build(ml_collections.FrozenConfigDict(get_config()))
+    return experiment, experiment.first()["train_state"].variables
 
 
 @pytest.fixture
 def measure(base, tmp_path):
-    """Measures a network with other fields; gives the results and the file."""
+    """Measures a model with other fields; returns the results and the file."""
 
-    def measured(run=None, variables=None, **fields):
-        run = run or base[0]
-        run = dataclasses.replace(run, model=run.model.clone(**fields))
-        results = reconstruction.measure(run, variables or base[1], str(tmp_path))
+    def measured(experiment=None, variables=None, **fields):
+        experiment = experiment or base[0]
+        experiment = dataclasses.replace(experiment, model=experiment.model.clone(**fields))
+        results = reconstruction.measure(experiment, variables or base[1], str(tmp_path))
         with np.load(tmp_path / "reconstruction.npz") as file:
             return results, dict(file)
 
@@ -113,7 +113,7 @@ def test_images_come_back(base, measure):
 
 
 def test_a_wrong_inverse_is_measured(measure):
-    """Image i comes back 0.29 i grey levels too bright."""
+    """Image i comes back 0.29 i gray levels too bright."""
     results, saved = measure(error=0.29 / 64)
     assert results.pop("largest_difference") == pytest.approx(0.29 * 31, abs=1e-3)
     assert results == {"images": 32, "identical_images": 2, **NONE}
@@ -126,9 +126,9 @@ def test_a_wrong_inverse_is_measured(measure):
 def test_values_beyond_white_are_not_identical(base, measure):
     """The file has them clipped, and so the same as the original."""
     white = np.full((240, 8, 8, 1), 255, np.uint8)
-    source = tiny.Arrays(white, tiny.source().labels)
-    run = dataclasses.replace(base[0], data=tiny.split(source, 0))
-    results, saved = measure(run, error=0.29 / 64)
+    source = tiny.ArraySource(white, tiny.source().labels)
+    experiment = dataclasses.replace(base[0], data=tiny.split(source, 0))
+    results, saved = measure(experiment, error=0.29 / 64)
     assert results["identical_images"] == 2
     assert results["largest_difference"] == pytest.approx(0.29 * 31, abs=1e-3)
     np.testing.assert_array_equal(saved["reconstructed"], white[:32])
@@ -145,9 +145,9 @@ def test_images_out_of_range_are_counted(measure):
 
 def test_all_images_out_of_range(base, measure):
     """Black images are not taken for the black that stands for a lost one."""
-    source = tiny.Arrays(np.zeros((240, 8, 8, 1), np.uint8), tiny.source().labels)
-    run = dataclasses.replace(base[0], data=tiny.split(source, 0))
-    results, _ = measure(run, lost=tuple(range(32)))
+    source = tiny.ArraySource(np.zeros((240, 8, 8, 1), np.uint8), tiny.source().labels)
+    experiment = dataclasses.replace(base[0], data=tiny.split(source, 0))
+    results, _ = measure(experiment, lost=tuple(range(32)))
     json.dumps(results, allow_nan=False)
     assert results == {
         "images": 32,
@@ -159,7 +159,7 @@ def test_all_images_out_of_range(base, measure):
 
 
 def test_the_difference_counts_the_snap_to_the_lattice(base, measure):
-    """On a lattice of 1/32 the inverse is exact, but a grey level is 1/64."""
+    """On a lattice of 1/32 the inverse is exact, but a gray level is 1/64."""
     results, saved = measure(lattice=5)
     assert results["lattice"] == 5
     images = tiny.source().images(IDS).astype(np.float64)
@@ -170,13 +170,13 @@ def test_the_difference_counts_the_snap_to_the_lattice(base, measure):
     assert np.abs(saved["reconstructed"] - levels).max() < 0.5 + 1e-4
 
 
-def test_images_as_the_network_sees_them(base, measure):
-    """Resized, cropped, repeated: against PyTorch's resize, and whole grey levels go in."""
+def test_images_as_the_model_sees_them(base, measure):
+    """Resized, cropped, repeated: against PyTorch's resize, and whole gray levels go in."""
     config = get_config()
     config.image = {"size": 20, "scale": 1 / 64, "crop": 12, "channels": 3}
-    run = dataclasses.replace(base[0], config=ml_collections.FrozenConfigDict(config))
-    run = dataclasses.replace(run, model=run.model.clone(channels=3))
-    results, saved = measure(run, {"params": run.first()["train_state"].params})
+    experiment = dataclasses.replace(base[0], config=ml_collections.FrozenConfigDict(config))
+    experiment = dataclasses.replace(experiment, model=experiment.model.clone(channels=3))
+    results, saved = measure(experiment, {"params": experiment.first()["train_state"].params})
     assert results["identical_images"] == 32
     assert results["largest_difference"] < 1e-4
     images = torch.tensor(tiny.source().images(IDS)).permute(0, 3, 1, 2).double()
@@ -206,9 +206,9 @@ def test_the_classes_take_turns(base, measure, multi_label):
         later = np.arange(5) > classes[:, None]
         labels = (np.arange(5) == classes[:, None]) | (later & (rng.random((240, 5)) < 0.5))
         labels = labels.astype(np.uint8)
-    source = tiny.Arrays(tiny.source().images(np.arange(240)), labels)
-    run = dataclasses.replace(base[0], data=tiny.split(source, 0))
-    _, saved = measure(run)
+    source = tiny.ArraySource(tiny.source().images(np.arange(240)), labels)
+    experiment = dataclasses.replace(base[0], data=tiny.split(source, 0))
+    _, saved = measure(experiment)
     expected = 200 + np.array(in_turns(classes[200:]))[:32]
     np.testing.assert_array_equal(saved["ids"], expected)
     np.testing.assert_array_equal(saved["labels"], labels[expected])
@@ -224,22 +224,22 @@ def test_fewer_queries_than_images(base, measure):
 
 def test_an_inverse_of_another_shape_is_refused(measure):
     with pytest.raises(
-        InputError, match=r"model\.name: .*Coupling given; its inverse gives \(32, 9, 8, 1\) .*8, 8"
+        InputError, match=r"name: .*Coupling given, whose inverse returns \(32, 9, 8, 1\); .*8, 8"
     ):
         measure(grow=1)
 
 
-def test_a_network_without_inverse_leaves_nothing(tmp_path):
-    run = experiment.build(ml_collections.FrozenConfigDict(tiny.get_config()))
-    assert reconstruction.measure(run, {}, str(tmp_path)) is None
+def test_a_model_without_inverse_leaves_nothing(tmp_path):
+    experiment = build(ml_collections.FrozenConfigDict(tiny.get_config()))
+    assert reconstruction.measure(experiment, {}, str(tmp_path)) is None
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_says_what_came_back(base, tmp_path):
-    run = dataclasses.replace(base[0], model=base[0].model.clone(lost=(1,)))
-    saved = run.first()
-    saved["train_state"] = saved["train_state"].replace(step=np.int32(run.steps_per_epoch))
-    evaluate.evaluate(run, SourceEncoder(run), saved, str(tmp_path))
+    experiment = dataclasses.replace(base[0], model=base[0].model.clone(lost=(1,)))
+    saved = experiment.first()
+    saved["train_state"] = saved["train_state"].replace(step=np.int32(experiment.steps_per_epoch))
+    evaluate.evaluate(experiment, SourceEncoder(experiment), saved, str(tmp_path))
     stored = json.loads((tmp_path / "results.json").read_text())["reconstruction"]
     assert stored["identical_images"] == 31
     assert stored["out_of_range_images"] == 1

@@ -48,8 +48,8 @@ def test_a_step_sees_the_global_batch(devices):
 
 def test_simulated_devices_end_before_anything_else_begins():
     step = parallel.map_devices(lambda x: parallel.pmean(x @ x.T))
-    found = step(np.ones((8, 300, 300), np.float32))
-    assert found.is_ready()
-    first = parallel.unreplicate(found)
-    assert first.devices() == {jax.local_devices()[0]}
-    np.testing.assert_array_equal(first, np.full((300, 300), 300))
+    products = step(np.ones((8, 300, 300), np.float32))
+    assert products.is_ready()
+    product = parallel.unreplicate(products)
+    assert product.devices() == {jax.local_devices()[0]}
+    np.testing.assert_array_equal(product, np.full((300, 300), 300))

@@ -33,7 +33,7 @@ def test_the_database_of_a_run_says_where_it_is_from(tmp_path):
     assert metadata == {"run": str(tmp_path), "database": "learned", "network": "n"}
     np.savez(path, codes=CODES, bits=64)
     with pytest.raises(
-        InputError, match=f"no codes of a run can be read: {path}: there are no ids"
+        InputError, match=f"given; its codes cannot be read: {path}: the file has no ids"
     ):
         code_files.load_index(str(tmp_path), "learned")
 
@@ -58,8 +58,8 @@ def test_an_index_of_a_run_s_database(tmp_path):
     path = tmp_path / "codes" / "database.npz"
     for content in (b"", b"no archive", path.read_bytes()[:200]):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="no codes of a run can be read"):
+        with pytest.raises(InputError, match=r"workdir: .* given; its codes cannot be read"):
             code_files.load_index(str(tmp_path))
     np.savez(path, codes=codes)
-    with pytest.raises(InputError, match="no codes of a run can be read"):
+    with pytest.raises(InputError, match=r"workdir: .* given; its codes cannot be read"):
         code_files.load_index(str(tmp_path))

@@ -1,3 +1,5 @@
+"""The log: resumed where the checkpoint is, and a bad number stops it."""
+
 import json
 
 import pytest

@@ -1,3 +1,5 @@
+"""Files that are written whole or not at all, and locks."""
+
 import contextlib
 import os
 
@@ -80,11 +82,11 @@ def test_the_check_of_an_output_changes_nothing(tmp_path, monkeypatch):
     path = tmp_path / "a" / "b" / "file"
     files.check_output(path)
     assert not list(tmp_path.iterdir())
-    asked = []
-    monkeypatch.setattr(os, "access", lambda *asks: asked.append(asks))
+    checked = []
+    monkeypatch.setattr(os, "access", lambda *arguments: checked.append(arguments))
     with pytest.raises(InputError, match=f"{path}: cannot be written: Permission denied"):
         files.check_output(path)
-    assert asked == [(str(tmp_path), os.W_OK | os.X_OK)]
+    assert checked == [(str(tmp_path), os.W_OK | os.X_OK)]
 
 
 def test_a_lock_has_one_holder(tmp_path):

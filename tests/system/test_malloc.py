@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-# Page faults of writing to 2.2 GB, of doing so again after they were freed.
+# Page faults of writing to 2.2 GB, and of doing so again after they were freed.
 FAULTS = """
 import resource
 import numpy as np
-from jhash import memory
-memory.keep_freed()
+from jhash.system import malloc
+malloc.keep_freed()
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     np.empty(2_200_000_000, np.uint8).fill(1)

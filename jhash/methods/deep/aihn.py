@@ -1,7 +1,8 @@
 """AIHN: the attention-aware invertible hashing network (Li et al. 2020).
 
-The method is the loss, on the plain outputs u of any network (AIHN-AI: `alexnet.AlexNet`): a
-pairwise likelihood and a quantisation term, eq. 9. It learns no codes beside the network's.
+The method is only a loss on the outputs u of any model: a pairwise likelihood plus a quantization
+term, eq. 9. With `invertible_net.InvertibleNet` it is AIHN, with `alexnet.AlexNet` AIHN-AI. It
+learns no codes apart from those that the model gives.
 """
 
 import math
@@ -13,28 +14,33 @@ from jhash.losses import pairwise, quantization
 
 
 def prepare(config, data, key):
-    """Checks weight and batch size; there is no state. Class ids and label rows both do."""
+    """Checks the weight of the quantization and the batch size; there is no state.
+
+    Labels may be class ids or rows of 0/1.
+    """
     del key
     weight = config.method.quantization
     if not 0 <= weight < math.inf:
         raise InputError(
-            f"config.method.quantization: {weight} given; allowed is a finite number >= 0."
+            f"config.method.quantization: {weight} given; allowed: a finite number >= 0."
         )
     if config.batch_size < 2:
         raise InputError(
-            f"config.batch_size: {config.batch_size} given; allowed is at least 2, as the loss is "
-            "over pairs of a batch."
+            f"config.batch_size: {config.batch_size} given; allowed: 2 or more, since the loss is "
+            "over the pairs of a batch."
         )
     return data, {}
 
 
 def loss(outputs, batch, state, config):
-    """Eq. 9 with means: over the ordered pairs i != j (eq. 7) and over the images (eq. 8).
+    """Computes eq. 9 with means: over the ordered pairs i != j (eq. 7) and the images (eq. 8).
 
-    mean_ij -(s_ij beta_ij - log(1 + e^beta_ij)) + lambda mean_i ||sgn(u_i) - u_i||^2, beta_ij =
-    u_i . u_j / 2. Lambda is `config.method.quantization`; the paper gives 10 for CIFAR-10 and 100
-    for NUS-WIDE. It prints sums, whose balance depends on the batch size: over B (B - 1) pairs and
-    B images, its lambda weighs as much as lambda / (B - 1) does here, 10 at batch 64 as 0.16.
+    mean_ij -(s_ij beta_ij - log(1 + e^beta_ij)) + lambda mean_i ||sgn(u_i) - u_i||^2, where
+    beta_ij = u_i . u_j / 2 and lambda is `config.method.quantization`.
+
+    The paper prints sums, whose balance depends on the batch size B: one is over B (B - 1) pairs,
+    the other over B images. Its lambda therefore corresponds to lambda / (B - 1) here. The paper's
+    10 (CIFAR-10; 100 for NUS-WIDE) is 0.16 at its batch size of 64.
     """
     del state
     similar = pairwise.similar(batch["labels"])
@@ -47,9 +53,10 @@ def loss(outputs, batch, state, config):
 
 
 def hash_outputs(outputs):
-    """The outputs, if all are finite: an invertible network marks images that it cannot keep.
+    """Returns the outputs if all are finite.
 
-    A NaN would otherwise become a bit like any other.
+    An invertible model gives NaN for an image that leaves the range of its lattice. Unchecked, a
+    NaN would become a bit like any other.
 
     Args:
       outputs: Real [B, bits], not traced.
@@ -60,8 +67,8 @@ def hash_outputs(outputs):
     bad = ~np.isfinite(outputs).all(1)
     if bad.any():
         raise InputError(
-            "an image left the range of the lattice, or the network diverged: "
-            f"{bad.sum()} of {len(bad)} images have outputs that are not finite; with "
-            "config.model.lattice set, fewer fractional bits give a wider range."
+            f"outputs: NaN or infinity given for {bad.sum()} of {len(bad)} images; allowed: finite "
+            "numbers. These images left the range of the lattice, or the model diverged. Fewer "
+            "fractional bits, config.model.lattice, give a wider range."
         )
     return outputs

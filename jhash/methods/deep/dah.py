@@ -1,8 +1,9 @@
 """DAH: deep attention-based hashing (Li et al. 2020).
 
-The network has a hash layer and, on its shrink sigmoid x in [1/4, 3/4], a classification layer. The
-loss is that of both: a similarity and a balance term over the pairs of a batch, and cross-entropy.
-Batches are class-balanced, two images a class in the paper.
+The model has a hash layer, and a classification layer on the shrink sigmoid x of the hash outputs,
+which is in [1/4, 3/4]. The loss has a part for each layer: similarity and balance over the pairs of
+a batch for the hash layer, cross-entropy for the classification layer. Batches are class-balanced;
+in the paper they hold two images per class.
 """
 
 import math
@@ -18,38 +19,41 @@ from jhash.models.layers import shrink_sigmoid
 
 
 def prepare(config, data, key):
-    """Checks that data, batches and network fit the method; there is no state."""
+    """Checks that data, batch size and model fit the method; there is no state."""
     del key
     method, classes = config.method, data.num_classes
     if data.multi_label:
         raise InputError(
-            "config.method.name: dah classifies, so it needs one class id an image; the labels of "
-            f"{config.data.source} are rows of 0/1."
+            f"config.data.source: {config.data.source!r} given, whose labels are rows of 0/1; "
+            "allowed: data with one class id per image, since dah has a classification layer."
         )
     if config.batch_size % classes or config.batch_size < 2 * classes:
         raise InputError(
-            f"config.batch_size: {config.batch_size} given; allowed is 2, 3, ... times the number "
-            f"of classes, {classes}, as every batch has equally many images of each."
+            f"config.batch_size: {config.batch_size} given; allowed: 2, 3, ... times the number "
+            f"of classes, {classes}, since a batch has equally many images of each class."
         )
     if config.model.get("classes") != classes:
         raise InputError(
-            f"config.model.classes: {config.model.get('classes')} given; the data has {classes} "
-            "classes, and so must the classification layer."
+            f"config.model.classes: {config.model.get('classes')} given; allowed: {classes}, the "
+            "number of classes in the data."
         )
     if method.dissimilar not in pairwise.DISSIMILAR:
         raise InputError(
-            f"config.method.dissimilar: {method.dissimilar!r} given; allowed are "
+            f"config.method.dissimilar: {method.dissimilar!r} given; allowed: "
             f"{', '.join(pairwise.DISSIMILAR)}."
         )
     for name in ("threshold", "phi1", "phi2"):
         if not 0 <= method[name] < math.inf:
-            raise InputError(f"config.method.{name}: {method[name]} given; allowed is >= 0.")
+            raise InputError(
+                f"config.method.{name}: {method[name]} given; allowed: a finite number >= 0."
+            )
     return data, {}
 
 
 def begin_epoch(config, data, state, epoch, key):
-    """Class-balanced batches; the largest class is seen once."""
-    del state, key  # The classes' orders go on from epoch to epoch, so their key is the run's.
+    """Returns class-balanced batches, in which every image of the largest class is seen once."""
+    # The order of a class continues across epochs, so its key belongs to the run, not the epoch.
+    del state, key
     places = class_batches.epoch(
         data.labels(data.train),
         config.batch_size,
@@ -61,10 +65,12 @@ def begin_epoch(config, data, state, epoch, key):
 
 
 def loss(outputs, batch, state, config):
-    """Eq. 6 plus the cross-entropy of the classification layer, both with weight 1.
+    """Computes eq. 6 plus the cross-entropy of the classification layer.
 
-    phi1 W1 + phi2 W2, averaged over the ordered pairs i != j of the batch. The paper does not say
-    how the two losses are put together: their sum. It names phi1 twice; the second is phi2.
+    Eq. 6 is phi1 W1 + phi2 W2, averaged over the ordered pairs i != j of the batch: W1 is the
+    similarity term, W2 the balance term. The paper prints phi1 for both weights; the second is
+    taken as phi2. It does not say how the two losses are combined; here they are added, both with
+    weight 1.
     """
     del state
     method, labels = config.method, batch["labels"]
@@ -86,5 +92,8 @@ def loss(outputs, batch, state, config):
 
 
 def hash_outputs(outputs):
-    """The hash layer: its shrink sigmoid is above 1/2 where it is above 0 (eq. 5)."""
+    """Returns the outputs of the hash layer.
+
+    Eq. 5 cuts their shrink sigmoid at 1/2, which is the same as cutting the outputs at 0.
+    """
     return outputs["hash"]

@@ -1,8 +1,9 @@
 """DSTGeH: deep self-taught graph embedding hashing with pseudo labels (Liu et al. 2020).
 
-Two stages, no labels. `pretrain`: features of the training images make a complete graph, an
-embedding of its nodes gives each a code. Then the network of the config learns these codes as
-several 0/1 labels an image, so that it encodes images that were never in the graph.
+The method needs no labels and has two stages. In the first, `pretrain`, the features of the
+training images make a complete graph, and an embedding of the graph's nodes gives each image a
+code. In the second, the model learns the bits of these codes as 0/1 labels of the images ("pseudo
+labels"), so that it can encode images that were never in the graph.
 """
 
 import os
@@ -26,11 +27,15 @@ LOSSES = {
 
 
 def prepare(config, data, key):
-    """Checks; room for the pseudo labels, and each image's place among them."""
+    """Checks the config, and makes a state of zeros for the pseudo labels to come.
+
+    The state has `pseudo_labels`, uint8 [training images, bits] in {0, 1}, and `places`, int32
+    [images of the source], which gives the row of each training image in them.
+    """
     del key
     if config.method.loss not in LOSSES:
         raise InputError(
-            f"config.method.loss: {config.method.loss!r} given; allowed are {', '.join(LOSSES)}."
+            f"config.method.loss: {config.method.loss!r} given; allowed: {', '.join(LOSSES)}."
         )
     _embedding(config)
     places = np.zeros(len(data.source), np.int32)
@@ -43,7 +48,7 @@ def prepare(config, data, key):
 
 
 def pretrain(config, data, params, state, folder):
-    """Stage 1: features, graph, embedding, and its signs as pseudo labels (eq. 8)."""
+    """Runs stage 1: features, graph, embedding, and its signs as pseudo labels (eq. 8)."""
     method = config.method
     nodes = features.load(method.features, data.source, data.train, folder)
     if method.landmarks:
@@ -73,19 +78,26 @@ def pretrain(config, data, params, state, folder):
 
 
 def loss(outputs, batch, state, config):
-    """Stage 2: the mean over the batch of the loss against the pseudo labels (eq. 11)."""
+    """Computes the loss of stage 2, the batch's mean against the pseudo labels (eq. 11)."""
     labels = state["pseudo_labels"][state["places"][batch["index"]]]
     errors = jnp.mean((outputs >= 0) != labels)
     return LOSSES[config.method.loss](outputs, labels).mean(), {"bit_error_rate": errors}
 
 
 def hash_outputs(outputs):
-    """The network's; eq. 12's sigmoid >= 0.5 is output >= 0, jhash's bit > 0: 0 is no bit here."""
+    """Returns the outputs themselves.
+
+    Eq. 12 sets a bit where sigmoid(output) >= 0.5, so where output >= 0; jhash sets it where
+    output > 0. The two differ only for an output of exactly 0.
+    """
     return outputs
 
 
 def learned_codes(config, data, state):
-    """The pseudo labels, int8 [n, bits] in {-1, +1}, if every database image has one."""
+    """Returns the pseudo labels of the database, int8 [n, bits] in {-1, +1}.
+
+    They are None if a database image is not a training image, since it has no pseudo labels.
+    """
     del config
     if not np.isin(data.database, data.train).all():
         return None
@@ -94,7 +106,7 @@ def learned_codes(config, data, state):
 
 
 def extra_results(config, data, state):
-    """Whether the pseudo labels have collapsed: see `count_lost_bits`."""
+    """Counts the lost bits of the pseudo labels; see `collapse.count_lost_bits`."""
     del config, data
     return {"pseudo_labels": collapse.count_lost_bits(np.asarray(state["pseudo_labels"]))}
 
@@ -103,18 +115,22 @@ def _embedding(config):
     name, field = config.method.embedding.name, "config.method.embedding.name"
     module = imports.find_module(name, "jhash.methods.embeddings", field)
     if not hasattr(module, "embed"):
-        raise InputError(f"{field}: {name!r} has no function `embed`.")
+        raise InputError(
+            f"{field}: {name!r} given; allowed: modules with a function embed, which "
+            f"{module.__name__} lacks."
+        )
     return module
 
 
 def _landmarks(path, width):
+    field = "config.method.landmarks"
     try:
-        found = np.load(path, allow_pickle=False)
+        v_Mxz = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"config.method.landmarks: {path} cannot be read: {error}.") from error
-    if found.ndim != 2 or found.shape[1] != width or not np.isfinite(found).all():
+        raise InputError(f"{field}: {path} given; it cannot be read: {error}.") from error
+    if v_Mxz.ndim != 2 or v_Mxz.shape[1] != width or not np.isfinite(v_Mxz).all():
         raise InputError(
-            f"config.method.landmarks: {path} holds {found.dtype} {list(found.shape)}; finite "
-            f"numbers [M, {width}] are needed, features as the images have."
+            f"{field}: {path} given, which holds {v_Mxz.dtype} {list(v_Mxz.shape)}; allowed: "
+            f"finite numbers [M, {width}], features like those of the images."
         )
-    return found.astype(np.float32)
+    return v_Mxz.astype(np.float32)

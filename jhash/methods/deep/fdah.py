@@ -1,11 +1,12 @@
 """FDAH: fast deep asymmetric hashing (Lin, Lai, Lu, Zhou 2021).
 
-The network encodes queries only; the database gets codes B of its own by regression from the
-labels, B ~ sgn(Y W). An epoch of the loop is one outer iteration of ADSH's schedule: draw m queries
-from the training set, pass over them `passes` times, then solve for W, then for all bits of B at
-once.
+The model encodes query images only. The database gets codes B of its own, by regression from the
+labels: B ~ sgn(Y W). One epoch of the training loop is one outer iteration of ADSH's schedule: draw
+m images from the training set as queries, train on them in several passes (`config.method.passes`),
+solve for W, then solve for all bits of B at once.
 
-The closed forms are in `solvers.asymmetric`, which explains notation and groups of equal labels.
+The closed forms are in `solvers.asymmetric`, which explains the notation. Images with equal labels
+have equal rows in Y and B, so the state holds one row per distinct label, a "group".
 """
 
 import jax
@@ -20,15 +21,20 @@ from jhash.solvers.label_groups import group_by_label, one_hot
 
 
 def prepare(config, data, key):
-    """First codes: class codes far apart, B = sgn(Y W), one group for each distinct label."""
+    """Checks the config and makes the first W and B.
+
+    The rows of the first W are class codes that are far apart, and B = sgn(Y W). The state has `w`
+    [classes, bits], and per group its `group_labels` [groups, classes] in {0, 1}, `group_counts`
+    [groups], the number of training images, and `group_codes` [groups, bits] in {-1, +1}.
+    """
     for name in ("passes", "gamma3"):
         if getattr(config.method, name) <= 0:
             given = getattr(config.method, name)
-            raise InputError(f"config.method.{name}: {given} given; allowed is > 0.")
+            raise InputError(f"config.method.{name}: {given} given; allowed: numbers > 0.")
     if not 1 <= config.method.queries <= len(data.train):
         raise InputError(
-            f"config.method.queries: {config.method.queries} given, but there are "
-            f"{len(data.train)} training images; allowed are 1 to that many."
+            f"config.method.queries: {config.method.queries} given; allowed: 1 to "
+            f"{len(data.train)}, the number of training images."
         )
     group_labels, group_index = group_by_label(data.labels(data.train), data.num_classes)
     w = initial_class_codes(key, data.num_classes, config.bits)
@@ -42,7 +48,7 @@ def prepare(config, data, key):
 
 
 def begin_epoch(config, data, state, epoch, key):
-    """Draws m queries from the training set, then shuffles them anew for each of the passes."""
+    """Draws m queries from the training set, and shuffles them anew for each pass."""
     del state, epoch
     draw_key, *pass_keys = jax.random.split(key, 1 + config.method.passes)
     drawn = jax.random.permutation(draw_key, len(data.train))[: config.method.queries]
@@ -51,10 +57,10 @@ def begin_epoch(config, data, state, epoch, key):
 
 
 def loss(outputs, batch, state, config):
-    """Eq. 4 as a function of the network: the mean over batch, database images and bits.
+    """Computes eq. 4 as a mean over queries of the batch, database images and bits.
 
     Dividing the paper's sum by (queries * n * bits) changes the scale of the learning rate, not the
-    minimum; the term without the network's outputs is left out.
+    minimum. The term that does not depend on the model's outputs is left out.
     """
     labels, counts = state["group_labels"], state["group_counts"]
     similar = asymmetric.affinity(one_hot(batch["labels"], labels.shape[1]), labels)
@@ -70,10 +76,11 @@ def loss(outputs, batch, state, config):
 
 
 def end_epoch(config, data, state, indices, encode):
-    """Closed-form W (eq. 7), then B (eq. 9), with the drawn queries encoded by the present network.
+    """Solves for W (eq. 7), then for B (eq. 9), given the model's outputs for the drawn queries.
 
-    ADSH's public code keeps the outputs seen *during* the passes; encoding again costs one forward
-    pass over m images and makes W and B optimal for the network as it is.
+    The queries are encoded again for this, which costs one forward pass over m images and makes W
+    and B optimal for the model as it now is. (ADSH's public code keeps the outputs that it saw
+    *during* the passes.)
     """
     method, drawn = config.method, np.unique(indices)
     labels, counts, old_codes = (
@@ -85,8 +92,8 @@ def end_epoch(config, data, state, indices, encode):
     w = solve_group_regression(
         labels, counts, code_sums, u, query_labels, gamma1=method.gamma1, gamma3=method.gamma3
     )
-    # With B, the codes that an image of one class alone would get (B's own, if single-label) and
-    # those of the drawn queries.
+    # One solve gives three sets of codes: those of the groups, which are B; those of an image that
+    # has one class alone, which are logged; and those of the drawn queries, to compare with u.
     rows = jnp.concatenate([labels, jnp.eye(data.num_classes), query_labels])
     codes = solve_group_codes(
         rows, labels, counts, w, u, query_labels, gamma2=method.gamma2, gamma3=method.gamma3
@@ -98,14 +105,18 @@ def end_epoch(config, data, state, indices, encode):
         "changed_bits": jnp.average((codes != old_codes).mean(1), weights=counts),
         "distinct_class_codes": distinct,
         "min_class_distance": min_distance,
-        # Bits in which a query's output and its learned code disagree: see configs/fdah.py.
+        # The share of bits in which a query's outputs and its learned code disagree; see
+        # configs/fdah.py.
         "bit_error_rate": jnp.mean(sign(u) != query_codes),
     }
     return {**state, "w": w, "group_codes": codes}, metrics
 
 
 def learned_codes(config, data, state):
-    """B, int8 [n, bits] in {-1, +1}, if the database is the training set (as in the paper)."""
+    """Returns B, int8 [n, bits] in {-1, +1}.
+
+    It is None unless the database is the training set, as in the paper.
+    """
     del config
     if not np.array_equal(np.sort(data.database), np.sort(data.train)):
         return None

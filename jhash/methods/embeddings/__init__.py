@@ -1,8 +1,9 @@
-"""Codes of the nodes of a graph of features, with no answer for other images.
+"""Codes of the nodes of a graph of features; images outside the graph get none.
 
 Each file has
 
-embed(features, bits, key, folder, **options) -> float32 [N, bits]
-    Real outputs of the N samples themselves, a NumPy array; bit = output > 0. `folder` holds what a
-    call that was killed goes on from; options are those of `config.method.embedding`.
+embed(v_Nxz, bits, key, folder, **options) -> float32 [N, bits]
+    Real outputs for the N samples with the features `v_Nxz`, as a NumPy array; their signs are the
+    bits. A call that was killed continues from its files in `folder` if it keeps any. The options
+    are the fields of `config.method.embedding` other than its name.
 """

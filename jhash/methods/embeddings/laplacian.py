@@ -1,4 +1,4 @@
-"""LE: Laplacian eigenmaps of the neighbors' graph (Belkin and Niyogi 2003), as DSTGeH compares."""
+"""LE: Laplacian eigenmaps of a neighbor graph (Belkin and Niyogi 2003), a baseline of DSTGeH."""
 
 import jax
 import numpy as np
@@ -6,31 +6,31 @@ import numpy as np
 from jhash.solvers import knn_graph, thresholds
 from jhash.solvers.eigenmaps import eigenmaps
 
-# As in the code of Self-Taught Hashing.
+# The number in the public code of Self-Taught Hashing.
 NEIGHBORS = 25
 
 
 def embed(
     v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str = "", neighbors: int = NEIGHBORS
 ) -> np.ndarray:
-    """Eigenvectors of the graph's Laplacian, each thresholded at its median.
+    """Computes eigenvectors of the Laplacian of a neighbor graph, thresholded at their medians.
 
     Args:
       v_Nxz: Features, float; only their directions count.
       bits: Code length, at most N - 1.
-      key: PRNG key of what `eigenmaps` draws.
-      folder: Not used: a call that was killed starts anew.
-      neighbors: Of a sample in the graph, 1 to N - 1.
+      key: PRNG key for the random start of `eigenmaps`.
+      folder: Unused: a call that was killed starts anew.
+      neighbors: Number of neighbors of a sample in the graph, 1 to N - 1.
 
     Returns:
       float32 [N, bits], bit = value > 0, in the order of `eigenmaps`.
 
     Raises:
-      InputError: As for `graph` and `eigenmaps`.
+      InputError: `knn_graph.build` or `eigenmaps` refuses the features, the bits or the neighbors.
 
     References:
-      Zhang et al. 2010, Self-Taught Hashing, whose first stage this is. The weights are theirs,
-      cosines.
+      Zhang et al. 2010, Self-Taught Hashing: this is its first stage. As there, the weights of the
+      edges are cosines.
     """
     del folder
     return thresholds.center_at_median(eigenmaps(knn_graph.build(v_Nxz, neighbors), bits, key))

@@ -14,15 +14,15 @@ def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) 
     Args:
       v_Nxz: Features, float.
       bits: Code length.
-      key: PRNG key.
-      folder: For checkpoints and the log; a call that was killed is continued.
-      **options: Fields of `graph_autoencoder.Options` that replace `DEFAULTS`.
+      key: PRNG key for weights and batches.
+      folder: Folder of the checkpoints and the log, from which a call that was killed continues.
+      **options: Fields of `graph_autoencoder.Options` that differ from `DEFAULTS`.
 
     Returns:
       float32 [N, bits] in (-1, 1); bit = value >= 0 (eq. 8).
 
     Raises:
-      InputError: An option is out of range.
+      InputError: An option is not allowed; the message names it.
       NonFiniteError: A loss became NaN or infinite.
     """
     return graph_autoencoder.train(v_Nxz, bits, key, folder, DEFAULTS._replace(**options))

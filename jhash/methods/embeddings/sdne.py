@@ -1,35 +1,35 @@
-"""SDNE: structural deep network embedding (Wang, Cui and Zhu 2016), as DSTGeH compares."""
+"""SDNE: structural deep network embedding (Wang, Cui and Zhu 2016), a baseline of DSTGeH."""
 
 import jax
 import numpy as np
 
 from jhash.methods import graph_autoencoder
 
-# A plain autoencoder from random weights, trained at once.
+# A plain autoencoder: random weights at the start, and all layers trained at once.
 DEFAULTS = graph_autoencoder.Options(
     start="random", mu=1.0, pretrain_epochs=0, epochs=26, learning_rate=0.1
 )
 
 
 def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) -> np.ndarray:
-    """Trains all layers together, without layers' pre-training.
+    """Trains all layers together, without training them one by one before.
 
     Args:
       v_Nxz: Features, float.
       bits: Code length.
-      key: PRNG key.
-      folder: For checkpoints and the log; a call that was killed is continued.
-      **options: Fields of `graph_autoencoder.Options` that replace `DEFAULTS`.
+      key: PRNG key for weights and batches.
+      folder: Folder of the checkpoints and the log, from which a call that was killed continues.
+      **options: Fields of `graph_autoencoder.Options` that differ from `DEFAULTS`.
 
     Returns:
       float32 [N, bits] in (-1, 1); bit = value >= 0.
 
     Raises:
-      InputError: An option is out of range.
+      InputError: An option is not allowed; the message names it.
       NonFiniteError: A loss became NaN or infinite.
 
     References:
-      Wang, Cui and Zhu 2016, whose second-order loss weights edges; DSTGeH compares with the
-      objective of its own eq. 7.
+      Wang, Cui and Zhu 2016. Their second-order loss gives edges a larger weight; the loss here is
+      eq. 7 of DSTGeH, as in DSTGeH's comparison.
     """
     return graph_autoencoder.train(v_Nxz, bits, key, folder, DEFAULTS._replace(**options))

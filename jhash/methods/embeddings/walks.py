@@ -1,6 +1,6 @@
-"""Word2Vec on random walks over the neighbours' graph (DeepWalk), as DSTGeH compares.
+"""Word2Vec on random walks over a neighbor graph (DeepWalk), a baseline of DSTGeH.
 
-Needs gensim: pip install 'jhash[walks]'.
+It needs gensim: pip install 'jhash[walks]'.
 """
 
 import jax
@@ -12,8 +12,8 @@ from jhash.solvers import knn_graph, thresholds
 
 NEIGHBORS = 25
 WALKS = 10
-LENGTH = 40  # DeepWalk's.
-WINDOW = 5  # gensim's.
+LENGTH = 40  # The default of DeepWalk.
+WINDOW = 5  # The default of gensim.
 
 
 def embed(
@@ -26,38 +26,42 @@ def embed(
     length: int = LENGTH,
     window: int = WINDOW,
 ) -> np.ndarray:
-    """Skip-gram vectors of the samples as words of random walks, thresholded at the median.
+    """Learns skip-gram vectors, with samples as words and random walks as sentences.
 
-    DSTGeH does not say how it makes words of a graph; walks are the usual way. Each is seen once.
-    Skip-gram with negative sampling has gensim's defaults, except that it leaves out no frequent
-    sample.
+    The threshold of each component of the vectors is its median. DSTGeH does not say how it turns a
+    graph into sentences; random walks are the usual way. Training passes once over the walks. It is
+    skip-gram with negative sampling and the defaults of gensim, except that no frequent word is
+    left out.
 
     Args:
       v_Nxz: Features, float; only their directions count.
       bits: Code length.
-      key: PRNG key of the walks and of gensim's draws.
-      folder: Not used: a call that was killed starts anew.
-      neighbors: Of a sample in the graph, 1 to N - 1.
-      walks: That start at each sample.
-      length: Samples in a walk, the first included.
-      window: The farthest apart, in a walk, that two samples are each other's context.
+      key: PRNG key for the walks and for gensim.
+      folder: Unused: a call that was killed starts anew.
+      neighbors: Number of neighbors of a sample in the graph, 1 to N - 1.
+      walks: Number of walks that start at each sample.
+      length: Number of samples in a walk, with the first.
+      window: Max distance in a walk at which one sample is context of another.
 
     Returns:
-      float32 [N, bits], bit = value > 0. The same for the same key, in one version of gensim.
+      float32 [N, bits], bit = value > 0. They are a function of the arguments within one version of
+      gensim.
 
     Raises:
-      InputError: As for `graph`, numbers below the least allowed, or gensim is not installed.
+      InputError: `knn_graph.build` refuses the features or the neighbors, another number is too
+        small, or gensim is not installed.
 
     References:
-      Perozzi et al. 2014, DeepWalk; Mikolov et al. 2013. There each edge is as likely as another,
-      here in proportion to its weight; and the softmax is hierarchical.
+      Perozzi et al. 2014, DeepWalk, and Mikolov et al. 2013. In DeepWalk all edges of a sample are
+      equally likely, here they are likely in proportion to their weights. Its softmax is
+      hierarchical; here it is approximated by negative sampling.
     """
     del folder
     word2vec = _import_word2vec()
     given = {"bits": bits, "walks": walks, "length": length, "window": window}
     for name, value in given.items():
         if value < (smallest := 2 if name == "length" else 1):
-            raise InputError(f"{name}: {value} given; allowed: {smallest} and more.")
+            raise InputError(f"{name}: {value} given; allowed: {smallest} or more.")
     seed, walk_seed = jax.random.bits(key, 2, np.uint32).tolist()
     words = random_walks(knn_graph.build(v_Nxz, neighbors), walks, length, walk_seed)
     model = word2vec.Word2Vec(
@@ -69,49 +73,51 @@ def embed(
         min_count=1,
         sample=0,
         seed=seed,
-        workers=1,  # With more, the updates' order depends on the threads' timing.
+        workers=1,  # With several, the order of the updates depends on the timing of threads.
     )
-    # Python's hash, which differs from run to run for strings, is that of integers here.
+    # gensim initializes a word's vector by Python's hash of the word. Words are integers here, as
+    # the hash of a string differs from process to process.
     vectors = np.empty((len(v_Nxz), bits), np.float32)
     vectors[model.wv.index_to_key] = model.wv.vectors
     return thresholds.center_at_median(vectors)
 
 
 def random_walks(weights: scipy.sparse.csr_array, walks: int, length: int, seed: int) -> np.ndarray:
-    """Walks over a graph, each step to a neighbour with a probability in proportion to its weight.
+    """Walks over a graph; a step takes an edge with a probability in proportion to its weight.
 
     Args:
-      weights: [N, N], not negative.
-      walks: That start at each sample.
-      length: Samples in a walk, the first included.
-      seed: Of NumPy's generator.
+      weights: Weights of the edges, [N, N], not negative.
+      walks: Number of walks that start at each sample.
+      length: Number of samples in a walk, with the first.
+      seed: Seed of NumPy's generator.
 
     Returns:
-      int32 [walks * N, length]: every N rows start at all samples, in an order of their own. A walk
-      stays at a sample without edges.
+      The samples that each walk visits, in order, int32 [walks * N, length]. Each block of N rows
+      has one walk from every sample, in random order. A walk stays at a sample without edges.
     """
     rng = np.random.default_rng(seed)
     samples = weights.shape[0]
-    # A step's neighbour is where a uniform number lies among the weights summed over all edges,
-    # between the first and the last of the row's.
+    # Every edge owns an interval as long as its weight, and the intervals of a sample's edges are
+    # adjacent. To draw an edge of a sample, draw a uniform number over its intervals and look up in
+    # which it lies.
     sums = np.concatenate([[0], np.cumsum(weights.data, dtype=np.float64)])
     starts, ends = weights.indptr[:-1], weights.indptr[1:]
-    found = np.empty((walks * samples, length), np.int32)
-    found[:, 0] = np.concatenate([rng.permutation(samples) for _ in range(walks)])
+    visited = np.empty((walks * samples, length), np.int32)
+    visited[:, 0] = np.concatenate([rng.permutation(samples) for _ in range(walks)])
     for step in range(1, length):
-        here = found[:, step - 1]
+        here = visited[:, step - 1]
         low, high = sums[starts[here]], sums[ends[here]]
         drawn = low + rng.random(len(here)) * (high - low)
         edge = np.searchsorted(sums, drawn, side="right") - 1
-        edge = np.clip(edge, starts[here], ends[here] - 1)  # Rounding may reach the row's end.
+        edge = np.clip(edge, starts[here], ends[here] - 1)  # Rounding may leave the intervals.
         moves = ends[here] > starts[here]
-        found[:, step] = here
-        found[moves, step] = weights.indices[edge[moves]]
-    return found
+        visited[:, step] = here
+        visited[moves, step] = weights.indices[edge[moves]]
+    return visited
 
 
 class _Rows:
-    """Rows as lists of int, as often as they are asked for and one at a time."""
+    """Gives the rows of an array as lists of int, one by one, in every iteration anew."""
 
     def __init__(self, rows):
         self._rows = rows
@@ -124,5 +130,7 @@ def _import_word2vec():
     try:
         from gensim.models import word2vec
     except ImportError as error:
-        raise InputError(f"walks needs gensim: pip install 'jhash[walks]'. ({error})") from error
+        raise InputError(
+            f"the embedding walks needs gensim: pip install 'jhash[walks]' ({error})."
+        ) from error
     return word2vec

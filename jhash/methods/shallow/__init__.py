@@ -1,1 +1,1 @@
-"""Hash functions fitted to features; each file has `fit` and `encode`, as `jhash.methods` says."""
+"""Hash functions fitted to features; each file has `fit` and `encode`, as in `jhash.methods`."""

@@ -1,4 +1,4 @@
-"""PCA-ITQ: principal components, rotated towards the corners of the cube (Gong et al. 2013)."""
+"""PCA-ITQ: principal components, rotated toward the corners of the cube (Gong et al. 2013)."""
 
 import jax
 
@@ -8,16 +8,16 @@ encode = pca.apply_layer
 
 
 def fit(features: jax.Array, labels: None, bits: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Fits principal components and the rotation that makes them most nearly binary.
+    """Fits principal components, and a rotation that brings them close to binary values.
 
     Args:
       features: float [N, z].
-      labels: Not used.
-      bits: Code length, at most z and N.
-      key: PRNG key of the rotation from which `solvers.rotation.rotate` starts.
+      labels: Unused.
+      bits: Code length, at most min(N, z).
+      key: PRNG key for the random rotation from which `solvers.rotation.rotate` starts.
 
     Returns:
-      {"kernel": [z, bits], "bias": [bits]}.
+      {"kernel": [z, bits], "bias": [bits]} of a linear layer whose outputs are the hash outputs.
 
     Raises:
       InputError: There are more bits than features or samples.

@@ -11,19 +11,21 @@ encode = pca.apply_layer
 
 @functools.partial(jax.jit, static_argnames="bits")
 def fit(features: jax.Array, labels: None, bits: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Draws Gaussian normals, so that two vectors differ in a bit with probability angle / pi.
+    """Draws hyperplanes with Gaussian normals.
 
-    Charikar's planes go through the origin. Features after a ReLU all lie on one side of most of
-    such planes; planes through the mean of the features divide them.
+    Two vectors then differ in a bit with probability angle / pi, where the angle is that between
+    them as seen from the point through which the planes go. Charikar's planes go through the
+    origin. Features after a ReLU all lie on the same side of most such planes, so these go through
+    the mean of the features instead.
 
     Args:
       features: float [N, z].
-      labels: Not used.
+      labels: Unused.
       bits: Code length.
       key: PRNG key.
 
     Returns:
-      {"kernel": [z, bits], "bias": [bits]}.
+      {"kernel": [z, bits], "bias": [bits]} of a linear layer whose outputs are the hash outputs.
     """
     del labels
     normals = jax.random.normal(key, (features.shape[1], bits), features.dtype)

@@ -8,16 +8,16 @@ encode = pca.apply_layer
 
 
 def fit(features: jax.Array, labels: None, bits: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Fits one bit for each of the first principal components.
+    """Fits one bit to each of the first principal components.
 
     Args:
       features: float [N, z].
-      labels: Not used.
-      bits: Code length, at most z and N.
-      key: Not used.
+      labels: Unused.
+      bits: Code length, at most min(N, z).
+      key: Unused.
 
     Returns:
-      {"kernel": [z, bits], "bias": [bits]}.
+      {"kernel": [z, bits], "bias": [bits]} of a linear layer whose outputs are the hash outputs.
 
     Raises:
       InputError: There are more bits than features or samples.

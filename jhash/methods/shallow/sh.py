@@ -1,4 +1,4 @@
-"""Spectral hashing: analytical eigenfunctions on the principal axes (Weiss et al. 2008)."""
+"""SH: spectral hashing, by analytical eigenfunctions on principal axes (Weiss et al. 2008)."""
 
 import functools
 
@@ -9,23 +9,25 @@ from jhash.solvers import pca
 
 
 def fit(features: jax.Array, labels: None, bits: int, key: jax.Array) -> dict[str, jax.Array]:
-    """Fits the eigenfunctions of smallest eigenvalue of a box around the principal components.
+    """Fits a box to the principal components and chooses its smoothest eigenfunctions.
 
-    On an interval [a, b] they are cos(k pi (x - a) / (b - a)), k = 1, 2, ..., with eigenvalues that
-    rise with k / (b - a). A bit is one of them on one axis, so long axes get several bits.
+    The eigenfunctions of an interval [a, b] are cos(k pi (x - a) / (b - a)) for k = 1, 2, ... Their
+    eigenvalues rise with k / (b - a). Each bit is the sign of one eigenfunction of one axis. The
+    functions with the smallest eigenvalues are chosen, so a long axis gets several bits.
 
     Args:
       features: float [N, z].
-      labels: Not used.
+      labels: Unused.
       bits: Code length.
-      key: Not used.
+      key: Unused.
 
     Returns:
-      {"kernel": [z, bits], "bias": [bits]}, the phases of the cosines in radians.
+      {"kernel": [z, bits], "bias": [bits]} of a linear layer whose outputs are the phases of the
+      cosines, in radians.
 
     References:
-      Weiss, Torralba and Fergus 2008, section 3. They take the box's sides from the samples'
-      extremes, as here, and leave out products of several axes' functions.
+      Weiss, Torralba and Fergus 2008, section 3. As there, the sides of the box are the min and the
+      max of the samples, and products of the functions of several axes are left out.
     """
     del labels, key
     mean, projection = pca.components(features, min(bits, *features.shape))
@@ -43,7 +45,8 @@ def encode(params: dict[str, jax.Array], features: jax.Array) -> jax.Array:
 def _phases(features, mean, projection, bits):
     projected = (features - mean) @ projection
     low, high = projected.min(0), projected.max(0)
-    # No axis can get more than all of the bits. One of length 0 gets none.
+    # Frequencies of eigenfunctions, [bits, axes], in radians per unit. One axis may get all of the
+    # bits, so each has as many candidates. On an axis of length 0 they are infinite: it gets none.
     waves = jnp.arange(1, bits + 1)[:, None] * jnp.pi / (high - low)
     chosen = jnp.argsort(waves.reshape(-1))[:bits]
     axis, frequency = chosen % projection.shape[1], waves.reshape(-1)[chosen]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from jhash import experiment
 from jhash.errors import InputError
+from jhash.experiment import build
 from jhash.methods.deep import aihn
 from jhash.runs import workdirs
 from tests.support import tiny
@@ -100,7 +100,7 @@ def test_the_balance_of_the_terms_does_not_depend_on_the_batch():
     np.testing.assert_allclose(many["likelihood"], expected, rtol=1e-5)
 
 
-def test_logits_are_the_outputs():
+def test_hash_outputs_are_the_outputs():
     for u in (outputs(), jax.numpy.asarray(outputs()), np.zeros((0, 6), np.float32)):
         assert aihn.hash_outputs(u) is u
 
@@ -109,7 +109,8 @@ def test_logits_are_the_outputs():
 def test_outputs_that_are_not_finite_are_refused(bad):
     u = outputs()
     u[1, 2] = u[4, 0] = u[4, 5] = bad
-    message = r"left the range of the lattice.*: 2 of 7 images.*config\.model\.lattice.*wider range"
+    message = r"^outputs: NaN or infinity given for 2 of 7 images; allowed: finite numbers\."
+    message += r".*left the range of the lattice.*config\.model\.lattice.* a wider range"
     for values in (u, jax.numpy.asarray(u)):
         with pytest.raises(InputError, match=message):
             aihn.hash_outputs(values)
@@ -125,19 +126,20 @@ def tiny_config(**fields):
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_both_kinds_of_labels_are_prepared(multi_label):
     config = tiny_config(**{"data.options.multi_label": multi_label})
-    run = experiment.build(workdirs.check("none", config))
-    assert run.data.multi_label == multi_label
-    assert run.state == {}
-    assert (run.method.loss, run.method.hash_outputs) == (aihn.loss, aihn.hash_outputs)
+    experiment = build(workdirs.check("none", config))
+    assert experiment.data.multi_label == multi_label
+    assert experiment.state == {}
+    assert experiment.method.loss is aihn.loss
+    assert experiment.method.hash_outputs is aihn.hash_outputs
 
 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("method.quantization", -0.1, r"method\.quantization: -0\.1 given; .* finite number >= 0"),
+        ("method.quantization", -0.1, r"quantization: -0\.1 given; allowed: a finite number >= 0"),
         ("method.quantization", float("inf"), r"config\.method\.quantization: inf given"),
         ("method.quantization", float("nan"), r"config\.method\.quantization: nan given"),
-        ("batch_size", 1, r"config\.batch_size: 1 given; allowed is at least 2"),
+        ("batch_size", 1, r"config\.batch_size: 1 given; allowed: 2 or more"),
     ],
 )
 def test_bad_fields_are_named(field, value, message):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from configs import dah as dah_config
-from jhash import encoding, evaluate, experiment, parallel, train
-from jhash.data import Arrays, Data, batches
+from jhash import encoding, evaluate, parallel, train
+from jhash.data import ArraySource, Data, batches
 from jhash.errors import InputError
+from jhash.experiment import build
 from jhash.methods.deep import dah
 from jhash.models.layers.activations import shrink_sigmoid
 from jhash.runs import workdirs
@@ -23,7 +24,7 @@ CLASSES = 10
 
 
 class TinyNet(nn.Module):
-    """The two outputs of DAH's networks, behind a BatchNorm."""
+    """A model with the two outputs of DAH, behind a BatchNorm."""
 
     bits: int
     axis_name: str | None = None
@@ -47,7 +48,7 @@ def source(multi_label=False, classes=CLASSES):
         line += 120
     labels %= classes
     names = tuple(f"line {label}" for label in range(classes))
-    return Arrays(images, np.eye(10, dtype=np.uint8)[labels] if multi_label else labels, names)
+    return ArraySource(images, np.eye(10, dtype=np.uint8)[labels] if multi_label else labels, names)
 
 
 def split(source, seed):
@@ -122,35 +123,36 @@ def test_the_objective_equals_the_paper(dissimilar):
 
 
 def run_steps(devices, steps, monkeypatch):
-    """Losses, state and outputs after some steps on at most `devices` devices."""
+    """Devices, losses, train state and outputs of some steps on at most `devices` devices."""
     monkeypatch.setattr(jax, "local_device_count", lambda: devices)
     config = tiny_config()
     # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.
     config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.05
-    run = experiment.build(workdirs.check("none", config))
-    step = parallel.map_devices(train.make_step(run))
-    state, extra = (
-        parallel.replicate(x, run.devices) for x in (run.first()["train_state"], run.state)
-    )
-    orders = batches.batch_indices(run.epoch_indices(run.state, 0), config.batch_size)[:steps]
+    experiment = build(workdirs.check("none", config))
+    devices = experiment.devices
+    step = parallel.map_devices(train.make_step(experiment))
+    train_state = parallel.replicate(experiment.first()["train_state"], devices)
+    state = parallel.replicate(experiment.state, devices)
+    indices = experiment.epoch_indices(experiment.state, 0)
+    orders = batches.batch_indices(indices, config.batch_size)[:steps]
     losses = []
-    for batch in batches.prefetch(run.data.source, orders):
+    for batch in batches.prefetch(experiment.data.source, orders):
         assert (np.bincount(batch["labels"]) == 2).all()
-        state, _, metrics = step(state, extra, parallel.shard(batch, run.devices))
+        train_state, _, metrics = step(train_state, state, parallel.shard(batch, devices))
         losses.append(float(metrics["loss"][-1]))
-    outputs = encoding.SourceEncoder(run)(state, run.data.queries)
-    return run.devices, losses, jax.device_get(parallel.unreplicate(state)), outputs
+    outputs = encoding.SourceEncoder(experiment)(train_state, experiment.data.queries)
+    return devices, losses, jax.device_get(parallel.unreplicate(train_state)), outputs
 
 
 def test_one_device_equals_the_five_of_eight_that_can_share_a_batch(monkeypatch, capsys):
-    one, losses, state, outputs = run_steps(1, 4, monkeypatch)
+    one, losses, train_state, outputs = run_steps(1, 4, monkeypatch)
     assert (one, capsys.readouterr().err) == (1, "")
-    five, losses_5, state_5, outputs_5 = run_steps(8, 4, monkeypatch)
+    five, losses_5, train_state_5, outputs_5 = run_steps(8, 4, monkeypatch)
     assert five == 5
     message = "jhash: 5 of 8 devices are used; more cannot share config.batch_size 20 equally.\n"
     assert capsys.readouterr().err == message
     np.testing.assert_allclose(losses_5, losses, rtol=1e-5)
-    chex.assert_trees_all_close(state_5, state, rtol=1e-4, atol=1e-6)
+    chex.assert_trees_all_close(train_state_5, train_state, rtol=1e-4, atol=1e-6)
     chex.assert_trees_all_close(outputs_5, outputs, rtol=1e-4, atol=1e-5)
 
 
@@ -174,17 +176,21 @@ def test_a_run_says_what_it_did(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("data.options.multi_label", True, r"config\.method\.name: dah classifies.* rows of 0/1"),
+        (
+            "data.options.multi_label",
+            True,
+            r"config\.data\.source: .*source' given, whose labels are rows of 0/1; allowed: ",
+        ),
         ("data.split", f"{__name__}.split_without_boots", "no training image of class line 4"),
         ("batch_size", 16, r"config\.batch_size: 16 given; .* number of classes, 10,"),
-        ("batch_size", 10, r"config\.batch_size: 10 given; allowed is 2, 3, \.\.\. times"),
+        ("batch_size", 10, r"config\.batch_size: 10 given; allowed: 2, 3, \.\.\. times"),
         ("batch_size", 0, r"config\.batch_size: 0 given"),
         ("idle_devices", False, r"config\.batch_size: 20 .*devices, 8\. With idle_devices=True"),
         ("eval_batch_size", 16, r"config\.eval_batch_size: 16 .*devices, 5\."),
-        ("model.classes", 9, r"config\.model\.classes: 9 given; the data has 10 classes"),
+        ("model.classes", 9, r"config\.model\.classes: 9 given; allowed: 10, the number of"),
         ("model", {"name": "small_cnn.SmallCNN"}, r"config\.model\.classes: None given"),
         ("method.dissimilar", "log", r"config\.method\.dissimilar: 'log' .*hinge, abs, printed"),
-        ("method.phi2", -1.0, r"config\.method\.phi2: -1\.0 given; allowed is >= 0"),
+        ("method.phi2", -1.0, r"config\.method\.phi2: -1\.0 given; allowed: a finite number >= 0"),
         ("method.threshold", float("nan"), r"config\.method\.threshold: nan given"),
     ],
 )
@@ -195,7 +201,7 @@ def test_bad_fields_are_named(field, value, message):
     else:
         config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError, match=message):
-        experiment.build(workdirs.check("none", config))
+        build(workdirs.check("none", config))
 
 
 def test_a_bit_without_zeros_has_no_ratio():

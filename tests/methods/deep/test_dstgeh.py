@@ -1,4 +1,4 @@
-"""DSTGeH through the loop: pseudo labels, then the network."""
+"""DSTGeH through the loop: pseudo labels, then the model."""
 
 import json
 
@@ -82,13 +82,13 @@ def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path, monkeypatch):
         (graph_autoencoder, "_outputs", 0),
         (train, "_run_epoch", 1),
     ):
-        run, left = getattr(module, name), [calls]
+        function, left = getattr(module, name), [calls]
 
-        def some(*arguments, run=run, left=left):
+        def some(*arguments, function=function, left=left):
             if not left[0]:
                 raise KilledError
             left[0] -= 1
-            return run(*arguments)
+            return function(*arguments)
 
         with monkeypatch.context() as patch:
             patch.setattr(module, name, some)
@@ -101,9 +101,9 @@ def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path, monkeypatch):
 
 
 def pseudo_labels(config, folder):
-    """Those of the first stage alone."""
-    data, extra = dstgeh.prepare(config, tiny.split(tiny.source(), 0), jax.random.key(0))
-    return dstgeh.pretrain(config, data, {}, extra, str(folder))[1]["pseudo_labels"]
+    """The pseudo labels of the first stage."""
+    data, state = dstgeh.prepare(config, tiny.split(tiny.source(), 0), jax.random.key(0))
+    return dstgeh.pretrain(config, data, {}, state, str(folder))[1]["pseudo_labels"]
 
 
 def test_landmarks_are_nodes_without_pseudo_labels(tmp_path):
@@ -113,11 +113,12 @@ def test_landmarks_are_nodes_without_pseudo_labels(tmp_path):
     config = tiny_config()
     without = pseudo_labels(config, tmp_path / "without")
     config.method.landmarks = str(path)
-    found = pseudo_labels(config, tmp_path / "with")
-    assert found.shape == without.shape == (200, 8)
-    assert not np.array_equal(found, without)
+    labels = pseudo_labels(config, tmp_path / "with")
+    assert labels.shape == without.shape == (200, 8)
+    assert not np.array_equal(labels, without)
     np.save(path, rng.exponential(size=(30, 11)))
-    with pytest.raises(InputError, match=r"landmarks.npy holds float64 \[30, 11\]; .* \[M, 12\]"):
+    message = r"landmarks.npy given, which holds float64 \[30, 11\]; allowed: .* \[M, 12\]"
+    with pytest.raises(InputError, match=message):
         pseudo_labels(config, tmp_path / "other")
 
 
@@ -133,13 +134,13 @@ def test_collapsed_codes_are_reported(tmp_path, capsys):
 
 def test_the_loss_looks_its_labels_up():
     config = tiny_config()
-    _, extra = dstgeh.prepare(config, tiny.split(tiny.source(), 0), jax.random.key(0))
+    _, state = dstgeh.prepare(config, tiny.split(tiny.source(), 0), jax.random.key(0))
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, (200, 8)).astype(np.uint8)
     index = np.array([7, 199, 0])
     outputs = rng.normal(size=(3, 8)).astype(np.float32)
     loss, aux = dstgeh.loss(
-        jnp.asarray(outputs), {"index": index}, {**extra, "pseudo_labels": labels}, config
+        jnp.asarray(outputs), {"index": index}, {**state, "pseudo_labels": labels}, config
     )
     chance = 1 / (1 + np.exp(-np.float64(outputs)))
     wanted = labels[index]
@@ -151,9 +152,9 @@ def test_the_loss_looks_its_labels_up():
 def test_unknown_names_are_refused(tmp_path):
     config = tiny_config()
     config.method.loss = "hinge"
-    with pytest.raises(InputError, match=r"config.method.loss: 'hinge' given; allowed are bce"):
+    with pytest.raises(InputError, match=r"config.method.loss: 'hinge' given; allowed: bce"):
         train.train(config, str(tmp_path))
     config = tiny_config()
     config.method.embedding.name = "itq"
-    with pytest.raises(InputError, match=r"embedding.name: no module named 'itq'"):
+    with pytest.raises(InputError, match=r"embedding.name: module 'itq' given; allowed: laplacian"):
         train.train(config, str(tmp_path))

@@ -1,4 +1,4 @@
-"""The stacked autoencoder and its training."""
+"""The stacked autoencoder and its training on a graph."""
 
 import json
 
@@ -23,8 +23,8 @@ OPTIONS = {"hidden": (24, 20), "pretrain_epochs": 2, "epochs": 3, "batch": 32, "
 def features():
     """Five clusters of 20 features, around 0."""
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(5, 12))
-    features = centres[np.arange(100) % 5] + 0.2 * rng.normal(size=(100, 12))
+    centers = rng.normal(size=(5, 12))
+    features = centers[np.arange(100) % 5] + 0.2 * rng.normal(size=(100, 12))
     return (features - features.mean(0)).astype(np.float32)
 
 
@@ -37,12 +37,12 @@ def test_encoder_and_decoder_are_equation_2():
     codes = np.tanh(0.2 * (first @ params[1]["kernel"] + params[1]["bias"]))
     back = np.tanh(0.2 * (codes @ params[1]["kernel_back"] + params[1]["bias_back"]))
     rows_back = np.tanh(0.2 * (back @ params[0]["kernel_back"] + params[0]["bias_back"]))
-    found = stacked_autoencoder.encode(params, rows, 0.2)
-    for given, expected in zip(found, (rows, first, codes), strict=True):
-        np.testing.assert_allclose(given, expected, atol=1e-5)
-    found = stacked_autoencoder.decode(params, codes, 0.2)
-    for given, expected in zip(found, (rows_back, back, codes), strict=True):
-        np.testing.assert_allclose(given, expected, atol=1e-5)
+    outputs = stacked_autoencoder.encode(params, rows, 0.2)
+    for output, expected in zip(outputs, (rows, first, codes), strict=True):
+        np.testing.assert_allclose(output, expected, atol=1e-5)
+    outputs = stacked_autoencoder.decode(params, codes, 0.2)
+    for output, expected in zip(outputs, (rows_back, back, codes), strict=True):
+        np.testing.assert_allclose(output, expected, atol=1e-5)
 
 
 def test_activations_keep_their_size_at_the_start():
@@ -57,8 +57,8 @@ def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
     graph = factored_graph.euclidean(jnp.asarray(features))
     layer = stacked_autoencoder.first_layer(graph, 6, KEY, 0.2, 0.5)
     rows = np.float64(factored_graph.rows(graph, np.arange(100)))
-    centred = rows - rows.mean(0)
-    components = np.linalg.svd(centred, full_matrices=False)[2][:6]
+    centered = rows - rows.mean(0)
+    components = np.linalg.svd(centered, full_matrices=False)[2][:6]
     kernel = np.float64(layer["kernel"])
     # The same subspace, no more: its rotation is a random one.
     np.testing.assert_allclose(
@@ -67,10 +67,10 @@ def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
     before = 0.2 * (rows @ kernel + layer["bias"])
     np.testing.assert_allclose(before.mean(0), 0, atol=1e-4)
     assert before.std() == pytest.approx(0.5, rel=1e-3)
-    found = stacked_autoencoder.decode([layer], jnp.tanh(before), 0.2)[0]
-    best = np.square(centred - centred @ components.T @ components).sum()
-    # The tanh in the way back falls short of weights near 1.
-    assert np.square(found - rows).sum() < best + 0.1 * np.square(centred).sum()
+    reconstruction = stacked_autoencoder.decode([layer], jnp.tanh(before), 0.2)[0]
+    best = np.square(centered - centered @ components.T @ components).sum()
+    # The tanh of the decoder falls short of weights near 1.
+    assert np.square(reconstruction - rows).sum() < best + 0.1 * np.square(centered).sum()
 
 
 @pytest.mark.parametrize("codes", [False, True])
@@ -80,8 +80,8 @@ def test_a_principal_later_layer_has_a_way_back(features, codes):
     layer = stacked_autoencoder.later_layer(jnp.asarray(inputs), 6, KEY, 0.2, gain, codes=codes)
     outputs = stacked_autoencoder.encode([layer], inputs, 0.2)[-1]
     assert np.abs(outputs).mean() > (0.6 if codes else 0.3)
-    found = stacked_autoencoder.decode([layer], outputs, 0.2)[0]
-    assert np.square(found - inputs).mean() < (0.4 if codes else 0.2) * np.square(inputs).mean()
+    error = stacked_autoencoder.decode([layer], outputs, 0.2)[0] - inputs
+    assert np.square(error).mean() < (0.4 if codes else 0.2) * np.square(inputs).mean()
 
 
 def test_clusters_get_codes_of_their_own(features, tmp_path):
@@ -120,7 +120,7 @@ class KilledError(Exception):
 def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, start):
     options = OPTIONS | {"start": start, "hidden": (24,)}
     whole = sae.embed(features, 8, KEY, str(tmp_path / "whole"), **options)
-    run = graph_autoencoder._Phase.epoch
+    train_epoch = graph_autoencoder._Phase.epoch
     # In the middle of the first layer, of the code layer, and of the whole stack.
     for epochs in (1, 2, 2):
         left = [epochs]
@@ -129,12 +129,12 @@ def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypat
             if not left[0]:
                 raise KilledError
             left[0] -= 1
-            return run(*arguments)
+            return train_epoch(*arguments)
 
         monkeypatch.setattr(graph_autoencoder._Phase, "epoch", some)
         with pytest.raises(KilledError):
             sae.embed(features, 8, KEY, str(tmp_path / "broken"), **options)
-    monkeypatch.setattr(graph_autoencoder._Phase, "epoch", run)
+    monkeypatch.setattr(graph_autoencoder._Phase, "epoch", train_epoch)
     broken = sae.embed(features, 8, KEY, str(tmp_path / "broken"), **options)
     np.testing.assert_array_equal(whole, broken)
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "broken")]

@@ -21,14 +21,14 @@ def test_steps_are_as_likely_as_their_weights():
         [0, 0, 5, 0, 0],
         [0, 0, 0, 0, 0],
     ])  # fmt: skip
-    found = walks.random_walks(scipy.sparse.csr_array(weights), walks=4000, length=6, seed=0)
-    assert found.shape == (20_000, 6)
-    assert found.dtype == np.int32
-    starts = found[:, 0].reshape(4000, 5)
+    visited = walks.random_walks(scipy.sparse.csr_array(weights), walks=4000, length=6, seed=0)
+    assert visited.shape == (20_000, 6)
+    assert visited.dtype == np.int32
+    starts = visited[:, 0].reshape(4000, 5)
     np.testing.assert_array_equal(np.sort(starts, axis=1), np.tile(np.arange(5), (4000, 1)))
     assert len(np.unique(starts[:, 0])) == 5
     counts = np.zeros((5, 5))
-    np.add.at(counts, (found[:, :-1], found[:, 1:]), 1)
+    np.add.at(counts, (visited[:, :-1], visited[:, 1:]), 1)
     assert counts[4, 4] == counts[4].sum() == 4000 * 5  # Nowhere to go.
     steps = counts[:4].sum(1, keepdims=True)
     expected = weights[:4] / weights[:4].sum(1, keepdims=True)
@@ -40,9 +40,9 @@ def test_steps_are_as_likely_as_their_weights():
 
 def test_walks_are_a_function_of_the_seed():
     weights = scipy.sparse.csr_array(1 - np.eye(20))
-    first, again, other = (walks.random_walks(weights, 3, 10, seed) for seed in (7, 7, 8))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
+    one, again, other = (walks.random_walks(weights, 3, 10, seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
 
 
 def test_codes_are_reproducible_balanced_and_those_of_the_clusters():

@@ -42,11 +42,11 @@ def test_codes_are_those_of_the_fitted_function(fit, tmp_path):
     from jhash import data, rng
 
     split = data.load_config(config.data)
-    found = features.load(
+    v_Nxz = features.load(
         config.method.features, split.source, split.train, str(tmp_path / "pretrain")
     )
-    params = METHODS[fit].fit(found, None, 8, rng.stream(0, "fit"))
-    expected = retrieval.pack_codes(METHODS[fit].encode(params, found))
+    params = METHODS[fit].fit(v_Nxz, None, 8, rng.stream(0, "fit"))
+    expected = retrieval.pack_codes(METHODS[fit].encode(params, v_Nxz))
     with np.load(tmp_path / "codes" / "database.npz") as saved:
         assert (saved["codes"] == np.asarray(expected)).mean() > 0.98  # But for rounding.
 
@@ -62,11 +62,11 @@ def test_a_run_goes_on_after_the_fit(tmp_path):
 def test_what_does_not_fit_together_is_named(tmp_path):
     config = tiny_config("sh")
     config.model.method = "lsh"
-    with pytest.raises(InputError, match=r"config.model.method: 'lsh' given; allowed is 'sh'"):
+    with pytest.raises(InputError, match=r"config.model.method: 'lsh' given; allowed: 'sh'"):
         train.train(config, str(tmp_path))
     config = tiny_config("itq")
     config.model.backbone = "efficientnet_lite.EfficientNetLite0"
-    with pytest.raises(InputError, match=r"config.model.backbone: .* allowed is .tests.support"):
+    with pytest.raises(InputError, match=r"config.model.backbone: .* allowed: .tests.support"):
         train.train(config, str(tmp_path))
     config = tiny_config("itq")
     config.epochs = 1

@@ -1,0 +1,98 @@
+"""The schema of results.json and metrics.jsonl: an error names the run and the field."""
+
+import json
+
+import pytest
+
+from jhash.errors import InputError
+from jhash.runs import finished
+from tests.support.report import RECONSTRUCTION, broken
+
+
+def edit(name, value):
+    """An edit of results.json: sets a field, or removes it where the value is `...`."""
+
+    def apply(old):
+        results = json.loads(old)
+        *parents, last = name.split(".")
+        fields = results
+        for parent in parents:
+            fields = fields[parent]
+        if value is ...:
+            del fields[last]
+        else:
+            fields[last] = value
+        return json.dumps(results).encode()
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("learned", {}, r"learned\.map: nothing given; allowed: a finite number"),
+        ("learned", None, "learned: None given; allowed: an object"),
+        ("encoded.map", float("nan"), r"encoded\.map: nan given; allowed: a finite number"),
+        ("config", [], r"config: \[\] given; allowed: an object"),
+        ("config.metrics", ..., r"config\.metrics: nothing given; allowed: an object"),
+        ("config.metrics.no_such", 1, r"config\.metrics: no_such given; allowed: map_at, "),
+        (
+            "config.metrics.precision_ranks",
+            5,
+            r"config\.metrics\.precision_ranks: 5 given; allowed: a list",
+        ),
+        (
+            "config.metrics.precision_ranks",
+            [10, 0],
+            r"config\.metrics\.precision_ranks: \[10, 0\] given",
+        ),
+        ("config.metrics.lookup_radius", "2", r"lookup_radius: '2' given"),
+        ("config.metrics.map_at_percent", 200, r"map_at_percent: 200 given; allowed: more than 0"),
+        ("config.data", None, r"config\.data: None given"),
+        ("config.data.seed", ..., r"config\.data\.seed: nothing given; allowed: a finite number"),
+        ("device", None, "device: None given; allowed: an object"),
+        ("device.kind", ..., r"device\.kind: nothing given; allowed: text"),
+        ("data", {}, r"data\.source: nothing given; allowed: text"),
+        ("data.train", "many", r"data\.train: 'many' given; allowed: a whole number"),
+        ("epochs", -1, "epochs: -1 given; allowed: a whole number, 0 or more"),
+        ("epochs", True, "epochs: True given"),
+        ("bits", 600, "bits: 600 given; allowed: 1 to 512"),
+        ("train_seconds", None, "train_seconds: None given"),
+        ("git_revision", 5, "git_revision: 5 given; allowed: text, or null"),
+        ("reconstruction", None, "reconstruction: None given; allowed: an object"),
+        ("reconstruction", {}, r"reconstruction\.images: nothing given; allowed: a whole number"),
+        (
+            "reconstruction",
+            RECONSTRUCTION | {"largest_difference": float("nan")},
+            r"reconstruction\.largest_difference: nan given; allowed: a finite number, or null",
+        ),
+        ("versions", "x" * 99, "versions: 'xxx.*x[.]{3} given; allowed: an object"),
+    ],
+)
+def test_bad_results_name_run_and_field(trained, tmp_path, name, value, message):
+    run = broken(trained, tmp_path, "results.json", edit(name, value))
+    with pytest.raises(InputError, match=rf"^workdirs: .*broken.*{message}"):
+        finished.read_all([str(run)])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"epoch": 1, "loss": 2.0}', r"step: nothing given; allowed: a whole number, 0 or more"),
+        (b'{"step": 1, "loss": 2.0}', r"epoch: nothing given; allowed: a whole number, 0 or more"),
+        (b'{"step": "1", "epoch": 1}', "step: '1' given; allowed: a whole number"),
+        (b'{"step": 1, "epoch": 1, "a.b": "text"}', r"a\.b: 'text' given; allowed: a finite"),
+        (b'{"step": 1, "epoch": 1, "loss": NaN}', "loss: nan given"),
+        (b'{"step": 1, "epoch": 1, "loss": null}', "loss: None given"),
+        (b"[1, 2]", r": \[1, 2\] given; allowed: an object"),
+        (b"7", ": 7 given; allowed: an object"),
+    ],
+)
+def test_bad_metrics_name_the_line_and_the_field(trained, tmp_path, line, message):
+    def insert(old):
+        first, rest = old.split(b"\n", 1)
+        return b"\n".join([first, line, rest])
+
+    run = broken(trained, tmp_path, "metrics.jsonl", insert)
+    with pytest.raises(InputError, match=rf"broken/metrics\.jsonl, line 2.*{message}"):
+        finished.read_all([str(run)])
