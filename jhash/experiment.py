@@ -96,7 +96,7 @@ class Experiment:
         variables = jax.jit(self._init)(rng.stream(self.config.seed, "init"))
         params = variables.get("params", {})  # A model without parameters has no such entry.
         if self.weights:
-            params = _merge(params, self.weights.params)
+            params = self._start_from(self.weights.params, params)
         if self.method.initialize:
             params = self.method.initialize(self.config, self.data, params)
         train_state = TrainState(
@@ -107,6 +107,13 @@ class Experiment:
         )
         first = {"train_state": train_state, "state": self.state, "seconds": np.zeros(())}
         return jax.device_get(first)
+
+    def _start_from(self, loaded, params):
+        """Replaces the model's parameters by published ones; those of a head stay."""
+        with in_config({"loaded": "config.weights"}):
+            if isinstance(self.model, WithHead):
+                return {**params, "model": pretrained.merge(params["model"], loaded)}
+            return pretrained.merge(params, loaded)
 
     def _init(self, key):
         shape = (1, *self.data.source.image_shape)
@@ -209,14 +216,6 @@ def _weights(config, split):
             f"{weights.scale:g}, with which the published weights were trained."
         )
     return weights, np.asarray(weights.mean, np.float32)
-
-
-def _merge(params, loaded):
-    """Replaces the model's parameters by published ones; those of a head stay."""
-    with in_config({"loaded": "config.weights"}):
-        if "model" in params and "head" in params:
-            return {**params, "model": pretrained.merge(params["model"], loaded)}
-        return pretrained.merge(params, loaded)
 
 
 def _optimizer(config, method, split, state):

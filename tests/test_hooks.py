@@ -1,5 +1,7 @@
 """Hooks of the contract that no method of jhash uses yet: one device, eight, killed and resumed."""
 
+import importlib
+
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -11,7 +13,7 @@ from jhash.data import batches
 from jhash.encoding import encoder
 from jhash.errors import InputError
 from jhash.experiment import build
-from jhash.methods import load
+from jhash.methods import fitting, load
 from jhash.runs import workdirs
 from tests.support import tiny
 
@@ -144,6 +146,21 @@ def test_labels_reach_a_fit_that_asks_for_them(multi_label, tmp_path):
     config.data.options = {"multi_label": multi_label}
     results = train.train(config, str(tmp_path))
     assert results["map_encoded"] > 0.4  # Of four classes, from means of rows.
+
+
+def test_a_fit_starts_with_all_classes(monkeypatch):
+    """The first images may lack a class, on which the shapes of a fit may depend."""
+    config = shallow.get_config("itq,smoke")
+    config.method.name = config.model.method = "tests.support.methods.supervised"
+    config.bits = 10
+    monkeypatch.setattr(fitting, "_FEW", 3)
+    experiment = build(workdirs.check("none", config))
+    assert experiment.first()["train_state"].params["hash"]["directions"].shape == (10, 16)
+    seen = []
+    supervised = importlib.import_module("tests.support.methods.supervised")
+    monkeypatch.setattr(supervised, "fit", lambda v, labels, *_: seen.append(labels) or {})
+    experiment.first()
+    assert set(seen[0].tolist()) == set(range(10))
 
 
 def test_a_module_without_any_hook_is_no_method():

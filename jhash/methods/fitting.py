@@ -68,10 +68,13 @@ def _initialize(module, config, data, params):
     `FeatureHash` cannot make them itself: without parameters of the hash function it returns its
     features.
     """
-    train = data.train[:_FEW]
+    few = data.train[:_FEW]
+    if not data.multi_label:  # Every class is among them: shapes may depend on their number.
+        _, places = np.unique(data.labels(data.train), return_index=True)
+        few = np.union1d(few, data.train[places])
     width = features.width(config.method.features, data.source)
-    random = jax.random.normal(jax.random.key(0), (len(train), width))
-    return {**params, "hash": _fit(module, config, data, train, random)}
+    random = jax.random.normal(jax.random.key(0), (len(few), width))
+    return {**params, "hash": _fit(module, config, data, few, random)}
 
 
 def _pretrain(module, config, data, params, state, folder):
