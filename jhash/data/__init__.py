@@ -9,12 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 from jhash.data import idx, image_list, random_images, scenes, splits, tfds_source
+from jhash.data.image_list import ImageListSource
 from jhash.data.sources import ArraySource, Source, check_source
 from jhash.data.splits import Data
+from jhash.data.tfds_source import TfdsSource
 from jhash.errors import InputError, in_config
 from jhash.system import imports
 
-__all__ = ["ArraySource", "Data", "Source", "load", "load_config"]
+__all__ = [
+    "ArraySource",
+    "Data",
+    "ImageListSource",
+    "Source",
+    "TfdsSource",
+    "load",
+    "load_config",
+]
 
 _SOURCES: dict[str, Callable[..., Source]] = {
     "embedded": idx.embedded,

@@ -19,8 +19,10 @@ import jax
 from flax import linen as nn
 
 from jhash.errors import InputError
-from jhash.models import heads
+from jhash.models import heads, layers
 from jhash.system import imports
+
+__all__ = ["build", "count_parameters", "heads", "layers", "without_axis"]
 
 
 def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> nn.Module:
