@@ -17,20 +17,22 @@ _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The config: FILE.py or FILE.py:ARGUMENT."
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "The run's folder; default: one a config, in runs/."
+    "workdir", None, "The run's folder; default: a folder per config, in runs/."
 )
 _MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "eval"], "eval: only evaluate --workdir again."
+    "mode", "train", ["train", "eval"], "train: train and evaluate; eval: evaluate --workdir again."
 )
 
 
 def main(_):
-    """Runs one mode and prints its results."""
+    """Trains and evaluates, or only evaluates; prints results, and writes the report."""
     malloc.keep_freed()
     logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
     if _MODE.value == "eval":
         if not _WORKDIR.value or _CONFIG.present:
-            raise InputError("--mode=eval needs --workdir, a run's folder, and takes its config.")
+            raise InputError(
+                "--mode: eval given; allowed: with --workdir, a run's folder, and without --config."
+            )
         workdir = _WORKDIR.value
         results = evaluate.evaluate_workdir(workdir)
     else:
@@ -38,7 +40,7 @@ def main(_):
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
     print(f"\n{summary.table(results)}\n")
-    from jhash import report  # Takes half a second, which no error message should wait for.
+    from jhash import report  # Takes half a second, for which no error message should wait.
 
     report.write([workdir], os.path.join(workdir, "report.html"))
     print(summary.next_commands(workdir))
@@ -46,14 +48,16 @@ def main(_):
 
 def _check_config():
     if not _CONFIG.present:
-        raise InputError("--config: give a config, such as --config=configs/fdah.py.")
+        raise InputError("--config: none given; allowed: a file, such as --config=configs/fdah.py.")
     path = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
     if not os.path.exists(path):
-        raise InputError(f"--config: there is no file {path}.")
+        raise InputError(
+            f"--config: {path} given; allowed: a file, and there is none of that name."
+        )
 
 
 def _parse(arguments):
-    # In place: the flag of a config reads sys.argv itself.
+    # In place, because the flag of a config reads sys.argv itself.
     sys.argv[:], taken = overrides.take_open(arguments)
     try:
         parsed = app.parse_flags_with_usage(sys.argv)
@@ -68,7 +72,7 @@ def _parse(arguments):
 
 
 def _run():
-    # A loss, method or source of the user's own lies in the folder where the command is given.
+    # A user's own loss, method or source lies in the folder where the command is given.
     sys.path.append(os.getcwd())
     try:
         app.run(main, flags_parser=_parse)

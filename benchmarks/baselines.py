@@ -1,19 +1,23 @@
-"""The hash functions without labels side by side, on features that are made once.
+"""Compares the hash functions that learn without labels, on features that are computed once.
 
-    python benchmarks/baselines.py
+    python benchmarks/baselines.py [--json]
     python benchmarks/baselines.py --data=fashion_mnist --bits=48 --features=runs/NAME/pretrain
 
-Each cell is what `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded (queries
-and database both encoded), without a run's folder and with the features of EfficientNet-Lite0
-computed once for all of them. `--features` keeps them, or takes those of a run
-of `configs/dstgeh.py` on the same data.
+The numbers are those that `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded,
+with queries and database both encoded. There is no run's folder, and the features of
+EfficientNet-Lite0 are computed once for all methods. `--features` names a folder that keeps them,
+or that has them from a run of `configs/dstgeh.py` on the same data. `--smoke` takes 64 random
+images and cheap features, to see that everything runs.
 """
 
 import argparse
+import functools
 import importlib
+import itertools
 import tempfile
 
 import numpy as np
+from output import Output, add_switch
 
 from configs.baselines import shallow
 from jhash import data as datasets
@@ -31,36 +35,50 @@ def main():
         "--methods", nargs="+", choices=shallow.METHODS, default=list(shallow.METHODS)
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--features", help="a folder; default: they are not kept")
+    parser.add_argument("--features", help="a folder for features; default: they are not kept")
+    parser.add_argument("--smoke", action="store_true", help="random images and cheap features")
+    add_switch(parser)
     options = parser.parse_args()
 
-    config = shallow.get_config(f"lsh,{options.data}")
+    config = shallow.get_config(f"lsh,{options.data}{',smoke' if options.smoke else ''}")
     data = datasets.load_config(config.data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.features or scratch
-        # As a run of DSTGeH asks for them, so that its files are found.
-        train = features.load(config.method.features, data.source, data.train, folder)
-        queries = features.load(config.method.features, data.source, data.queries, folder)
+        # In the same way as in a run of DSTGeH, so that its files are found.
+        load = functools.partial(features.load, config.method.features, data.source)
+        train = load(data.train, folder)
+        queries = load(data.queries, folder)
     if not np.array_equal(data.train, data.database):
-        raise SystemExit("The database is not the training set: not written.")
+        raise SystemExit("The database is not the training set, which this benchmark needs.")
     labels = data.labels(data.queries), data.labels(data.database)
     key = rng.stream(options.seed, "fit")
-    print(f"{options.data}: {len(queries):,} queries against {len(train):,} images, in percent\n")
-    print("| bits | method | mAP@20 % | precision at recall 10, 20, ... 80 % | F1 |")
-    print("| --- | --- | --- | --- | --- |")
-    for bits in options.bits:
-        for name in options.methods:
+    with Output(options.json) as output:
+        output.line(
+            f"{options.data}: {len(queries):,} queries against {len(train):,} images, in percent\n",
+            data=options.data,
+            queries=len(queries),
+            database=len(train),
+        )
+        output.line("| bits | method | mAP@20 % | precision at recall 10, 20, ... 80 % | F1 |")
+        output.line("| --- | --- | --- | --- | --- |")
+        for bits, name in itertools.product(options.bits, options.methods):
             module = importlib.import_module(f"jhash.methods.shallow.{name}")
             params = module.fit(train, None, bits, key)
             codes = [
-                np.asarray(retrieval.pack_codes(module.encode(params, part)))
-                for part in (queries, train)
+                np.asarray(retrieval.pack_codes(module.encode(params, inputs)))
+                for inputs in (queries, train)
             ]
-            found = retrieval.summarize(
-                *retrieval.distance_histograms(*codes, *labels, bits), **config.metrics
+            histograms = retrieval.distance_histograms(*codes, *labels, bits)
+            metrics = retrieval.summarize(*histograms, **config.metrics)
+            percent = {metric: 100 * metrics[metric] for metric in METRICS}
+            score, *curve, f1 = (f"{value:.1f}" for value in percent.values())
+            output.row(
+                "methods",
+                f"| {bits} | {name} | {score} | {' '.join(curve)} | {f1} |",
+                bits=bits,
+                method=name,
+                percent=percent,
             )
-            first, *curve, last = (f"{100 * found[name]:.1f}" for name in METRICS)
-            print(f"| {bits} | {name} | {first} | {' '.join(curve)} | {last} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""DAH's network in jhash and in PyTorch, each side ready to be timed: for `dah_throughput.py`."""
+"""DAH's model in jhash, ready to be timed, and the base of its peers: for `dah_throughput.py`."""
 
 import os
 import time
 import types
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 
@@ -16,16 +17,24 @@ DTYPES = "float32", "bfloat16"
 
 
 class Job(NamedTuple):
-    """What is timed: train or encode, or the depthwise convolution's forward or gradients."""
+    """A computation to time.
+
+    Attributes:
+      task: "train" or "encode" of the model, "forward" or "gradients" of a depthwise convolution.
+      batch: Images.
+      shape: (height, width, channels).
+      form: Form of jhash's convolutions, "shifted" or "xla"; PyTorch has only one.
+      dtype: "float32" or "bfloat16".
+    """
 
     task: str
     batch: int
     shape: tuple
-    form: str  # Of jhash.models.convolutions: "shifted" or "xla". PyTorch has but one.
+    form: str
     dtype: str = "float32"
 
     def arrays(self):
-        """Images and labels, or of the convolution: input, kernel and the output's gradient."""
+        """Makes images and labels; for the convolution input, kernel and gradient of the output."""
         rng = np.random.default_rng(0)
         x, g = rng.normal(size=(2, self.batch, *self.shape)).astype(np.float32)
         if self.task in ("train", "encode"):
@@ -34,17 +43,19 @@ class Job(NamedTuple):
 
 
 class Side:
-    """Prepares jobs and times calls, in a process of its own.
+    """One of the sides of a comparison: it prepares jobs and times calls.
 
-    The method named as a task gives call and, in training, gradients: call() starts a call and
-    gives its results by name, gradients() those of the first step by path.
+    A subclass has a method per task, (job, weights) -> (call,) or (call, gradients). call() starts
+    a call and returns its results by name; gradients() returns the gradients of the first training
+    step by path. It also has `wait(results)`, which returns when they are computed, and
+    `numpy(array)`.
     """
 
     def __init__(self):
         self.calls, self.prepared = {}, {}
 
     def prepare(self, job, weights=None):
-        """(results of the first call by name, seconds of the third); once for equal jobs."""
+        """Returns (results of the first call by name, seconds of the third); cached."""
         if job not in self.prepared:
             call, *gradients = getattr(self, job.task)(job, weights)
             results = {name: self.numpy(value) for name, value in call().items()}
@@ -57,7 +68,7 @@ class Side:
         return self.prepared[job]
 
     def seconds(self, job, calls):
-        """Of each call in a burst."""
+        """Returns the seconds per call in a burst of calls."""
         began = time.perf_counter()
         for _ in range(calls):
             results = self.calls[job]()
@@ -66,9 +77,12 @@ class Side:
 
 
 class Jhash(Side):
+    """The model of jhash."""
+
     def __init__(self):
         super().__init__()
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs room too.
+        # PyTorch needs some of the device's memory, too.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         import jax
         from flax import traverse_util
 
@@ -84,14 +98,14 @@ class Jhash(Side):
         self.wait, self.numpy = jax.block_until_ready, np.asarray
 
     def about(self):
-        """(device, version, form that jhash chooses)."""
+        """Returns (device, version, form that jhash chooses)."""
         device = self.jax.local_devices()[0]
         kind = "CPU" if device.platform == "cpu" else device.device_kind
-        form = "shifted" if self.convolutions._on_cpu() else "xla"
+        form = "shifted" if device.platform == "cpu" else "xla"
         return kind, f"jax {self.jax.__version__}", form
 
     def weights(self, shape):
-        """Random parameters and statistics by path: none can be taken for another."""
+        """Draws parameters and statistics by path, so that none can be mistaken for another."""
         rng, images = np.random.default_rng(1), np.zeros((1, *shape), np.float32)
         init, key = self.models["float32"].init, self.jax.random.key(0)
         leaves = self.jax.eval_shape(lambda: init(key, images, False))
@@ -106,12 +120,12 @@ class Jhash(Side):
         return {path: draw(path, leaf) for path, leaf in leaves.items()}
 
     def compile(self, form, function, args, donate=()):
-        on_cpu = self.convolutions._on_cpu
-        self.convolutions._on_cpu = lambda: form == "shifted"
-        try:
+        """Compiles a function, with the convolutions in a form."""
+        # The convolutions choose by JAX's backend, so they see a JAX that names another one.
+        jax = types.SimpleNamespace(**vars(self.jax))
+        jax.default_backend = lambda: "cpu" if form == "shifted" else "gpu"
+        with mock.patch.object(self.convolutions, "jax", jax):
             return self.jax.jit(function, donate_argnums=donate).lower(*args).compile()
-        finally:
-            self.convolutions._on_cpu = on_cpu
 
     def train(self, job, weights):
         import optax
@@ -172,162 +186,3 @@ class Jhash(Side):
         args = self.jax.device_put(args)
         compiled = self.compile(job.form, function, args)
         return (lambda: compiled(*args),)
-
-
-class PyTorch(Side):
-    """The same network in torch.nn.functional; `w` holds tensors by the paths of jhash's leaves."""
-
-    def __init__(self):
-        super().__init__()
-        import torch
-
-        self.torch, self.F = torch, torch.nn.functional
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        torch.set_num_threads(len(os.sched_getaffinity(0)))
-        torch.set_float32_matmul_precision("highest")
-        torch.backends.cudnn.allow_tf32 = False
-        torch.backends.cudnn.benchmark = True
-
-    def about(self):
-        kind = "CPU" if self.device == "cpu" else self.torch.cuda.get_device_name()
-        return kind, f"torch {self.torch.__version__}"
-
-    def wait(self, _):
-        if self.device == "cuda":
-            self.torch.cuda.synchronize()
-
-    def numpy(self, tensor):
-        return tensor.detach().float().cpu().numpy()
-
-    def images(self, x):
-        """[B, H, W, C] as a [B, C, H, W] that lies in memory as before: channels_last."""
-        return self.torch.from_numpy(x).to(self.device).permute(0, 3, 1, 2)
-
-    def weight(self, path, value):
-        """A leaf of jhash in PyTorch's order."""
-        value = self.torch.from_numpy(value)
-        if path.endswith("pointwise"):
-            value = value[None, None]
-        elif value.ndim == 3:  # Depthwise: one channel goes into each output.
-            value = value[:, :, None]
-        if value.ndim < 4:
-            return value.t().to(self.device, copy=True)
-        value = value.permute(3, 2, 0, 1).contiguous(memory_format=self.torch.channels_last)
-        return value.to(self.device, copy=True)
-
-    def separable(self, w, path, x, stride=1):
-        depthwise, pointwise = w[f"{path}/depthwise"], w[f"{path}/pointwise"]
-        if depthwise.shape[-1] == 1:
-            return self.F.conv2d(x, pointwise * depthwise.transpose(0, 1), stride=stride)
-        return self.F.conv2d(self.depthwise(x, depthwise), pointwise)
-
-    def depthwise(self, x, kernel):
-        return self.F.conv2d(x, kernel, padding=1, groups=len(kernel))
-
-    def norm(self, w, path, x, train, relu=True):
-        statistics = [w[f"batch_stats/{path}/{name}"] for name in ("mean", "var")]
-        affine = [w[f"params/{path}/{name}"] for name in ("scale", "bias")]
-        x = self.F.batch_norm(x, *statistics, *affine, train, 0.01, 1e-5)
-        return x.relu_() if relu else x
-
-    def block(self, w, path, x, stride, train):
-        def layer(name, x, stride=1, relu=True):
-            x = self.separable(w, f"params/{path}/{name}", x, stride)
-            return self.norm(w, f"{path}/{name}_norm", x, train, relu)
-
-        y = layer("third", layer("second", layer("first", x, stride or 1)), relu=False)
-        return (y + (layer("shortcut", x, stride, relu=False) if stride else x)).relu_()
-
-    def dense(self, w, path, x):
-        return self.F.linear(x, w[f"params/{path}/kernel"], w[f"params/{path}/bias"])
-
-    def attend(self, w, path, x):
-        pooled = self.torch.stack([x.mean((2, 3)), x.amax((2, 3))])
-        hidden = self.dense(w, f"{path}/channel/hidden", pooled).relu()
-        weights = self.dense(w, f"{path}/channel/output", hidden).sum(0).sigmoid()
-        x = x * weights[:, :, None, None]
-        pooled = self.torch.stack([x.mean(1), x.amax(1)], 1)
-        kernel = w[f"params/{path}/spatial/conv_scaled"] / 98**0.5
-        return x * self.F.conv2d(pooled, kernel, padding=3).sigmoid()
-
-    def network(self, w, x, train):
-        x = self.norm(w, "input_norm", x, train, relu=False)
-        x = self.F.conv2d(x, w["params/stem"], padding=1)
-        # One input channel leaves the order in memory open, so this convolution may choose another.
-        x = x.contiguous(memory_format=self.torch.channels_last)
-        x = self.F.max_pool2d(self.norm(w, "stem_norm", x, train), 3, 1, 1)
-        x = self.attend(w, "attention_0", x)
-        for stage in (1, 2, 3):
-            for block in (0, 1, 2):
-                x = self.block(w, f"stage_{stage}_block_{block}", x, None if block else 2, train)
-            if stage < 3:
-                x = self.attend(w, f"attention_{stage}", x)
-        hashed = self.dense(w, "hash", x.mean((2, 3))).float()
-        logits = self.dense(w, "classes", 0.25 + 0.5 * hashed.sigmoid()).float()
-        return {"hash": hashed, "classes": logits}
-
-    def loss(self, outputs, labels):
-        x = 0.25 + 0.5 * outputs["hash"].sigmoid()
-        difference = x[:, None] - x
-        apart = BITS * CONFIG.method.threshold + (-difference.abs()).log1p().sum(2)
-        similar = labels[:, None] == labels
-        similarity = self.torch.where(similar, difference.square().sum(2), apart.relu())
-        total = (x - 0.5).sum(1)
-        balance = (total[:, None] + total).square()
-        pairs = ~self.torch.eye(len(x), dtype=bool, device=self.device)
-        classification = self.F.cross_entropy(outputs["classes"], labels)
-        return (similarity + balance)[pairs].mean() + classification
-
-    def inputs(self, job, weights):
-        w = {path: self.weight(path, value) for path, value in weights.items()}
-        half = job.dtype == "bfloat16"
-        autocast = self.torch.autocast(self.device, self.torch.bfloat16, enabled=half)
-        images, labels = job.arrays()
-        return w, autocast, self.images(images), self.torch.from_numpy(labels).to(self.device)
-
-    def train(self, job, weights):
-        w, autocast, images, labels = self.inputs(job, weights)
-        params = {k: v.requires_grad_() for k, v in w.items() if k.startswith("params/")}
-        adam = self.torch.optim.Adam(params.values(), 1e-3, fused=True)
-
-        def call():
-            adam.zero_grad()
-            with autocast:
-                outputs = self.network(w, images, True)
-            loss = self.loss(outputs, labels)
-            loss.backward()
-            adam.step()
-            return {**outputs, "loss": loss}
-
-        return call, lambda: {path: adam.state[p]["exp_avg"] for path, p in params.items()}
-
-    def encode(self, job, weights):
-        w, autocast, images, _ = self.inputs(job, weights)
-
-        def call():
-            with self.torch.inference_mode(), autocast:
-                return self.network(w, images, False)
-
-        return (call,)
-
-    def forward(self, job, _):
-        x, kernel, _ = job.arrays()
-        x, kernel = self.images(x), self.weight("depthwise", kernel)
-
-        def call():
-            with self.torch.inference_mode():
-                return {"output": self.depthwise(x, kernel).permute(0, 2, 3, 1)}
-
-        return (call,)
-
-    def gradients(self, job, _):
-        x, kernel, g = job.arrays()
-        x, kernel, g = self.images(x), self.weight("depthwise", kernel), self.images(g)
-        inputs = x.requires_grad_(), kernel.requires_grad_()
-        y = self.depthwise(*inputs)
-
-        def call():
-            of_x, of_kernel = self.torch.autograd.grad(y, inputs, g, retain_graph=True)
-            return {"input": of_x.permute(0, 2, 3, 1), "kernel": of_kernel[:, 0].permute(1, 2, 0)}
-
-        return (call,)

@@ -1,22 +1,24 @@
 """Times exact Hamming top-k against faiss's IndexBinaryFlat, in turns.
 
-    python benchmarks/hamming_search.py [--run=RUN] [--quick]
+    python benchmarks/hamming_search.py [--run=RUN] [--quick] [--json]
 
-faiss has a process of its own, with as many threads as there are CPUs, and the better of its two
-modes (heap and counting) counts. Building either index is not timed. The sides take turns of a
-burst of calls each: single queries are faster in bursts than after a pause, on both sides. Every
-cell is checked: the distances must equal faiss's, the order by (distance, index) must hold, and
-the indices must have these distances, for one query those of a NumPy argsort. With --run, a run's
-own codes are searched as well. The limit is a loop that only XORs, counts bits and adds them up.
+faiss runs in a process of its own, with as many threads as there are CPUs. The ratio is to the
+faster of its two modes, heap and counting. Building either index is not timed. The sides take turns
+of a burst of calls each, because single queries are faster in bursts than after a pause, on both
+sides. Every row is checked: the distances must equal faiss's, results must be sorted by (distance,
+index), and the indices must have these distances; those of one query must equal a NumPy argsort's.
+With --run, the codes of a run are searched as well. The limit is a loop that only XORs, counts bits
+and adds them up.
 """
 
 import argparse
 import multiprocessing
-import os
 import tempfile
 import time
 
 import numpy as np
+from output import Output, add_switch
+from peers import faiss_search
 
 CELLS = (
     ("random", 60_000, 48, (1, 1000)),
@@ -25,29 +27,19 @@ CELLS = (
     ("random", 10_000_000, 64, (1, 100)),
 )
 KS = (10, 100, 1000)
-
-
-def faiss_process(pipe, database, bits):
-    """Answers (mode, queries, k, calls, check) with times, and the distances if asked to check."""
-    import faiss
-
-    faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
-    index = faiss.IndexBinaryFlat(-(-bits // 8) * 8)
-    index.add(np.load(database, mmap_mode="r").view(np.uint8)[:, : -(-bits // 8)].copy())
-    while (message := pipe.recv()) is not None:
-        heap, queries, k, calls, check = message
-        index.use_heap = heap
-        distances = index.search(queries, k)[0] if check else None
-        pipe.send((burst(calls, index.search, queries, k), distances))
-
-
-def burst(calls, function, *args):
-    """Seconds of each call."""
-    times = [time.perf_counter()]
-    for _ in range(calls):
-        function(*args)
-        times.append(time.perf_counter())
-    return np.diff(times)
+COLUMNS = (
+    "codes",
+    "N",
+    "bits",
+    "Q",
+    "k",
+    "faiss heap",
+    "faiss counting",
+    "jhash",
+    "ratio",
+    "G pairs/s",
+    "first",
+)
 
 
 def random_codes(rng, n, bits):
@@ -58,8 +50,8 @@ def random_codes(rng, n, bits):
 
 def check(database, queries, distances, indices, expected):
     np.testing.assert_array_equal(distances, expected)
-    found = np.bitwise_count(database[indices] ^ queries[:, None]).sum(axis=2)
-    np.testing.assert_array_equal(found, distances)
+    recomputed = np.bitwise_count(database[indices] ^ queries[:, None]).sum(axis=2)
+    np.testing.assert_array_equal(recomputed, distances)
     key = distances.astype(np.int64) << 32 | indices
     assert (np.diff(key, axis=1) > 0).all(), "not ordered by (distance, index)"
     exact = np.bitwise_count(database ^ queries[0]).sum(axis=1)
@@ -67,7 +59,7 @@ def check(database, queries, distances, indices, expected):
     np.testing.assert_array_equal(indices[0], order)
 
 
-def measure(name, database, queries, bits, counts, rounds):
+def measure(name, database, queries, bits, counts, rounds, output):
     import jax
 
     from jhash.retrieval.search import hamming, layout
@@ -80,44 +72,56 @@ def measure(name, database, queries, bits, counts, rounds):
     ours, theirs = context.Pipe()
     with tempfile.NamedTemporaryFile(suffix=".npy") as file:
         np.save(file.name, database)
-        peer = context.Process(target=faiss_process, args=(theirs, file.name, bits), daemon=True)
+        peer = context.Process(
+            target=faiss_search.serve, args=(theirs, file.name, bits), daemon=True
+        )
         peer.start()
         for count in counts:
-            asked = queries[:count]
-            asked_bytes = asked.view(np.uint8)[:, : -(-bits // 8)].copy()
-            for k in KS:
+            batch = queries[:count]
+            batch_bytes = batch.view(np.uint8)[:, : -(-bits // 8)].copy()
+            for k in (k for k in KS if k <= len(database)):
                 began = time.perf_counter()
-                found = jax.device_get(search(asked, k))
+                results = jax.device_get(search(batch, k))
                 first = time.perf_counter() - began
                 times = {"heap": [], "count": [], "jhash": []}
                 calls = 50 if count == 1 else 1
                 for turn in range(rounds + 1):
                     for mode in ("heap", "count"):
-                        ours.send((mode == "heap", asked_bytes, k, calls, turn == 0))
+                        ours.send((mode == "heap", batch_bytes, k, calls, turn == 0))
                         seconds, expected = ours.recv()
                         times[mode].append(seconds)
                         if turn == 0:
-                            check(database, asked, *found, expected)
+                            check(database, batch, *results, expected)
                     time.sleep(0.02)  # The peer's threads stop spinning.
-                    times["jhash"].append(burst(calls, search, asked, k))
+                    times["jhash"].append(faiss_search.burst(calls, search, batch, k))
                     time.sleep(0.02)
                 # The first turn warms up.
                 median = {key: float(np.median(value[1:])) for key, value in times.items()}
-                best = min(median["heap"], median["count"])
-                pairs = len(database) * count
-                print(
+                ratio = min(median["heap"], median["count"]) / median["jhash"]
+                rate = len(database) * count / median["jhash"] / 1e9
+                output.row(
+                    "searches",
                     f"| {name} | {len(database):,} | {bits} | {count} | {k} "
                     f"| {1e3 * median['heap']:.2f} | {1e3 * median['count']:.2f} "
-                    f"| {1e3 * median['jhash']:.2f} | {best / median['jhash']:.1f}x "
-                    f"| {pairs / median['jhash'] / 1e9:.1f} | {first:.1f} |",
-                    flush=True,
+                    f"| {1e3 * median['jhash']:.2f} | {ratio:.1f}x | {rate:.1f} | {first:.1f} |",
+                    codes=name,
+                    database=len(database),
+                    bits=bits,
+                    queries=count,
+                    k=k,
+                    faiss_heap_seconds=median["heap"],
+                    faiss_counting_seconds=median["count"],
+                    jhash_seconds=median["jhash"],
+                    ratio=ratio,
+                    giga_pairs_per_second=rate,
+                    first_seconds=first,
                 )
         ours.send(None)
         peer.join()
 
 
 def popcount_limit():
-    """Giga pairs a second at 64 bits of a loop that only computes distances and adds them up."""
+    """Measures a loop that only computes distances of 64 bits and adds them up, in 10^9 pairs/s."""
     import jax
     import jax.numpy as jnp
     from jax import lax
@@ -144,27 +148,40 @@ def popcount_limit():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--run", help="a run's folder, whose codes are searched as well")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--quick", action="store_true", help="leave the 10 million out")
+    parser.add_argument("--n", type=int, help="one database of so many codes of 64 bits alone")
+    add_switch(parser)
     options = parser.parse_args()
+    cells = [("random", options.n, 64, (1, 100))] if options.n else CELLS
     rng = np.random.default_rng(0)
-    print(f"XOR, popcount and addition alone, 64 bits: {popcount_limit():.1f} G pairs/s\n")
-    print("Milliseconds a call, medians; G pairs/s and the first call's seconds are jhash's.\n")
-    columns = "codes, N, bits, Q, k, faiss heap, faiss counting, jhash, ratio, G pairs/s, first"
-    print("| " + columns.replace(", ", " | ") + " |\n" + "| --- " * 11 + "|")
-    for name, n, bits, counts in CELLS:
-        if options.quick and n > 1_000_000:
-            continue
-        database, queries = random_codes(rng, n, bits), random_codes(rng, max(counts), bits)
-        measure(name, database, queries, bits, counts, options.rounds)
-    if options.run:
-        folder = os.path.join(options.run, "codes")
-        found, asked = (np.load(f"{folder}/{part}.npz") for part in ("database", "queries"))
-        queries = np.ascontiguousarray(asked["codes"][:1000])
-        bits = int(found["bits"])
-        measure("of a run", found["codes"], queries, bits, (1, 1000), options.rounds)
+    with Output(options.json) as output:
+        limit = popcount_limit()
+        output.line(
+            f"XOR, popcount and addition alone, 64 bits: {limit:.1f} G pairs/s\n",
+            limit_giga_pairs_per_second=limit,
+        )
+        output.line("Medians, in milliseconds per call; G pairs/s and the seconds of the first")
+        output.line("call are jhash's.\n")
+        output.line(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
+        for name, n, bits, counts in cells:
+            if options.quick and n > 1_000_000:
+                continue
+            database = random_codes(rng, n, bits)
+            queries = random_codes(rng, max(counts), bits)
+            measure(name, database, queries, bits, counts, options.rounds, output)
+        if options.run:
+            # Here and not above, so that the process of faiss imports no JAX.
+            from jhash.runs import code_files, paths
+
+            database = code_files.read(paths.codes(options.run, "encoded"))
+            queries = code_files.read(paths.codes(options.run, "queries")).codes
+            queries = np.ascontiguousarray(queries[:1000])
+            counts = (1, len(queries))
+            rounds = options.rounds
+            measure("of a run", database.codes, queries, database.bits, counts, rounds, output)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""The benchmarks that can be small run, and both networks of DAH's are the same."""
+"""The benchmarks that can be small run, with the same numbers as JSON; DAH's models are equal."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,38 +10,72 @@ import pytest
 
 from tests.support.quick import ENVIRONMENT
 
-FOLDER = Path(__file__).parents[1] / "benchmarks"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "benchmarks"
+SMALL = {
+    "baselines": "--smoke --bits=8 --methods lsh itq",
+    "evaluation_speed": "--queries=20 --database=300 --numpy_queries=5 --repeats=1",
+    "fdah_updates": "--n=300 --m=20 --bits=8",
+    "graph_scale": "--nodes=300 --features=8 --bits=8 --turns=1",
+    "hamming_search": "--n=1000 --rounds=1",
+    "reversible_training": "--blocks=2 --size=16 --batch=4 --turns=1",
+}
+# These take minutes, or a trained run.
+LARGE = ["dah_throughput", "lattice_cost"]
 
 
-@pytest.mark.parametrize(
-    ("script", "sizes"),
-    [
-        ("evaluation_speed", "--queries=20 --database=300 --numpy_queries=5 --repeats=1"),
-        ("fdah_updates", "--n=300 --m=20 --bits=8"),
-        ("graph_scale", "--nodes=300 --features=8 --bits=8 --turns=1"),
-    ],
-)
-def test_script_runs(script, sizes):
-    run = subprocess.run(
-        [sys.executable, FOLDER / f"{script}.py", *sizes.split()],
+def run(script, *arguments):
+    done = subprocess.run(
+        [sys.executable, FOLDER / f"{script}.py", *arguments],
         capture_output=True,
         text=True,
-        env=os.environ | ENVIRONMENT,
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("script", ["evaluation_speed", "fdah_updates", "graph_scale"])
+def test_script_runs(script):
+    assert run(script, *SMALL[script].split())
+
+
+@pytest.mark.parametrize("script", SMALL)
+def test_script_prints_one_json_object(script):
+    numbers = json.loads(run(script, *SMALL[script].split(), "--json"))
+    tables = [value for value in numbers.values() if isinstance(value, list)]
+    assert any(isinstance(row, dict) for table in tables for row in table)
+
+
+@pytest.mark.parametrize("script", LARGE)
+def test_help(script):
+    """What the script imports is there."""
+    assert "--json" in run(script, "--help")
+
+
+def test_every_script_is_tested():
+    scripts = {path.stem for path in FOLDER.glob("*.py")} - {"output", "dah_sides"}
+    assert scripts == {*SMALL, *LARGE}
 
 
 @pytest.mark.usefixtures("quick_compilation")
-@pytest.mark.parametrize(("task", "dtype"), [("train", "float32"), ("encode", "bfloat16")])
-def test_dahs_networks_agree(task, dtype, monkeypatch):
+@pytest.mark.parametrize(
+    ("task", "form", "dtype"),
+    [
+        ("train", "shifted", "float32"),
+        ("encode", "shifted", "bfloat16"),
+        ("encode", "xla", "float32"),
+    ],
+)
+def test_dahs_models_agree(task, form, dtype, monkeypatch):
     """Outputs, and in training the loss and the gradient of each parameter."""
     monkeypatch.syspath_prepend(FOLDER)
-    from dah_sides import Jhash, Job, PyTorch
+    from dah_sides import Jhash, Job
     from dah_throughput import prepare
+    from peers.dah_torch import PyTorch
 
     def peer(side):
         return lambda method, *arguments: getattr(side, method)(*arguments)
 
-    ours, job = Jhash(), Job(task, 20, (8, 8, 3), "shifted", dtype)
+    ours, job = Jhash(), Job(task, 20, (8, 8, 3), form, dtype)
     assert prepare(job, peer(ours), peer(PyTorch()), ours.weights(job.shape)) > 0

@@ -28,32 +28,32 @@ def launch(*arguments, cwd):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "--config: give a config"),
-        (("--config=missing.py",), "--config: there is no file missing.py"),
+        ((), "--config: none given; allowed: a file"),
+        (("--config=missing.py",), "--config: missing.py given; allowed: a file"),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.learning_rat=1"),
             "no field 'learning_rat'. Did you mean learning_rate?",
         ),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.arguments.momentun=0.9"),
-            "config.optimizer.arguments: optax.adamw takes no momentun",
+            "config.optimizer.arguments: momentun given; allowed: arguments of optax.adamw",
         ),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.data.options.fodler=x"),
-            "unknown option fodler; allowed are multi_label",
+            "unknown option fodler; allowed: multi_label",
         ),
         ((f"--config={ROOT}/tests/support/tiny.py", "--config.data.options.x"), "no value given"),
-        (("--mode=eval",), "--mode=eval needs --workdir"),
+        (("--mode=eval",), "--mode: eval given; allowed: with --workdir"),
         (
             ("--mode=eval", "--workdir=run", f"--config={ROOT}/tests/support/tiny.py"),
-            "takes its config",
+            "and without --config",
         ),
         (("--mode=eval", "--workdir=missing"), "missing/config.json: there is no such file"),
-        ((f"--config={ROOT}/configs/fdah.py:bit=12",), "unknown argument 'bit=12'; allowed are"),
-        ((f"--config={ROOT}/configs/fdah.py:bits=x",), "'bits=x' given; bits must be an integer"),
+        ((f"--config={ROOT}/configs/fdah.py:bit=12",), "--config: 'bit=12' given; allowed: "),
+        ((f"--config={ROOT}/configs/fdah.py:bits=x",), "'bits=x' given; allowed: bits=INTEGER"),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.data.source=nothing.here"),
-            "no module named 'nothing'",
+            "module 'nothing' given; allowed: ",
         ),
     ],
 )

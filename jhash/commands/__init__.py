@@ -1,17 +1,28 @@
-"""One file a command: `add` describes its arguments, `run` runs it.
+"""The command line, a file per command: `add` describes its arguments, `run` runs it.
 
-What takes seconds to import (JAX, the models) is imported where a command runs, so that `--help`
-and a mistyped argument answer at once.
+Modules that take seconds to import (JAX, the models) are imported where a command runs, so that
+`--help` and errors in arguments appear at once.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def parser(
     commands, name: str, summary: str, details: str, examples: Sequence[str]
 ) -> argparse.ArgumentParser:
-    """Adds a command; its --help prints `details` and the examples as they are."""
+    """Adds a command to a group of commands.
+
+    Args:
+      commands: The group, as `argparse` makes it by `add_subparsers`.
+      name: Name of the command.
+      summary: Description in a few words, for the list of commands.
+      details: Text that --help prints as it is.
+      examples: Command lines that --help prints, without `python -m jhash`.
+
+    Returns:
+      The parser of the command's arguments.
+    """
     lines = [f"{summary[0].upper()}{summary[1:]}.", details, "examples:"]
     lines += [f"  python -m jhash {example}" for example in examples]
     return commands.add_parser(
@@ -22,13 +33,13 @@ def parser(
     )
 
 
-def at_least(least: int):
-    """An argument's type: an integer, `least` or more."""
+def at_least(smallest: int) -> Callable[[str], int]:
+    """Returns the type, for argparse, of integers that are `smallest` or more."""
 
     def number(text):
         value = int(text)
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{value} given; allowed is {least} or more")
+        if value < smallest:
+            raise argparse.ArgumentTypeError(f"{value} given; allowed: {smallest} or more")
         return value
 
     return number

@@ -1,32 +1,34 @@
-"""python -m jhash encode: images to codes."""
+"""The command `python -m jhash encode`: image files to codes."""
 
 from jhash.commands import images, parser
 from jhash.data import image_files
 from jhash.system import files
 
-_SUMMARY = "encode images with the network of a run"
+_SUMMARY = "encode images with the model of a run"
 _DETAILS = f"""
-Folders are searched, with all that is below them, for
+Folders are searched, with all folders below them, for
 {" ".join(image_files.EXTENSIONS)}.
-An image is converted to grey or RGB and resized (bilinearly, antialiased, without
-regard to its aspect ratio) to the images that the run was trained on; transparency
-and EXIF rotation are ignored. From there on it goes the way of the run's evaluation,
-and gets the evaluation's code: bit for bit, measured on CPUs. A batch of another size
-can in principle flip a bit whose output is as good as 0.
+An image is converted to gray or RGB and resized (bilinearly, antialiased, without
+regard to its aspect ratio) to the size of the run's images; transparency
+and EXIF rotation are ignored. From there on it is encoded as in the run's evaluation
+and gets the same code, bit for bit (measured on CPUs). With another batch size, a bit
+whose output is as good as 0 can in principle differ.
 
 Images that cannot be read, and those of 16 bits or floats, are reported on stderr,
-counted and left out; that is no error (exit status 0) unless none can be read.
+counted and left out. That is no error (exit status 0) unless none can be read.
 
-CODES.npz holds: codes, uint32 [N, words], bit j of a code being bit j % 32 of word
-j // 32; ids, strings [N]: paths relative to the folder given, or a file as it was
-given; bits; run, the run's folder; network, which tells one trained network from
-another.
+CODES.npz holds:
+  codes    uint32 [N, words]; bit j of a code is bit j % 32 of word j // 32
+  ids      strings [N]: paths relative to the given folder, or files as given
+  bits     the code length
+  run      the run's folder
+  network  the digest of the trained model; models with other weights have another
 """
 _EXAMPLES = ("encode --run RUN --images photos/ --output photos.npz",)
 
 
 def add(commands):
-    """Adds the command's arguments."""
+    """Adds the command and its arguments."""
     command = parser(commands, "encode", _SUMMARY, _DETAILS, _EXAMPLES)
     command.add_argument(
         "--run", required=True, dest="workdir", metavar="RUN", help="a run's folder"
@@ -40,10 +42,10 @@ def add(commands):
 
 
 def run(arguments):
-    """Runs the command."""
+    """Encodes the images and writes the file of codes."""
     from jhash.runs import code_files
 
     files.check_output(arguments.output)
-    made = images.encode_found(arguments)
-    code_files.write(arguments.output, **made)
+    content = images.encode_found(arguments)
+    code_files.write(arguments.output, **content)
     print(f"The codes are in {arguments.output}.")

@@ -1,4 +1,4 @@
-"""Encoding of image files for the commands, with a bar and readable errors."""
+"""Encoding of image files for the commands, with a progress bar and readable errors."""
 
 import os
 import sys
@@ -16,19 +16,20 @@ from jhash.errors import InputError
 def encode(
     file_encoder, paths: Sequence[str], batch_size: int | None = None, quiet: bool = False
 ) -> tuple[np.ndarray, list[str | None]]:
-    """Encodes image files; those that cannot be read are reported on stderr.
+    """Encodes image files, and reports on stderr those that cannot be read.
 
     Args:
       file_encoder: A `jhash.encoding.FileEncoder`.
-      paths: The files.
-      batch_size: See `FileEncoder.encode`.
-      quiet: No progress bar; there is none either when stderr is no terminal.
+      paths: Image files.
+      batch_size: Images encoded at a time; see `FileEncoder.encode`.
+      quiet: Leaves out the progress bar, as is done whenever stderr is no terminal.
 
     Returns:
       (codes, errors): the codes of the readable files, packed uint32 [R, words], and for each file
-      None or why it cannot be read.
+      None or the reason why it cannot be read.
     """
-    codes, errors = [], []
+    codes = []
+    errors = []
     with tqdm.tqdm(
         total=len(paths), desc="encode", unit="img", leave=False, disable=True if quiet else None
     ) as bar:
@@ -42,7 +43,7 @@ def encode(
 
 
 def check_any_readable(errors: Sequence[str | None]) -> None:
-    """Raises InputError if no image can be read; `errors` as `encode` returns them."""
+    """Raises InputError if no image can be read; `errors` is what `encode` returns."""
     if all(errors):
         raise InputError(f"none of {len(errors)} images can be read.")
 
@@ -53,26 +54,28 @@ def add_arguments(parser) -> None:
         "--batch-size",
         type=at_least(1),
         metavar="N",
-        help="images encoded at a time; default: as in the evaluation, which gives its codes",
+        help="images encoded at a time; default: as many as in the run's evaluation",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
 def encode_found(arguments):
-    """Does what `encode` and `index build` share, with their arguments, and says how it went.
+    """Encodes the images that the arguments of `encode` or `index build` name.
+
+    Prints how many images were encoded, and in what time.
 
     Returns:
-      What a file of codes holds: codes, ids, bits, run and network.
+      The content of a file of codes: a dict of codes, ids, bits, run and network.
 
     Raises:
-      InputError: There are no images, none can be read, or the run has no network.
+      InputError: There are no images, none can be read, or the run has no trained model.
     """
     from jhash.encoding import encoder
 
-    found = image_files.find(arguments.images)
+    paths_by_id = image_files.find(arguments.images)
     file_encoder = encoder.load(arguments.workdir)
     began = time.perf_counter()
-    paths = list(found.values())
+    paths = list(paths_by_id.values())
     codes, errors = encode(file_encoder, paths, arguments.batch_size, arguments.quiet)
     seconds = time.perf_counter() - began
     check_any_readable(errors)
@@ -82,9 +85,10 @@ def encode_found(arguments):
         + (f" ({unreadable:,} cannot be read, see above)" if unreadable else "")
         + f": {file_encoder.bits} bits, {seconds:.1f} s."
     )
+    ids = [name for name, error in zip(paths_by_id, errors, strict=True) if not error]
     return {
         "codes": codes,
-        "ids": np.array([name for name, error in zip(found, errors, strict=True) if not error]),
+        "ids": np.array(ids),
         "bits": file_encoder.bits,
         "run": os.path.abspath(arguments.workdir),
         "network": file_encoder.digest,

@@ -1,4 +1,4 @@
-"""python -m jhash index: builds, changes and exports an index."""
+"""The command `python -m jhash index`: builds, changes and exports an index."""
 
 import contextlib
 import itertools
@@ -11,20 +11,21 @@ from jhash.errors import InputError
 from jhash.system import files
 
 _BUILD = """
-From --codes: a file of `python -m jhash encode`, or of a run's folder codes/.
-From --run and --images: encodes the images (see encode --help) and keeps the codes.
-From --run alone: the codes of the run's database, with the images' places in the
-data set as ids.
+With --codes: takes a file that `python -m jhash encode` wrote, or one of a run's
+folder codes/.
+With --run and --images: encodes the images (see encode --help) and takes their codes.
+With --run alone: takes the codes of the run's database; their ids are the images'
+places in the data set.
 """
 _CHANGE = """
-The file is replaced at once: it holds the old index or the new one at any moment.
+The file is replaced as a whole: at any moment it holds the old index or the new one.
 Commands that change the same index wait for each other, by a lock on the file .NAME.lock
-beside it.
+in the same folder.
 """
 _EXPORT = """
-Rows are in the order of insertion. --packed is uint8 [N, ceil(bits / 8)], bit j of a
-code being bit j % 8 of byte j // 8, as binary vectors of faiss and Milvus are.
---faiss needs integer ids, as an index of a run's database has them.
+Rows are in the order of insertion. --packed writes uint8 [N, ceil(bits / 8)]; bit j of
+a code is bit j % 8 of byte j // 8, as in the binary vectors of faiss and Milvus.
+--faiss needs integer ids, such as those of an index of a run's database.
 """
 _EXAMPLES = {
     "build": (
@@ -43,9 +44,9 @@ _EXAMPLES = {
 
 
 def add(commands):
-    """Adds the command's arguments."""
-    every = itertools.chain(*_EXAMPLES.values())
-    group = parser(commands, "index", "build, change or export an index of codes", "", every)
+    """Adds the command, its actions and their arguments."""
+    examples = itertools.chain(*_EXAMPLES.values())
+    group = parser(commands, "index", "build, change or export an index of codes", "", examples)
     actions = group.add_subparsers(metavar="ACTION", required=True)
 
     def action(name, summary, details):
@@ -53,15 +54,15 @@ def add(commands):
 
     build = action("build", "make an index", _BUILD)
     build.add_argument("--output", required=True, metavar="INDEX", help="the file to write")
-    build.add_argument("--codes", metavar="CODES.npz", help="codes to take")
+    build.add_argument("--codes", metavar="CODES.npz", help="the codes of the index")
     build.add_argument("--run", dest="workdir", metavar="RUN", help="a run's folder")
     build.add_argument(
-        "--images", nargs="+", metavar="FOLDER_OR_FILE", help="what to encode with the run"
+        "--images", nargs="+", metavar="FOLDER_OR_FILE", help="images to encode with the run"
     )
     build.add_argument(
         "--database",
         choices=("encoded", "learned"),
-        help="the run's codes that its network gives (default), or that training learned",
+        help="codes that the run's model computes (default), or that training learned",
     )
     images.add_arguments(build)
     build.set_defaults(run=_build, wrong=build.error)
@@ -73,40 +74,42 @@ def add(commands):
 
     change = action("remove", "remove codes from an index", _CHANGE)
     _add_index(change)
-    change.add_argument("ids", nargs="+", metavar="ID", help="what to remove")
+    change.add_argument("ids", nargs="+", metavar="ID", help="ids to remove")
     change.set_defaults(run=_remove)
 
-    info = action("info", "say what an index holds", "")
+    info = action("info", "describe an index", "")
     _add_index(info)
     info.set_defaults(run=_info)
 
     export = action("export", "write an index for other programs", _EXPORT)
     _add_index(export)
-    export.add_argument("--faiss", metavar="FILE", help="for faiss.read_index_binary")
+    export.add_argument("--faiss", metavar="FILE", help="an index for faiss.read_index_binary")
     export.add_argument("--packed", metavar="FILE.npy", help="the codes alone, as bytes")
     export.add_argument("--ids", metavar="FILE.npy", help="the ids: int64 or strings [N]")
     export.set_defaults(run=_export, wrong=export.error)
 
 
 def load(arguments):
-    """The index that --index names."""
+    """Loads the index that --index names."""
     from jhash.retrieval import HammingIndex
 
     return HammingIndex.load(arguments.index)
 
 
 def parse_ids(index, texts: list[str]) -> np.ndarray:
-    """Ids from the command line, of the type that the index has.
+    """Converts ids from the command line to the type of the index's ids.
 
     Raises:
-      InputError: The index has numbers, and a text is none.
+      InputError: The ids of the index are integers, and a text is none.
     """
     if index.id_kind == "string":
         return np.array(texts)
     try:
         return np.array([int(text) for text in texts], np.int64)
     except (ValueError, OverflowError) as error:
-        raise InputError(f"ID: the ids of this index are integers; {error}.") from error
+        raise InputError(
+            f"ID: {' '.join(texts)} given; allowed: integers, as the ids of this index are."
+        ) from error
 
 
 def _add_index(command):
@@ -119,30 +122,25 @@ def _build(arguments):
     if arguments.images and not arguments.workdir:
         arguments.wrong("--images needs --run")
     if arguments.database and (arguments.images or arguments.codes):
-        arguments.wrong("--database is of a run's own images: give --run alone with it")
+        arguments.wrong("--database needs --run alone, without --images or --codes")
     files.check_output(arguments.output)
     from jhash.encoding import compatibility
     from jhash.retrieval import HammingIndex
     from jhash.runs import code_files
 
     if arguments.images:
-        made = images.encode_found(arguments)
-        metadata = {"run": made["run"], "network": made["network"]}
-        index = HammingIndex.build(made["codes"], made["bits"], made["ids"], metadata)
+        content = images.encode_found(arguments)
+        metadata = {"run": content["run"], "network": content["network"]}
+        index = HammingIndex.build(content["codes"], content["bits"], content["ids"], metadata)
     elif arguments.workdir:
         index = code_files.load_index(arguments.workdir, arguments.database or "encoded")
         compatibility.check_run(arguments.workdir, index.metadata.get("network"))
     else:
-        index = _of_codes(code_files.read(arguments.codes))
+        content = code_files.read(arguments.codes)
+        index = HammingIndex.build(content.codes, content.bits, content.ids, content.metadata)
     with _locked(arguments.output):
         index.save(arguments.output)
     print(f"{arguments.output}: {_size(index)}.")
-
-
-def _of_codes(content):
-    from jhash.retrieval import HammingIndex
-
-    return HammingIndex.build(content.codes, content.bits, content.ids, content.metadata)
 
 
 def _add(arguments):
@@ -167,9 +165,10 @@ def _remove(arguments):
 
 @contextlib.contextmanager
 def _changing(arguments):
-    """The index of --index, saved when the block ends without error."""
-    if not os.path.exists(arguments.index):  # So that no lock is made for it.
-        raise InputError(f"--index: there is no file {arguments.index}.")
+    """Yields the index that --index names, and saves it if the block ends without an error."""
+    # A lock would be a new file, in what may be a new folder.
+    if not os.path.exists(arguments.index):
+        raise InputError(f"--index: {arguments.index} given; allowed: the file of an index.")
     with _locked(arguments.index):
         index = load(arguments)
         yield index
@@ -177,9 +176,9 @@ def _changing(arguments):
 
 
 def _locked(path):
-    """Keeps other processes from changing the index, from before it is loaded until it is saved.
+    """Keeps other processes from changing an index, from before it is loaded until it is saved.
 
-    The lock is on a file beside it, because the index is a new file after every change.
+    The lock is on a second file in its folder, because every change makes the index a new file.
     """
     folder, name = os.path.split(os.path.realpath(path))
     return files.lock(os.path.join(folder, f".{name}.lock"), wait=True)
@@ -200,7 +199,7 @@ def _export(arguments):
         files.check_output(path)
     index = load(arguments)
     if arguments.faiss:
-        exported = index.to_faiss()  # Says so if faiss is not installed.
+        exported = index.to_faiss()  # Raises InputError if faiss is not installed.
         import faiss
 
         with files.replacing(arguments.faiss, "wb") as file:

@@ -1,4 +1,4 @@
-"""The command line: encode images, keep an index of their codes, search it, report on runs."""
+"""The command line: encodes images, keeps an index of their codes, searches it, reports on runs."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ from jhash.errors import InputError
 _DESCRIPTION = """\
 Retrieval with a trained run (train one with launch.py). COMMAND --help has examples.
 
-exit status: 0 done; 1 it could not be done, for the reason printed; 2 wrong use.
+exit status: 0 done; 1 failed, for the reason that is printed; 2 wrong use.
 """
 
 
@@ -18,20 +18,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-      arguments: By default those of the process.
+      arguments: The words of the command; by default those that the process was started with.
 
     Returns:
-      The exit status: 0; 1 after an error that the user can mend, printed in one line; 130 after
-      Ctrl-C; 141 when the reader of the output went away. Wrong use leaves by SystemExit, with 2.
+      The exit status: 0 when done; 1 after an error that the user can mend, printed in one line;
+      130 after Ctrl-C; 141 if the reader of the output has closed it.
+
+    Raises:
+      SystemExit: The arguments are wrong (status 2), or help was printed (status 0).
     """
-    # Names of files may hold what the terminal's encoding lacks.
+    # File names may have characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     try:
         parsed.run(parsed)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more when it ends, and would complain.
+        # Python flushes once more when it ends, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""python -m jhash report: a page about one run, or several compared."""
+"""The command `python -m jhash report`: a page about one run, or several side by side."""
 
 import os
 
@@ -7,7 +7,7 @@ from jhash.system import files
 
 _SUMMARY = "write a page with the curves and retrieved images of runs"
 _DETAILS = """
-The page is one file that needs no network.
+The page is one file, which needs no other file and no connection.
 """
 _EXAMPLES = (
     "report RUN                 writes RUN/report.html",
@@ -16,7 +16,7 @@ _EXAMPLES = (
 
 
 def add(commands):
-    """Adds the command's arguments."""
+    """Adds the command and its arguments."""
     command = parser(commands, "report", _SUMMARY, _DETAILS, _EXAMPLES)
     command.add_argument("workdirs", nargs="+", metavar="RUN", help="a run's folder")
     command.add_argument(
@@ -28,7 +28,7 @@ def add(commands):
 
 
 def run(arguments):
-    """Runs the command."""
+    """Writes the page."""
     workdirs = arguments.workdirs
     folder = workdirs[0] if len(workdirs) == 1 else ""
     path = arguments.output or os.path.join(folder, "report.html")

@@ -1,4 +1,4 @@
-"""python -m jhash search: the images of an index that are nearest to others."""
+"""The command `python -m jhash search`: finds the images of an index nearest to query images."""
 
 import itertools
 import json
@@ -8,14 +8,14 @@ from jhash.commands import at_least, images, parser
 from jhash.commands import index as indexes
 from jhash.errors import InputError
 
-_K = 10
-_SUMMARY = "search an index for the images nearest to others"
+_K = 10  # Results per query by default.
+_SUMMARY = "search an index for the images nearest to query images"
 _DETAILS = """
-Results are exact and sorted by Hamming distance; equal distances by the order of
+Results are exact and sorted by Hamming distance, among equal distances by the order of
 insertion. Images are read as by encode. Those that cannot be read are reported on
-stderr and left out; that is an error only if there is none that can be read.
+stderr and left out; that is an error only if none can be read.
 
---json prints one line for each query:
+--json prints one line per query:
   {"query": FILE_OR_ID, "results": [{"rank": 1, "distance": 0, "id": "a.png"}, ...]}
 and for an image that cannot be read {"query": FILE, "error": REASON}.
 """
@@ -27,14 +27,14 @@ _EXAMPLES = (
 
 
 def add(commands):
-    """Adds the command's arguments."""
+    """Adds the command and its arguments."""
     command = parser(commands, "search", _SUMMARY, _DETAILS, _EXAMPLES)
     command.add_argument("--index", required=True, help="the index to search")
     queries = command.add_mutually_exclusive_group(required=True)
-    queries.add_argument("--image", nargs="+", metavar="FILE", help="images that ask")
-    queries.add_argument("--id", nargs="+", metavar="ID", help="images of the index that ask")
+    queries.add_argument("--image", nargs="+", metavar="FILE", help="query images")
+    queries.add_argument("--id", nargs="+", metavar="ID", help="query images that are in the index")
     command.add_argument(
-        "-k", type=at_least(1), help=f"results a query; default {_K}, or all with --radius"
+        "-k", type=at_least(1), help=f"results per query; default {_K}, or all with --radius"
     )
     command.add_argument(
         "--radius", type=at_least(0), metavar="R", help="only results with a distance of R or less"
@@ -43,19 +43,21 @@ def add(commands):
         "--run",
         dest="workdir",
         metavar="RUN",
-        help="the run that encodes the images of --image; default: the index's own",
+        help="the run that encodes the images of --image; default: the run of the index",
     )
-    command.add_argument("--json", action="store_true", help="for machines, see above")
+    command.add_argument("--json", action="store_true", help="print JSON, see above")
     command.set_defaults(run=run, wrong=command.error)
 
 
 def run(arguments):
-    """Runs the command."""
+    """Searches and prints the results."""
     if arguments.id and arguments.workdir:
-        arguments.wrong("--run is of --image; with --id nothing is encoded")
+        arguments.wrong("--run needs --image; with --id nothing is encoded")
     index = indexes.load(arguments)
     if not len(index):
-        raise InputError(f"--index: {arguments.index} is empty.")
+        raise InputError(
+            f"--index: {arguments.index} given, which is empty; allowed: one with codes."
+        )
     _check_bounds(index, arguments.k, arguments.radius)
     if arguments.id:
         names = list(dict.fromkeys(arguments.id))
@@ -63,15 +65,16 @@ def run(arguments):
     else:
         names = arguments.image
         queries, errors = images.encode(_file_encoder(index, arguments), names)
-    found = iter(_search(index, queries, arguments.k, arguments.radius))
+    # Queries are the readable images only, so there are results for these alone.
+    results = iter(_search(index, queries, arguments.k, arguments.radius))
     write = _print_json if arguments.json else _print_table
     for name, error in zip(names, errors, strict=True):
-        write(name, *((None, error) if error else (next(found), None)))
+        write(name, None if error else next(results), error)
     images.check_any_readable(errors)
 
 
 def _check_bounds(index, k, radius):
-    """What the search itself checks, before images are encoded."""
+    """Checks k or radius, as the search does, but before images are encoded."""
     from jhash.retrieval.checks import as_whole
 
     if radius is not None:
@@ -81,24 +84,33 @@ def _check_bounds(index, k, radius):
 
 
 def _search(index, queries, k, radius):
-    """(distances, ids) of each query."""
+    """Returns (distances, ids) for each query."""
     if radius is None:
         k = k or min(_K, len(index))
         return list(zip(*index.search(queries, k), strict=True))
     limits, distances, ids = index.search_radius(queries, radius)
-    parts = [slice(*pair) for pair in itertools.pairwise(limits)]
-    return [(distances[part][:k], ids[part][:k]) for part in parts]
+    slices = [slice(*pair) for pair in itertools.pairwise(limits)]
+    return [(distances[hits][:k], ids[hits][:k]) for hits in slices]
 
 
 def _file_encoder(index, arguments):
-    """The network of the run that is given, else of the index's; it must be the index's network."""
+    """Loads the encoder of --run, or else of the index's run.
+
+    Raises:
+      InputError: There is no such run, or another model made the codes of the index.
+    """
     from jhash.encoding import compatibility, encoder
 
     workdir = arguments.workdir or index.metadata.get("run")
     if workdir is None:
-        raise InputError("--run: the index does not say which run made its codes; give the run.")
+        raise InputError(
+            f"--run: none given; allowed: the run of the index, which {arguments.index} does not "
+            "name."
+        )
     if not os.path.isdir(workdir):
-        raise InputError(f"--run: there is no folder {workdir}; give the run of the index.")
+        raise InputError(
+            f"--run: {workdir} given, which is no folder; allowed: the run of the index."
+        )
     file_encoder = encoder.load(workdir)
     compatibility.check_same(
         (arguments.index, index.bits, index.metadata.get("network")),
@@ -107,27 +119,28 @@ def _file_encoder(index, arguments):
     return file_encoder
 
 
-def _rows(found):
-    distances, ids = found
+def _ranked(result):
+    """Yields (rank, (distance, id))."""
+    distances, ids = result
     return enumerate(zip(distances.tolist(), ids.tolist(), strict=True), start=1)
 
 
-def _print_json(name, found, error):
+def _print_json(name, result, error):
     line = {"query": name}
     if error:
         line["error"] = error
     else:
         line["results"] = [
-            {"rank": rank, "distance": distance, "id": name}
-            for rank, (distance, name) in _rows(found)
+            {"rank": rank, "distance": distance, "id": identifier}
+            for rank, (distance, identifier) in _ranked(result)
         ]
     print(json.dumps(line))
 
 
-def _print_table(name, found, error):
+def _print_table(name, result, error):
     if error:
         return  # Reported already.
     print(f"{name}\n{'rank':>6}  {'distance':>8}  id")
-    for rank, (distance, name) in _rows(found):
-        print(f"{rank:>6}  {distance:>8}  {name}")
+    for rank, (distance, identifier) in _ranked(result):
+        print(f"{rank:>6}  {distance:>8}  {identifier}")
     print()

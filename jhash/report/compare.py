@@ -1,4 +1,4 @@
-"""Runs side by side: in what their configs differ, and what a reader must know."""
+"""Comparison of runs: how their configs differ, and what a reader is warned of."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _ABSENT = "–"
 
 
 def differences(runs: Sequence[Run]) -> dict[str, list[str]]:
-    """The fields of the config in which runs differ: name -> values as text, one a run."""
+    """Returns the config fields in which runs differ: name -> values as text, one per run."""
     configs = [_flatten(run.results["config"]) for run in runs]
     rows = {
         field: [repr(config[field]) if field in config else _ABSENT for config in configs]
@@ -30,28 +30,35 @@ def _flatten(fields, prefix=""):
 
 
 def warnings(runs: Sequence[Run]) -> list[str]:
-    """What a reader must know before comparing the runs; empty when there is nothing."""
-    found = [
+    """Returns what a reader must know before comparing the runs; it may be nothing."""
+    messages = [
         f"{run.name} is not trained to its end: it was evaluated after epoch "
         f"{run.results['epochs']} of {run.results['epochs_planned']}."
         for run in runs
         if run.results["epochs"] < run.results["epochs_planned"]
     ]
-    first = runs[0]
-    others = [run.name for run in runs[1:] if not _same_data(first, run)]
-    if others:
-        found.append(
-            f"Not comparable: {', '.join(others)} and {first.name} differ in data set, split, "
-            "queries or database. Curves of different data say nothing about which run is better."
+    reference, *others = runs
+    different = [run.name for run in others if not _same_data(reference, run)]
+    if different:
+        messages.append(
+            f"Not comparable: {', '.join(different)} and {reference.name} differ in data set, "
+            "split, queries or database. Curves of different data do not tell which run is better."
         )
-    return found
+    return messages
 
 
-def _same_data(a, b):
-    names = [[run.results["data"][field] for field in ("source", "split")] for run in (a, b)]
-    parts = [
-        (run.queries.ids, run.queries.labels, database.ids, database.labels)
-        for run in (a, b)
-        for database in list(run.databases.values())[:1]
-    ]
-    return names[0] == names[1] and all(map(np.array_equal, *parts))
+def _same_data(one, other):
+    """Compares data set and split, then the ids and labels of queries and database."""
+    for field in ("source", "split"):
+        if one.results["data"][field] != other.results["data"][field]:
+            return False
+    pairs = (one.queries, other.queries), (_database(one), _database(other))
+    return all(
+        np.array_equal(mine.ids, theirs.ids) and np.array_equal(mine.labels, theirs.labels)
+        for mine, theirs in pairs
+    )
+
+
+def _database(run):
+    """Returns the database with either kind of codes: the images are the same."""
+    return next(iter(run.databases.values()))

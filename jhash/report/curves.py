@@ -12,14 +12,14 @@ from jhash.runs.finished import Run
 
 
 class Ranking(NamedTuple):
-    """What the queries find in a database of one kind of codes.
+    """The ranking of one kind of database codes by all queries.
 
     Attributes:
-      total: Pairs of any kind at each distance, int64 [bits + 1].
-      relevant: Relevant ones of them, int64 [bits + 1].
-      average_precision: Of every query, float64 [Q].
-      answerable: Whether a query has a relevant item, bool [Q].
-      metrics: As `retrieval.summarize` names them.
+      total: Number of pairs at each distance, int64 [bits + 1].
+      relevant: Number of relevant pairs at each distance, int64 [bits + 1].
+      average_precision: Average precision of each query, float64 [Q].
+      answerable: True for each query that has a relevant item, bool [Q].
+      metrics: Metrics, named as by `retrieval.summarize`.
     """
 
     total: np.ndarray
@@ -30,9 +30,12 @@ class Ranking(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """Share of ones of every bit [bits], ones-to-zeros ratio of every bit [bits], distinct codes.
+    """The balance of the bits of a set of codes.
 
-    The ratio is infinite for a bit that is always set.
+    Attributes:
+      share: Share of ones in each bit, float [bits].
+      ratio: Ratio of ones to zeros in each bit, float [bits]; infinite for a bit that is always 1.
+      distinct: Number of distinct codes.
     """
 
     share: np.ndarray
@@ -42,7 +45,13 @@ class Balance(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Measured:
-    """A run with its rankings by kind of database codes, and the balance of every set of codes."""
+    """A run with all numbers that the page shows of its codes.
+
+    Attributes:
+      run: The run.
+      rankings: Rankings by the kind of database codes, `learned` or `encoded`.
+      balances: Balances by the name of the set of codes: `queries`, or `database, KIND`.
+    """
 
     run: Run
     rankings: dict[str, Ranking]
@@ -50,7 +59,7 @@ class Measured:
 
     @property
     def stale(self) -> bool:
-        """Whether `results.json` tells another MAP than the codes give: not of one evaluation."""
+        """Tells whether `results.json` has another MAP than the codes, from another evaluation."""
         return any(
             abs(self.run.results[kind]["map"] - ranking.metrics["map"]) > 1e-9
             for kind, ranking in self.rankings.items()
@@ -63,35 +72,35 @@ def measure(run: Run) -> Measured:
     Raises:
       InputError: The labels of queries and database do not fit together; the run is named.
     """
-    sets = {"queries": run.queries} | {
+    code_sets = {"queries": run.queries} | {
         f"database, {kind}": database for kind, database in run.databases.items()
     }
     try:
         rankings = {kind: _rank(run, database) for kind, database in run.databases.items()}
     except InputError as error:
-        raise InputError(f"workdirs: the codes of {run.name} cannot be ranked: {error}") from error
-    return Measured(
-        run,
-        rankings,
-        {name: _balance(part, run.bits) for name, part in sets.items()},
-    )
+        raise InputError(
+            f"workdirs: {run.name} given, whose codes cannot be ranked: {error}"
+        ) from error
+    balances = {name: _balance(codes, run.bits) for name, codes in code_sets.items()}
+    return Measured(run, rankings, balances)
 
 
 def _rank(run: Run, database: Content) -> Ranking:
     histograms = retrieval.distance_histograms(
         run.queries.codes, database.codes, run.queries.labels, database.labels, run.bits
     )
-    total, relevant = map(np.asarray, histograms)  # JAX would add the pairs up in 32 bits.
+    # In NumPy, as JAX would sum the pairs in 32 bits.
+    total_QxD, relevant_QxD = map(np.asarray, histograms)
     return Ranking(
-        np.sum(total, axis=0, dtype=np.int64),
-        np.sum(relevant, axis=0, dtype=np.int64),
-        retrieval.average_precision(total, relevant),
-        relevant.any(axis=1),
-        retrieval.summarize(total, relevant, **run.results["config"]["metrics"]),
+        np.sum(total_QxD, axis=0, dtype=np.int64),
+        np.sum(relevant_QxD, axis=0, dtype=np.int64),
+        retrieval.average_precision(total_QxD, relevant_QxD),
+        relevant_QxD.any(axis=1),
+        retrieval.summarize(total_QxD, relevant_QxD, **run.results["config"]["metrics"]),
     )
 
 
-def _balance(part: Content, bits: int) -> Balance:
-    ones = np.mean(np.asarray(retrieval.unpack_codes(part.codes, bits)) > 0, axis=0)
-    ratio = np.asarray(retrieval.bit_balance(part.codes, bits))
-    return Balance(ones, ratio, len(np.unique(part.codes, axis=0)))
+def _balance(content: Content, bits: int) -> Balance:
+    share = np.mean(np.asarray(retrieval.unpack_codes(content.codes, bits)) > 0, axis=0)
+    ratio = np.asarray(retrieval.bit_balance(content.codes, bits))
+    return Balance(share, ratio, len(np.unique(content.codes, axis=0)))

@@ -1,4 +1,4 @@
-"""Queries with what they retrieve: which are shown, and their images."""
+"""Queries with the images that they retrieve: the choice of queries, and the images as files."""
 
 import base64
 import io
@@ -18,13 +18,13 @@ from jhash.runs.finished import Run
 QUERIES = 10
 RESULTS = 10
 WORST = 5
-# Larger images are shrunk to this on their longer side, and then have so many colours.
+# Images whose longer side has more pixels are shrunk to PIXELS, and to COLORS colors.
 PIXELS = 48
 COLORS = 64
 
 
 class Thumbnail(NamedTuple):
-    """An image of the source: its index, class names and file as a data URI."""
+    """An image of the source: its index, its class names, and its file as a data URI."""
 
     index: int
     classes: str
@@ -32,7 +32,13 @@ class Thumbnail(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A retrieved image, its distance in bits, and whether it shares a label with the query."""
+    """A retrieved image.
+
+    Attributes:
+      thumbnail: The image.
+      distance: Hamming distance to the query, in bits.
+      right: True if the image shares a label with the query.
+    """
 
     thumbnail: Thumbnail
     distance: int
@@ -40,7 +46,7 @@ class Hit(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A query with its nearest images, by (distance, place in the database)."""
+    """A query with its nearest images, sorted by (distance, place in the database)."""
 
     query: Thumbnail
     average_precision: float
@@ -51,14 +57,14 @@ def open_source(run: Run) -> Source:
     """Opens the run's images again.
 
     Raises:
-      InputError: They cannot be read any more, or are others than those that the codes are of.
+      InputError: The images cannot be read any more, or have other labels than the codes.
     """
     config = ml_collections.FrozenConfigDict(run.results["config"])
     try:
         source = data.load_config(config.data).source
-        parts = (run.queries, *run.databases.values())
-        same = all(np.array_equal(source.labels[part.ids], part.labels) for part in parts)
-    except Exception as error:  # A source may be code of the user's own.
+        code_sets = (run.queries, *run.databases.values())
+        same = all(np.array_equal(source.labels[codes.ids], codes.labels) for codes in code_sets)
+    except Exception as error:  # A source may be the user's own code, which may raise anything.
         raise InputError(f"the data cannot be read: {error}") from error
     if not same:
         raise InputError("the data has other labels now than the run has in codes/.")
@@ -66,19 +72,29 @@ def open_source(run: Run) -> Source:
 
 
 def first_of_each_class(queries: Content) -> list[int]:
-    """The first query of each of the first classes that have one, in the order of the classes."""
+    """Chooses the first query of each class, for the first `QUERIES` classes that have one.
+
+    Returns:
+      Places in `queries`, in the order of the classes.
+    """
     labels = queries.labels
     classes = np.unique(labels) if labels.ndim == 1 else np.flatnonzero(labels.any(axis=0))
     chosen = []
     for label in classes:
         has = labels == label if labels.ndim == 1 else labels[:, label] > 0
-        has[chosen] = False  # An image of several classes stands for one.
+        has[chosen] = False  # An image of several classes stands for one of them.
         chosen += np.flatnonzero(has)[:1].tolist()
     return chosen[:QUERIES]
 
 
 def worst(ranking: Ranking) -> list[int]:
-    """The queries of the least average precision; without relevant items it says nothing."""
+    """Chooses the `WORST` queries of the lowest average precision.
+
+    Queries without relevant items are left out: their average precision says nothing.
+
+    Returns:
+      Places of the queries, the lowest average precision first.
+    """
     order = np.argsort(ranking.average_precision, kind="stable")
     return order[ranking.answerable[order]][:WORST].tolist()
 
@@ -87,11 +103,14 @@ def rows(run: Run, kind: str, ranking: Ranking, chosen: list[int], source: Sourc
     """Searches for the chosen queries and reads all images.
 
     Args:
-      run: The run.
-      kind: Which database codes are searched.
-      ranking: What the queries find in them.
-      chosen: Places in `run.queries`.
-      source: The run's images.
+      run: A finished run.
+      kind: Kind of the database codes that are searched: `learned` or `encoded`.
+      ranking: Ranking of these codes by all queries.
+      chosen: Places of the chosen queries in `run.queries`.
+      source: Images of the run.
+
+    Returns:
+      A row per chosen query.
 
     Raises:
       InputError: An image cannot be read.
@@ -101,18 +120,22 @@ def rows(run: Run, kind: str, ranking: Ranking, chosen: list[int], source: Sourc
     queries = run.queries._replace(
         **{name: getattr(run.queries, name)[chosen] for name in ("codes", "labels", "ids")}
     )
-    distances, places = map(np.asarray, retrieval.hamming_topk(queries.codes, database.codes, k))
-    thumbnails = _thumbnails(source, np.concatenate([queries.ids, database.ids[places].ravel()]))
-    found = []
-    for row, place in enumerate(chosen):
-        right = _share_label(queries.labels[row], database.labels[places[row]])
+    nearest = retrieval.hamming_topk(queries.codes, database.codes, k)
+    distances_QxK, places_QxK = map(np.asarray, nearest)
+    ids_QxK = database.ids[places_QxK]
+    thumbnails = _thumbnails(source, np.concatenate([queries.ids, ids_QxK.ravel()]))
+    made = []
+    for number, place in enumerate(chosen):
+        right_K = _share_label(queries.labels[number], database.labels[places_QxK[number]])
         hits = [
-            Hit(thumbnails[database.ids[place]], int(distance), bool(correct))
-            for place, distance, correct in zip(places[row], distances[row], right, strict=True)
+            Hit(thumbnails[index], int(distance), bool(right))
+            for index, distance, right in zip(
+                ids_QxK[number], distances_QxK[number], right_K, strict=True
+            )
         ]
-        ap = float(ranking.average_precision[place])
-        found.append(Row(thumbnails[queries.ids[row]], ap, hits))
-    return found
+        average_precision = float(ranking.average_precision[place])
+        made.append(Row(thumbnails[queries.ids[number]], average_precision, hits))
+    return made
 
 
 def _share_label(label, labels):
@@ -123,7 +146,7 @@ def _thumbnails(source, indices):
     indices = np.unique(indices)
     try:
         images = source.images(indices)
-    except Exception as error:  # As in open_source.
+    except Exception as error:  # See open_source.
         raise InputError(f"an image cannot be read: {error}") from error
     return {
         index: Thumbnail(int(index), _class_names(source, index), encode(image))
@@ -138,7 +161,10 @@ def _class_names(source, index):
 
 
 def encode(pixels: np.ndarray) -> str:
-    """An image, uint8 [H, W, channels], as a small PNG in a data URI."""
+    """Encodes an image, uint8 [H, W, channels], as a small PNG in a data URI.
+
+    Of other than 1 or 3 channels, the mean is shown in gray.
+    """
     if pixels.shape[-1] not in (1, 3):
         pixels = pixels.mean(axis=-1, keepdims=True).astype(np.uint8)
     image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)

@@ -1,5 +1,6 @@
-"""The page: HTML without scripts and without references to anything outside."""
+"""The page as HTML, without scripts and without references to other files."""
 
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 
@@ -49,44 +50,48 @@ td img { display: block; width: 4rem; height: 4rem; margin-left: auto; object-fi
 """
 
 
-def render(measured: Sequence[Measured]) -> str:
-    """The page about the runs."""
-    read = [each.run for each in measured]
-    title = f"jhash report: {', '.join(run.name for run in read)}"
-    warnings = compare.warnings(read) + [
-        f"{each.run.name}: results.json and codes/ tell different MAPs, so they are not of one "
-        "evaluation; the numbers here are those of codes/. Evaluate the run again."
-        for each in measured
-        if each.stale
+def render(all_measured: Sequence[Measured]) -> str:
+    """Writes the page about runs, as HTML."""
+    runs = [measured.run for measured in all_measured]
+    title = f"jhash report: {', '.join(run.name for run in runs)}"
+    warnings = compare.warnings(runs) + [
+        f"{measured.run.name}: results.json and codes/ have different MAPs, so they are of "
+        "different evaluations. The numbers here are those of codes/. Evaluate the run again."
+        for measured in all_measured
+        if measured.stale
     ]
     parts = [
         tag("h1", text(title)),
         *map(warning, warnings),
         tag("h2", "Results"),
-        tables.summary(measured),
-        *([tag("h2", "Where the configs differ"), tables.differences(read)] if read[1:] else []),
+        tables.summary(all_measured),
+        _differences(runs),
         tag("h2", "Precision and recall"),
         note(
-            "Of all queries, averaged; exact expectations over random orders of equal distances. "
+            "Averages over all queries; exact expectations over random orders of equal distances. "
             "Learned: the database has the codes that training learned for it. Encoded: it has "
-            "the codes that the network gives it, as to the queries. The precision-recall curve "
-            "has a point for each Hamming radius from 0 to the code length; a query that finds "
-            "nothing within a radius counts with precision 0. Mind where the axes begin."
+            "the codes that the model computes of its images, as for the queries. The "
+            "precision-recall curve has a point for each Hamming radius from 0 to the code "
+            "length; a query that finds nothing within a radius counts with precision 0. The "
+            "axes need not begin at 0."
         ),
-        _figures(figures.curves(measured) + figures.by_length(measured)),
+        _figures(figures.curves(all_measured) + figures.by_length(all_measured)),
         tag("h2", "Codes"),
         note(
-            "Balanced is a bit that is 1 in half of the codes (dotted): a ratio of ones to zeros "
-            "of 1. The ratio is ∞ for a bit that is always 1 and 0 for one that never is."
+            "A bit is balanced if it is 1 in half of the codes (dotted line), so that the ratio of "
+            "ones to zeros is 1. The ratio is ∞ for a bit that is always 1 and 0 for a bit that "
+            "is never 1."
         ),
-        tables.balance(measured),
-        _figures([figures.balance(each) for each in measured]),
+        tables.balance(all_measured),
+        _figures(map(figures.balance, all_measured)),
         tag("h2", "Distances"),
-        note("Of all pairs of a query and a database image; relevant pairs share a label."),
-        _figures([picture for each in measured for picture in figures.distances(each)]),
-        _training(measured),
-        _retrieved(measured),
-        reconstruction.section(read),
+        note(
+            "All pairs of a query and a database image are counted; relevant pairs share a label."
+        ),
+        _figures(itertools.chain.from_iterable(map(figures.distances, all_measured))),
+        _training(all_measured),
+        _retrieved(all_measured),
+        reconstruction.section(runs),
         tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
     ]
     head = (
@@ -97,52 +102,60 @@ def render(measured: Sequence[Measured]) -> str:
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def _training(measured):
-    pictures = figures.training(measured)
+def _differences(runs):
+    if len(runs) == 1:
+        return ""
+    return tag("h2", "Where the configs differ") + "\n" + tables.differences(runs)
+
+
+def _training(all_measured):
+    pictures = figures.training(all_measured)
     if not pictures:
         return ""
     words = (
-        "From metrics.jsonl: metrics of steps, then metrics of epochs. Of more than "
-        f"{figures.MOST_POINTS} points, means over stretches are drawn."
+        "From metrics.jsonl: metrics of steps, then metrics of epochs. A curve of more than "
+        f"{figures.MAX_POINTS} points is drawn by means over stretches."
     )
     return tag("h2", "Training") + note(words) + _figures(pictures)
 
 
-def _retrieved(measured):
+def _retrieved(all_measured):
     parts = [
         tag("h2", "Retrieved images"),
         note(
-            f"The {grid.RESULTS} nearest images of a query; of equal distances the lower place in "
-            "the database is first. ✓ and a full green frame: the image shares a label with the "
-            "query. ✗ and a dashed red frame: it shares none. d: Hamming distance. AP: average "
-            "precision over the whole database. Shown are the first query of each of the first "
-            f"{grid.QUERIES} classes, and the {grid.WORST} queries of the least average precision "
-            f"among those that have relevant images. Images of more than {grid.PIXELS} pixels are "
-            f"shrunk to that, and to {grid.COLORS} colours."
+            f"Each row shows a query and the {grid.RESULTS} images nearest to it; among equal "
+            "distances, the lower place in the database comes first. ✓ and a full green frame: "
+            "the image shares a label with the query. ✗ and a dashed red frame: it shares none. "
+            "d: Hamming distance. AP: average precision over the whole database. The queries are "
+            f"the first of each of the first {grid.QUERIES} classes, and the {grid.WORST} of the "
+            "lowest average precision among those that have relevant images. Images of more than "
+            f"{grid.PIXELS} pixels on a side are shrunk to that, and to {grid.COLORS} colors."
         ),
     ]
     sources = {}
-    for each in measured:
-        key = json.dumps(each.run.results["config"]["data"], sort_keys=True)
+    for measured in all_measured:
+        run = measured.run
+        key = json.dumps(run.results["config"]["data"], sort_keys=True)
         try:
             if key not in sources:
-                sources[key] = grid.open_source(each.run)
-            parts += _grids(each, sources[key])
+                sources[key] = grid.open_source(run)
+            parts += _grids(measured, sources[key])
         except InputError as error:
-            parts.append(warning(f"No images of {each.run.name}: {error}"))
+            parts.append(warning(f"No images of {run.name}: {error}"))
     return "\n".join(parts)
 
 
-def _grids(each, source):
+def _grids(measured, source):
+    run = measured.run
     parts = []
-    for kind, ranking in each.rankings.items():
+    for kind, ranking in measured.rankings.items():
         for words, chosen in (
-            ("first query of each class", grid.first_of_each_class(each.run.queries)),
-            ("least average precision", grid.worst(ranking)),
+            ("first query of each class", grid.first_of_each_class(run.queries)),
+            ("lowest average precision", grid.worst(ranking)),
         ):
-            found = grid.rows(each.run, kind, ranking, chosen, source)
-            parts.append(tag("h3", text(f"{each.run.name}, {kind} database codes: {words}")))
-            parts += map(_query, found)
+            rows = grid.rows(run, kind, ranking, chosen, source)
+            parts.append(tag("h3", text(f"{run.name}, {kind} database codes: {words}")))
+            parts += map(_query, rows)
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Drawings by matplotlib, as SVG; nothing here knows what a run is."""
+"""Drawings by matplotlib, as SVG, of numbers of any kind."""
 
 import base64
 import contextlib
@@ -11,14 +11,14 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the palest is left out.
+# Okabe and Ito's colors, which color-blind readers can tell apart; the palest is left out.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES = ("-", "--", "-.", ":")
 _STYLE = {
-    "svg.hashsalt": "jhash",  # Else ids in the file are random.
-    "svg.fonttype": "none",  # Text stays text: small, and found by a search.
-    "text.parse_math": False,  # Names of runs may hold dollars.
+    "svg.hashsalt": "jhash",  # Otherwise ids in the file are random.
+    "svg.fonttype": "none",  # Text stays text, which is small and can be searched.
+    "text.parse_math": False,  # Names of runs may hold dollar signs.
     "font.size": 10,
     "axes.grid": True,
     "grid.alpha": 0.3,
@@ -27,13 +27,20 @@ _STYLE = {
     "lines.markersize": 4.5,
     "lines.linewidth": 1.3,
 }
-# matplotlib's settings are global to the process.
+# Held while drawing, as matplotlib's settings are global to the process.
 _LOCK = threading.Lock()
-_MARKERS_A_LINE = 17  # At most.
+_MAX_MARKERS = 17  # Of a line.
 
 
 class Line(NamedTuple):
-    """A curve; lines of one `look` have one colour, marker and dash in every picture."""
+    """A curve.
+
+    Attributes:
+      label: Name in the legend.
+      x: Horizontal positions.
+      y: Values at these positions.
+      look: Number that chooses color, marker and dashes, the same in every picture.
+    """
 
     label: str
     x: Sequence[float]
@@ -42,7 +49,13 @@ class Line(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A drawing with its heading, and words for those who cannot see it."""
+    """A drawing.
+
+    Attributes:
+      title: Heading.
+      alt: Description for those who cannot see the drawing.
+      svg: The drawing as SVG.
+    """
 
     title: str
     alt: str
@@ -50,7 +63,7 @@ class Picture(NamedTuple):
 
     @property
     def uri(self) -> str:
-        """The drawing as the address of an image."""
+        """The drawing as a data URI."""
         return f"data:image/svg+xml;base64,{base64.b64encode(self.svg.encode()).decode()}"
 
 
@@ -58,13 +71,13 @@ def lines(title: str, curves: Sequence[Line], xlabel: str, ylabel: str, **axes: 
     """Draws curves; `axes` are properties of matplotlib's axes, such as `xscale` or `ylim`."""
     with _drawing(xlabel, ylabel) as (plot, handles, svg):
         for curve in curves:
-            step = -(-len(curve.x) // _MARKERS_A_LINE)
+            step = -(-len(curve.x) // _MAX_MARKERS)
             handles += plot.plot(
                 curve.x,
                 curve.y,
                 **_look(curve),
                 linestyle=_DASHES[curve.look % len(_DASHES)],
-                # Lines that lie on each other show by markers at different places.
+                # Lines that cover each other are told apart by markers at different places.
                 markevery=(curve.look % step, step),
             )
         plot.set(**axes)
@@ -78,31 +91,32 @@ def lines(title: str, curves: Sequence[Line], xlabel: str, ylabel: str, **axes: 
 
 
 def points(title: str, series: Sequence[Line], xlabel: str, ylabel: str, middle: float) -> Picture:
-    """Draws values by a marker each around a dotted line, which is the middle of the picture."""
+    """Draws a marker per value; a dotted line at `middle` halves the picture."""
     size = 4.5 if len(series[0].x) <= 64 else 2.5
-    reach = max(0.05, *(1.1 * np.max(np.abs(one.y - middle)) for one in series))
+    reach = max(0.05, *(1.1 * np.max(np.abs(line.y - middle)) for line in series))
     with _drawing(xlabel, ylabel) as (plot, handles, svg):
         plot.axhline(middle, color="#555555", linestyle=":", linewidth=1.2)
-        for one in series:
-            handles += plot.plot(one.x, one.y, **_look(one), linestyle="", markersize=size)
+        for line in series:
+            handles += plot.plot(line.x, line.y, **_look(line), linestyle="", markersize=size)
         plot.set(ylim=(middle - reach, middle + reach))
-    ranges = [f"{one.label}: {np.min(one.y):.3g} to {np.max(one.y):.3g}" for one in series]
+    ranges = [f"{line.label}: {np.min(line.y):.3g} to {np.max(line.y):.3g}" for line in series]
     return Picture(title, f"{title}. {ylabel} by {xlabel}. {'; '.join(ranges)}.", svg.getvalue())
 
 
 def limits(groups: Sequence[Sequence[float]], scale: str = "linear") -> tuple[float, float]:
-    """Limits of an axis that show all values of all groups, with a margin."""
-    least, most = min(map(min, groups)), max(map(max, groups))
+    """Returns the limits of an axis that shows all values of all groups, with a margin."""
+    smallest = min(map(min, groups))
+    largest = max(map(max, groups))
     if scale == "log":
-        return 0.8 * least, 1.25 * most
-    margin = 0.04 * (most - least) or 0.04
-    return least - margin, most + margin
+        return 0.8 * smallest, 1.25 * largest
+    margin = 0.04 * (largest - smallest) or 0.04
+    return smallest - margin, largest + margin
 
 
 def two_histograms(
     title: str, counts: tuple[np.ndarray, np.ndarray], labels: tuple[str, str], xlabel: str
 ) -> Picture:
-    """Draws two histograms over 0, 1, 2, ..., each as shares of its own sum."""
+    """Draws two histograms over the integers from 0 on, each as shares of its own sum."""
     shares = [count / max(1, count.sum()) for count in counts]
     places = np.arange(len(shares[0]))
     edges = np.append(places, len(places)) - 0.5
@@ -126,14 +140,20 @@ def _look(line):
         "label": line.label,
         "color": _COLORS[line.look % len(_COLORS)],
         "marker": _MARKERS[line.look % len(_MARKERS)],
-        "markerfacecolor": "none",  # What lies below shows through.
+        "markerfacecolor": "none",  # Lines below stay visible.
     }
 
 
 @contextlib.contextmanager
 def _drawing(xlabel, ylabel):
-    """Axes, a list for what the legend explains (if it is more than one), and the SVG to be."""
-    handles, svg = [], io.StringIO()
+    """Opens axes, and writes the drawing at the end of the block.
+
+    Yields:
+      (axes, handles, svg): the axes; an empty list, for the caller to add what the legend explains
+      (one entry alone gets no legend); and a text buffer, which holds the SVG after the block.
+    """
+    handles = []
+    svg = io.StringIO()
     with _LOCK, style.context(["default", _STYLE]):
         figure = Figure(figsize=(5, 3.7), layout="constrained")
         plot = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""The section about images that an invertible network gives back from their features."""
+"""The section about images that an invertible model makes again from their features."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ IMAGES = 10
 
 
 class _Saved(NamedTuple):
-    """What the file holds, of the images that are shown; see `jhash.reconstruction`."""
+    """The arrays of a run's `reconstruction.npz`; see `jhash.encoding.reconstruction`."""
 
     original: np.ndarray
     reconstructed: np.ndarray
@@ -25,23 +25,27 @@ class _Saved(NamedTuple):
     labels: np.ndarray
 
 
-def section(read: Sequence[Run]) -> str:
-    """Images, what came back, and the difference, for each run with an invertible network."""
-    found = [run for run in read if "reconstruction" in run.results]
-    if not found:
+def section(runs: Sequence[Run]) -> str:
+    """Shows images, their reconstructions and the differences.
+
+    Runs without an invertible model are left out; without any other run, the section is empty.
+    """
+    invertible = [run for run in runs if "reconstruction" in run.results]
+    if not invertible:
         return ""
     parts = [
         tag("h2", "Reconstruction"),
         note(
-            "Queries, taken in turns from the classes, brought to the network's size as bytes, "
-            "taken to the features of which the codes are made, and back by the network's "
-            "inverse. The difference is that of the bytes of each channel: black is none, white "
-            "the largest of the images shown, as many grey levels of 255 as its line says. Images "
-            f"of more than {grid.PIXELS} pixels are shrunk as above, differences to their maxima, "
-            "so that none is lost."
+            "The images are queries, taken in turns from the classes and resized to the model's "
+            "input. The model computes the features of which it makes the codes, and its inverse "
+            "makes the images again from the features. The difference is that of the bytes of "
+            "each channel: black is none, and white is the largest difference of the images "
+            "shown, whose gray levels of 255 are given with its row. Images of more than "
+            f"{grid.PIXELS} pixels are shrunk as above; of differences the maxima are shown, so "
+            "that none is lost."
         ),
     ]
-    for run in found:
+    for run in invertible:
         parts += [tag("h3", text(run.name)), note(_numbers(run.results["reconstruction"]))]
         try:
             parts.append(_table(_read(run)))
@@ -51,17 +55,18 @@ def section(read: Sequence[Run]) -> str:
 
 
 def _numbers(results):
-    count, lattice, lost = (results[key] for key in ("images", "lattice", "out_of_range_images"))
+    count = results["images"]
+    lost = results["out_of_range_images"]
     words = [f"{results['identical_images']} of {count} images come back with every byte the same."]
     if results["largest_difference"] is not None:
         words.append(
-            f"The largest difference is {results['largest_difference']:.3g} grey levels, before "
+            f"The largest difference is {results['largest_difference']:.3g} gray levels, before "
             "rounding to bytes."
         )
-    if lattice is not None:
+    if results["lattice"] is not None:
         words.append(
-            f"Features lie on a lattice of multiples of 2^-{lattice}, to which the input is "
-            "rounded first; the difference counts that rounding."
+            f"Features lie on a lattice of multiples of 2^-{results['lattice']}, to which the "
+            "input is rounded first; the difference includes that rounding."
         )
     if lost:
         words.append(f"{lost} of {count} images left the range of the numbers and are lost.")
@@ -80,7 +85,7 @@ def _read(run):
 
 
 def _check(saved):
-    """Raises ValueError unless the arrays are what `jhash.reconstruction` writes."""
+    """Raises ValueError unless the arrays are those that `jhash.encoding.reconstruction` writes."""
     original, reconstructed, in_range, ids, labels = saved
     count = original.shape[:1]
     if not (
@@ -102,31 +107,42 @@ def _table(saved):
     difference[~saved.in_range] = 0
     largest = difference.max()
     shown = np.rint(difference * (255 / max(1, largest))).astype(np.uint8)
-    head, rows = [tag("td", "")], ([], [], [])
+    head = [tag("td", "")]
+    originals, reconstructions, differences = [], [], []
     for place, index in enumerate(saved.ids):
         name = f"image {index}, {_classes(saved.labels[place])}"
         head.append(tag("th", name.replace(", ", "<br>", 1), scope="col"))
-        cells = [_cell(saved.original[place], f"{name}: original")]
+        originals.append(_cell(saved.original[place], f"{name}: original"))
         if saved.in_range[place]:
-            bytes_of = difference[place]
-            differ = f"{np.count_nonzero(bytes_of):,} of {bytes_of.size:,} bytes differ"
-            words = f"{differ}, by up to {bytes_of.max()}" if bytes_of.any() else "every byte equal"
-            cells.append(_cell(saved.reconstructed[place], f"{name}: reconstructed, {words}"))
-            cells.append(_cell(_shrink(shown[place]), f"{name}: difference, {words}"))
+            words = _in_words(difference[place])
+            reconstructed = saved.reconstructed[place]
+            reconstructions.append(_cell(reconstructed, f"{name}: reconstructed, {words}"))
+            differences.append(_cell(_shrink(shown[place]), f"{name}: difference, {words}"))
         else:
-            cells += [tag("td", "out of range"), tag("td", "–")]
-        for cells_of_row, cell in zip(rows, cells, strict=True):
-            cells_of_row.append(cell)
+            reconstructions.append(tag("td", "out of range"))
+            differences.append(tag("td", "–"))
     white = f"white: {largest}" if largest else "none"
-    names = "original", "reconstructed", f"difference ({white})"
-    return table([head], [row(*pair) for pair in zip(names, rows, strict=True)])
+    rows = [
+        row("original", originals),
+        row("reconstructed", reconstructions),
+        row(f"difference ({white})", differences),
+    ]
+    return table([head], rows)
+
+
+def _in_words(difference):
+    """Describes the difference of an image, int [H, W, channels]."""
+    if not difference.any():
+        return "every byte equal"
+    count = f"{np.count_nonzero(difference):,} of {difference.size:,} bytes"
+    return f"{count} differ, by up to {difference.max()}"
 
 
 def _classes(label):
     if np.ndim(label) == 0:
         return f"class {label}"
-    found = np.flatnonzero(label)
-    return f"class {' '.join(map(str, found))}" if found.size else "no class"
+    classes = np.flatnonzero(label)
+    return f"class {' '.join(map(str, classes))}" if classes.size else "no class"
 
 
 def _cell(pixels, alt):
@@ -134,7 +150,7 @@ def _cell(pixels, alt):
 
 
 def _shrink(pixels):
-    """Maxima over squares, at most `grid.PIXELS` on a side; a mean would lose a lone pixel."""
+    """Shrinks to maxima over squares, at most `grid.PIXELS` on a side; means would lose a pixel."""
     step = -(-max(pixels.shape[:2]) // grid.PIXELS)
     for axis in range(2):
         starts = np.arange(0, pixels.shape[axis], step)

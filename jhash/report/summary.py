@@ -1,15 +1,15 @@
-"""The short table with which a run ends."""
+"""The text that is printed when a run ends: its main metrics, and the commands that follow."""
 
-# Metrics of a ranking that the table shows, by the start of their names.
+# The table shows metrics whose names start with one of these.
 _SHOWN = ("map", "precision_at_", "precision_radius_", "recall_radius_", "f_measure_radius_")
-# Those that begin like them and would double the table.
+# It leaves these out, as they would double its length.
 _HIDDEN = ("precision_at_recall_",)
 
 
 def table(results: dict) -> str:
-    """A table of the main metrics, a column for each kind of database code, and the times."""
+    """Formats the main metrics, with a column for each kind of database codes, and the times."""
     kinds = [kind for kind in ("learned", "encoded") if kind in results]
-    data, seconds = results["data"], results["train_seconds"]
+    data = results["data"]
     lines = [
         f"{results['method']}, {results['bits']} bits, {data['queries']:,} queries against "
         f"{data['database']:,} images ({data['source']}, split {data['split']})",
@@ -22,8 +22,9 @@ def table(results: dict) -> str:
             lines.append(f"{name:<22}{cells}")
     lines += [
         "",
-        f"epoch {results['epochs']} of {results['epochs_planned']}; training {seconds:.0f} s; "
-        f"encoding {1e3 * results['encode_seconds_per_image']:.3f} ms an image "
+        f"epoch {results['epochs']} of {results['epochs_planned']}; "
+        f"training {results['train_seconds']:.0f} s; "
+        f"encoding {1e3 * results['encode_seconds_per_image']:.3f} ms per image "
         f"(batches of {results['eval_batch_size']}, {results['device']['count']} x "
         f"{results['device']['kind']})",
     ]
@@ -31,7 +32,7 @@ def table(results: dict) -> str:
 
 
 def next_commands(workdir: str) -> str:
-    """What one does after a run."""
+    """Lists commands that use a finished run."""
     return f"""Everything is in {workdir}: results.json, codes/, checkpoints/, metrics.jsonl.
   see it                 open {workdir}/report.html
   search images with it  python -m jhash index build --run {workdir} --images FOLDER --output INDEX

@@ -138,8 +138,8 @@ def test_folders_are_searched_through_links_once(jhash, run, photos, tmp_path):
     assert made["ids"].tolist() == ["linked/b.png", "sub/a.png", "z.PNG"]
 
 
-def test_colour_and_other_sizes_become_those_of_training(jhash, run, tmp_path):
-    """As image lists are read: PIL's grey, then PIL's bilinear resize to the 8 x 8 of the run."""
+def test_color_and_other_sizes_become_those_of_training(jhash, run, tmp_path):
+    """As image lists are read: PIL's gray, then PIL's bilinear resize to the 8 x 8 of the run."""
     rng = np.random.default_rng(0)
     given, ready = tmp_path / "given", tmp_path / "ready"
     given.mkdir()
@@ -182,5 +182,5 @@ def test_bad_input_is_named(jhash, run, photos, tmp_path):
         other = flax.serialization.msgpack_serialize({**stored, **changes})
         (broken / "encoder.bin").write_bytes(hashlib.sha256(other).digest() + other)
         message = error("--run", broken, "--images", photos)
-        assert f"{broken}/encoder.bin: the file has format version {found}; " in message
-        assert "reads version 2. python launch.py --mode=eval" in message
+        expected = f"{broken}/encoder.bin: format version {found} given; allowed: 2, which "
+        assert expected + "python launch.py --mode=eval" in message

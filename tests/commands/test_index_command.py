@@ -81,13 +81,14 @@ def test_a_run_whose_codes_are_not_of_its_network(jhash, run, tmp_path):
     np.savez(copied / "codes" / "database.npz", **content | {"network": "another"})
     status, err = build()
     assert status == 1
-    assert "another network than the run's encoder.bin made its codes; python launch.py" in err
+    assert f"{copied}: codes of another model than encoder.bin given" in err
+    assert f"python launch.py --mode=eval --workdir={copied}" in err
     (copied / "encoder.bin").unlink()
     content.pop("network")
     np.savez(copied / "codes" / "database.npz", **content)
     status, err = build()
     assert status == 0
-    assert err == f"jhash: {copied} does not say which network made its codes; not checked.\n"
+    assert err == f"jhash: {copied} does not say which model made its codes; not checked.\n"
     assert "network" not in HammingIndex.load(path).metadata
 
 
@@ -163,7 +164,7 @@ def test_changes_at_the_same_time_are_all_made(jhash, index, copy, tmp_path, mon
 def test_an_index_that_is_not_there_gets_no_lock(jhash, tmp_path):
     status, _, err = jhash("index", "remove", "--index", tmp_path / "folder" / "i", "a")
     assert status == 1
-    assert f"there is no file {tmp_path}/folder/i." in err
+    assert f"--index: {tmp_path}/folder/i given; allowed: the file of an index." in err
     assert not list(tmp_path.iterdir())
 
 
@@ -174,7 +175,7 @@ def test_integer_ids_are_read_as_such(jhash, run, tmp_path):
     assert HammingIndex.load(path).ids.tolist() == [n for n in range(199) if n != 3]
     status, _, err = jhash("index", "remove", "--index", path, "3.png")
     assert status == 1
-    assert "the ids of this index are integers" in err
+    assert "ID: 3.png given; allowed: integers, as the ids of this index are." in err
 
 
 def test_codes_of_another_network_are_refused(jhash, copy, tmp_path):
@@ -185,10 +186,10 @@ def test_codes_of_another_network_are_refused(jhash, copy, tmp_path):
         np.savez(path, codes=packed, ids=["new"], bits=bits, **made_by)
         status, _, err = jhash("index", "add", "--index", copy, "--codes", path)
         assert status == 1
-        assert "another network made the codes of" in err
-        assert f"than those of {path} ({bits} bits)" in err
+        assert f"{copy}: codes of 12 bits given with" in err
+        assert f"{path}, codes of {bits} bits by another model; allowed: codes of one" in err
     np.savez(path, codes=packed, ids=["new"], bits=12)  # Nobody knows whose; the user does.
-    unchecked = "does not say which network made its codes; not checked.\n"
+    unchecked = "does not say which model made its codes; not checked.\n"
     status, _, err = jhash("index", "add", "--index", copy, "--codes", path)
     assert (status, err) == (0, f"jhash: {path} {unchecked}")
     HammingIndex.build(packed, 12, ["old"]).save(copy)
@@ -282,7 +283,7 @@ def test_files_that_hold_no_codes(jhash, tmp_path):
     np.save(path.open("wb"), np.zeros(3))
     assert "is no file of codes" in error()
     np.savez(path, codes=np.zeros((2, 1), np.uint32))
-    assert f"{path}: there is no bits in it" in error()
+    assert f"{path}: the file has no bits" in error()
     np.savez(path, codes=np.zeros((2, 1), np.uint32), bits=40)
     assert "40 bits take 2 words" in error()
     path.write_bytes(path.read_bytes()[:-30])

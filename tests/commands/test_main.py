@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jhash.commands import images
+from jhash.data import image_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ def test_a_reader_that_goes_away_and_ctrl_c_are_quiet(jhash, index, monkeypatch)
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(images, "find", interrupted)
+    monkeypatch.setattr(image_files, "find", interrupted)
     status, _, err = jhash("encode", "--run", "r", "--images", "i", "--output", "codes.npz")
     assert (status, err) == (130, "")
     assert not Path("codes.npz").exists()

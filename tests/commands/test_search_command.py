@@ -40,18 +40,18 @@ def results(jhash, index, *arguments):
     }
 
 
-def test_images_ask(jhash, index, photos, nearest):
-    asked = [photos / "0.png", photos / "odd/5.png", photos / "238.png"]
-    found = results(jhash, index, "-k", "25", "--image", *asked)
+def test_images_as_queries(jhash, index, photos, nearest):
+    queries = [photos / "0.png", photos / "odd/5.png", photos / "238.png"]
+    found = results(jhash, index, "-k", "25", "--image", *queries)
     names = ["0.png", "odd/5.png", "238.png"]
     assert found == {str(photos / name): nearest(name)[:25] for name in names}
-    found = results(jhash, index, "--image", asked[0])
-    assert found[str(asked[0])] == nearest("0.png")[:10]
-    found = results(jhash, index, "--image", asked[0], "-k", "240")
-    assert found[str(asked[0])] == nearest("0.png")
+    found = results(jhash, index, "--image", queries[0])
+    assert found[str(queries[0])] == nearest("0.png")[:10]
+    found = results(jhash, index, "--image", queries[0], "-k", "240")
+    assert found[str(queries[0])] == nearest("0.png")
 
 
-def test_ids_ask_with_a_radius(jhash, index, nearest):
+def test_ids_as_queries_with_a_radius(jhash, index, nearest):
     names = ["odd/5.png", "0.png"]
     found = results(jhash, index, "--id", *names, names[0], "--radius", "1")
     assert found == {name: nearest(name, 1) for name in names}
@@ -59,7 +59,7 @@ def test_ids_ask_with_a_radius(jhash, index, nearest):
     assert found == {name: nearest(name, 1)[:2] for name in names}
 
 
-def test_ids_ask_in_an_index_with_integers_and_two_words(jhash, tmp_path):
+def test_ids_as_queries_in_an_index_with_integers_and_two_words(jhash, tmp_path):
     rng = np.random.default_rng(0)
     packed = rng.integers(0, 2**32, (50, 2), dtype=np.uint32) & np.uint32([2**32 - 1, 2**9 - 1])
     index = HammingIndex.build(packed, 41, np.arange(50) * 3)
@@ -81,22 +81,22 @@ def test_a_table_for_people(jhash, index, photos, nearest):
 
 
 def test_unreadable_images_do_not_stop_the_others(jhash, index, photos, nearest):
-    asked = ("--image", "gone.png", photos / "0.png")
-    status, out, err = jhash("search", "--index", index, "--json", "-k", "3", *asked)
+    query = ("--image", "gone.png", photos / "0.png")
+    status, out, err = jhash("search", "--index", index, "--json", "-k", "3", *query)
     assert status == 0
     first, second = map(json.loads, out.splitlines())
     assert first == {"query": "gone.png", "error": first["error"]}
     assert "No such file" in first["error"]
     assert first["error"] in err
     assert [found["id"] for found in second["results"]] == [n for _, n in nearest("0.png")[:3]]
-    status, out, _ = jhash("search", "--index", index, *asked)
+    status, out, _ = jhash("search", "--index", index, *query)
     assert status == 0
     assert out.startswith(str(photos / "0.png"))
 
 
 def test_no_readable_image(jhash, index):
-    asked = ("search", "--index", index, "--image", "gone.png", "nor.png")
-    status, out, err = jhash(*asked, "--json")
+    command = ("search", "--index", index, "--image", "gone.png", "nor.png")
+    status, out, err = jhash(*command, "--json")
     assert status == 1
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["query"] for line in lines] == ["gone.png", "nor.png"]
@@ -104,8 +104,8 @@ def test_no_readable_image(jhash, index):
         "No such file" in line["error"] and set(line) == {"query", "error"} for line in lines
     )
     assert err.splitlines()[-1] == "jhash: none of 2 images can be read."
-    assert jhash(*asked)[:2] == (1, "")
-    assert jhash(*asked, "--radius", "2")[:2] == (1, "")
+    assert jhash(*command)[:2] == (1, "")
+    assert jhash(*command, "--radius", "2")[:2] == (1, "")
 
 
 def test_a_small_index_has_fewer_results_than_the_default(jhash, tmp_path):
@@ -120,23 +120,24 @@ def test_a_run_that_does_not_fit_the_index_is_refused(jhash, index, run, photos,
 
     def error(bits, metadata, *arguments):
         HammingIndex.build(packed, bits, metadata=metadata).save(tmp_path / "other.index")
-        asked = ("--image", photos / "0.png", *arguments)
-        status, _, err = jhash("search", "--index", tmp_path / "other.index", *asked)
+        query = ("--image", photos / "0.png", *arguments)
+        status, _, err = jhash("search", "--index", tmp_path / "other.index", *query)
         assert status == (0 if err.endswith("not checked.\n") else 1 if err else 0)
         return err
 
-    unchecked = f"jhash: {tmp_path}/other.index does not say which network made its codes; "
+    unchecked = f"jhash: {tmp_path}/other.index does not say which model made its codes; "
     unchecked += "not checked.\n"
     assert error(12, {"run": str(run)}) == unchecked
     assert error(12, {}, "--run", run) == unchecked
     assert error(12, opened.metadata) == ""
-    assert "does not say which run" in error(12, {})
+    assert f"which {tmp_path}/other.index does not name." in error(12, {})
     gone = str(tmp_path / "gone")
-    assert f"there is no folder {gone}" in error(12, {"run": gone})
-    other = "another network made the codes of"
-    assert f"{other} {tmp_path}/other.index (13 bits)" in error(13, {"run": str(run)})
+    assert f"--run: {gone} given, which is no folder" in error(12, {"run": gone})
+    other = f"{tmp_path}/other.index: codes of"
+    assert f"{other} 13 bits given with" in error(13, {"run": str(run)})
     trained_on = {**opened.metadata, "network": "another"}
-    assert f"{other} {tmp_path}/other.index (12 bits)" in error(12, trained_on)
+    assert f"{other} 12 bits given with" in error(12, trained_on)
+    assert "codes of 12 bits by another model; allowed" in error(12, trained_on)
     moved = shutil.copytree(run, tmp_path / "moved")
     assert error(12, {**opened.metadata, "run": gone}, "--run", moved) == ""
 
@@ -147,15 +148,18 @@ def test_bad_input_is_named(jhash, index, tmp_path):
         return status, err.splitlines()[-1]
 
     status, line = error("--index", index, "--id", "0.png", "none.png")
-    assert (status, line) == (1, "jhash: ids: not in the index: 'none.png'.")
+    assert (status, line) == (
+        1,
+        "jhash: ids: 'none.png' given; allowed: ids that are in the index.",
+    )
     # Before the images are read: there is no such image.
-    for asks in (("--id", "0.png"), ("--image", "gone.png")):
-        status, line = error("--index", index, *asks, "--radius", "13")
-        assert (status, line[:24]) == (1, "jhash: --radius: got 13;")
-        status, line = error("--index", index, *asks, "-k", "241")
+    for query in (("--id", "0.png"), ("--image", "gone.png")):
+        status, line = error("--index", index, *query, "--radius", "13")
+        assert (status, line[:26]) == (1, "jhash: --radius: 13 given;")
+        status, line = error("--index", index, *query, "-k", "241")
         assert (status, line) == (
             1,
-            "jhash: -k: got 241; allowed are 1 to 240, the index's length.",
+            "jhash: -k: 241 given; allowed: 1 to 240, the index's length.",
         )
     status, line = error("--index", tmp_path / "gone.index", "--id", "0.png")
     assert status == 1

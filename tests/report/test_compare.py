@@ -1,0 +1,48 @@
+"""Runs side by side: differences of configs, and warnings."""
+
+import numpy as np
+import pytest
+
+from tests.support.report import KINDS, copy_run, read_codes, write_page
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def test_runs_side_by_side(trained, tmp_path):
+    """A longer code whose last bit is set in every code, and another seed of the first."""
+    wider = {}
+    for name in ("queries", *KINDS.values()):
+        codes = read_codes(trained, name)["codes"] | np.uint32(1 << 12)
+        wider[name] = {"codes": codes, "bits": 13}
+    long = copy_run(trained, tmp_path / "long", wider, {"bits": 13}, bits=13)
+    other = copy_run(trained, tmp_path / "b" / "run", config={"seed": 7}, seed=7)
+    page = write_page(tmp_path, trained, long, other)
+    first, last = f"{trained.parent.name}/run", "b/run"
+    assert page.row("field of the config") == [first, f"{long.parent.name}/long", last]
+    differing = [cells for cells in page.rows if cells[0] in ("bits", "seed", "epochs")]
+    assert ["bits", "12", "13", "12"] in differing
+    assert ["seed", "0", "0", "7"] in differing
+    assert len(page.row("map")) == 6
+    *_, most = page.row(f"{long.parent.name}/long, queries")
+    assert most == "∞"
+    alts = {image["alt"].partition(". ")[0]: image["alt"] for image in page.images}
+    families = alts["Precision within radius 2 by code length"]
+    assert f"learned codes: {first}, {long.parent.name}/long: " in families
+    assert f"encoded codes: {last}: " in families
+    assert "Precision-recall curve, learned codes" in alts
+    assert "Precision-recall curve, encoded codes" in alts
+    assert not page.warnings
+
+
+def test_runs_of_other_data_are_not_comparable(trained, tmp_path):
+    labels = read_codes(trained, "queries")["labels"].copy()
+    labels[5] = 3 - labels[5]
+    other = copy_run(trained, tmp_path / "other", {"queries": {"labels": labels}})
+    page = write_page(tmp_path, trained, other)
+    assert any(words.startswith("⚠ Not comparable: other and run") for words in page.warnings)
+
+
+def test_an_unfinished_run_says_so(trained, tmp_path):
+    page = write_page(tmp_path, copy_run(trained, tmp_path / "half", epochs_planned=9))
+    assert "half is not trained to its end" in page.warnings[0]
+    assert page.row("epochs") == ["3 of 9"]

@@ -1,0 +1,82 @@
+"""The page as a file: it needs nothing else, is reproducible, and can do without images."""
+
+import re
+from xml.etree import ElementTree
+
+import matplotlib
+import numpy as np
+import pytest
+
+from tests.support.report import copy_run, decode, write_page
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def test_the_file_needs_nothing_else(page):
+    assert len(page.images) > 100
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object", "embed", "base", "form")
+        for name in ("src", "href", "srcset", "data", "action", "poster", "background"):
+            assert attributes.get(name, "data:").startswith("data:"), (tag, name)
+        assert not any(name.startswith("on") for name in attributes)
+        assert "url(" not in (attributes.get("style") or "")
+    style = re.search("<style>(.*?)</style>", page.text, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    svgs = 0
+    for attributes in page.images:
+        assert attributes["alt"].strip()
+        if attributes["src"].startswith("data:image/svg+xml"):
+            svgs += 1
+            svg = decode(attributes["src"], "svg+xml")
+            for element in ElementTree.fromstring(svg).iter():
+                assert not element.tag.endswith(("script", "image", "foreignObject"))
+                for name, value in element.attrib.items():
+                    if name.endswith("href"):
+                        assert value.startswith("#")
+                    for target in re.findall(r"url\((.*?)\)", value):
+                        assert target.startswith("#")
+    assert svgs > 10
+    assert len(page.text) < 2e6
+
+
+def test_same_runs_same_bytes(trained, page, tmp_path):
+    with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "another"}):
+        assert write_page(tmp_path, trained).text == page.text
+        assert matplotlib.rcParams["font.size"] == 30
+
+
+@pytest.mark.parametrize(
+    ("config", "codes", "message"),
+    [
+        (
+            {"data.source": "tests.support.tiny.no_source"},
+            {},
+            "No images of lost: the data cannot be read: .*no",
+        ),
+        ({}, {"queries": {"labels": np.zeros(40, np.int32)}}, "other labels now"),
+        ({}, {"queries": {"ids": np.arange(1000, 1040)}}, "cannot be read: index 1000"),
+    ],
+)
+def test_without_images_the_rest_is_written(trained, tmp_path, config, codes, message):
+    page = write_page(tmp_path, copy_run(trained, tmp_path / "lost", codes, config))
+    assert re.search(message, page.warnings[-1])
+    assert not page.grids
+    assert len(page.row("map")) == 2
+    assert sum(image["src"].startswith("data:image/svg") for image in page.images) > 5
+
+
+def test_names_are_escaped(trained, tmp_path):
+    name = '_<b>&"$x^'
+    page = write_page(
+        tmp_path, copy_run(trained, tmp_path / name), copy_run(trained, tmp_path / "b")
+    )
+    assert page.row("") == [name, "b"]
+    assert not any(tag == "b" and attributes for tag, attributes in page.tags)
+    svg = next(
+        decode(image["src"], "svg+xml").decode()
+        for image in page.images
+        if image["alt"].startswith("Precision-recall")
+    )
+    texts = ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter()]
+    assert name in texts
