@@ -4,7 +4,6 @@ import os
 import time
 import types
 from typing import NamedTuple
-from unittest import mock
 
 import numpy as np
 
@@ -121,10 +120,7 @@ class Jhash(Side):
 
     def compile(self, form, function, args, donate=()):
         """Compiles a function, with the convolutions in a form."""
-        # The convolutions choose by JAX's backend, so they see a JAX that names another one.
-        jax = types.SimpleNamespace(**vars(self.jax))
-        jax.default_backend = lambda: "cpu" if form == "shifted" else "gpu"
-        with mock.patch.object(self.convolutions, "jax", jax):
+        with self.convolutions.use_form(form):
             return self.jax.jit(function, donate_argnums=donate).lower(*args).compile()
 
     def train(self, job, weights):

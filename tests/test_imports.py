@@ -112,7 +112,7 @@ INTERNAL = {
     "retrieval.export": set(),
     "models.layers": {"convolutions", "coupling", "mean_and_max", "normalize"},
     "models.heads": set(),
-    "encoding": {"compatibility", "reconstruction", "Classes"},
+    "encoding": {"compatibility", "image_search", "reconstruction", "Classes"},
 }
 
 

@@ -1,13 +1,9 @@
 """The command `python -m jhash index`: builds, changes and exports an index."""
 
-import contextlib
 import itertools
-import os
-
-import numpy as np
 
 from jhash.commands import images, parser
-from jhash.errors import InputError
+from jhash.errors import in_config
 from jhash.system import files
 
 _BUILD = """
@@ -41,6 +37,9 @@ _EXAMPLES = {
         "index export --index database.index --faiss database.faiss",
     ),
 }
+
+# What messages call arguments of functions here.
+_FLAGS = {"index": "--index", "texts": "ID"}
 
 
 def add(commands):
@@ -96,22 +95,6 @@ def load(arguments):
     return HammingIndex.load(arguments.index)
 
 
-def parse_ids(index, texts: list[str]) -> np.ndarray:
-    """Converts ids from the command line to the type of the index's ids.
-
-    Raises:
-      InputError: The ids of the index are integers, and a text is none.
-    """
-    if index.id_kind == "string":
-        return np.array(texts)
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except (ValueError, OverflowError) as error:
-        raise InputError(
-            f"ID: {' '.join(texts)} given; allowed: integers, as the ids of this index are."
-        ) from error
-
-
 def _add_index(command):
     command.add_argument("--index", required=True, help="the file of the index")
 
@@ -126,6 +109,7 @@ def _build(arguments):
     files.check_output(arguments.output)
     from jhash.encoding import compatibility
     from jhash.retrieval import HammingIndex
+    from jhash.retrieval.index import editing
     from jhash.runs import code_files
 
     if arguments.images:
@@ -138,17 +122,18 @@ def _build(arguments):
     else:
         content = code_files.read(arguments.codes)
         index = HammingIndex.build(content.codes, content.bits, content.ids, content.metadata)
-    with _locked(arguments.output):
+    with editing.locked(arguments.output):
         index.save(arguments.output)
     print(f"{arguments.output}: {_size(index)}.")
 
 
 def _add(arguments):
     from jhash.encoding import compatibility
+    from jhash.retrieval.index import editing
     from jhash.runs import code_files
 
     content = code_files.read(arguments.codes)
-    with _changing(arguments) as index:
+    with in_config(_FLAGS), editing.editing(arguments.index) as index:
         compatibility.check_same(
             (arguments.index, index.bits, index.metadata.get("network")),
             (arguments.codes, content.bits, content.metadata.get("network")),
@@ -158,30 +143,11 @@ def _add(arguments):
 
 
 def _remove(arguments):
-    with _changing(arguments) as index:
-        index.remove(parse_ids(index, arguments.ids))
+    from jhash.retrieval.index import editing
+
+    with in_config(_FLAGS), editing.editing(arguments.index) as index:
+        index.remove(index.parse_ids(arguments.ids))
     print(f"Removed {len(arguments.ids):,}. {arguments.index}: {_size(index)}.")
-
-
-@contextlib.contextmanager
-def _changing(arguments):
-    """Yields the index that --index names, and saves it if the block ends without an error."""
-    # A lock would be a new file, in what may be a new folder.
-    if not os.path.exists(arguments.index):
-        raise InputError(f"--index: {arguments.index} given; allowed: the file of an index.")
-    with _locked(arguments.index):
-        index = load(arguments)
-        yield index
-        index.save(arguments.index)
-
-
-def _locked(path):
-    """Keeps other processes from changing an index, from before it is loaded until it is saved.
-
-    The lock is on a second file in its folder, because every change makes the index a new file.
-    """
-    folder, name = os.path.split(os.path.realpath(path))
-    return files.lock(os.path.join(folder, f".{name}.lock"), wait=True)
 
 
 def _info(arguments):
@@ -197,17 +163,10 @@ def _export(arguments):
         arguments.wrong("give at least one of --faiss, --packed and --ids")
     for path in filter(None, (arguments.faiss, arguments.packed, arguments.ids)):
         files.check_output(path)
-    index = load(arguments)
-    if arguments.faiss:
-        exported = index.to_faiss()  # Raises InputError if faiss is not installed.
-        import faiss
+    from jhash.retrieval.export import arrays
 
-        with files.replacing(arguments.faiss, "wb") as file:
-            file.write(faiss.serialize_index_binary(exported))
-    for path, rows in ((arguments.packed, index.export), (arguments.ids, lambda: index.ids)):
-        if path:
-            with files.replacing(path, "wb") as file:
-                np.save(file, rows())
+    index = load(arguments)
+    arrays.write(index, arguments.faiss, arguments.packed, arguments.ids)
     print(f"Exported {_size(index)}.")
 
 

@@ -1,14 +1,11 @@
 """The command `python -m jhash search`: finds the images of an index nearest to query images."""
 
-import itertools
 import json
-import os
 
 from jhash.commands import at_least, images, parser
 from jhash.commands import index as indexes
-from jhash.errors import InputError
+from jhash.errors import InputError, in_config
 
-_K = 10  # Results per query by default.
 _SUMMARY = "search an index for the images nearest to query images"
 _DETAILS = """
 Results are exact and sorted by Hamming distance, among equal distances by the order of
@@ -34,7 +31,7 @@ def add(commands):
     queries.add_argument("--image", nargs="+", metavar="FILE", help="query images")
     queries.add_argument("--id", nargs="+", metavar="ID", help="query images that are in the index")
     command.add_argument(
-        "-k", type=at_least(1), help=f"results per query; default {_K}, or all with --radius"
+        "-k", type=at_least(1), help="results per query; default 10, or all with --radius"
     )
     command.add_argument(
         "--radius", type=at_least(0), metavar="R", help="only results with a distance of R or less"
@@ -58,15 +55,21 @@ def run(arguments):
         raise InputError(
             f"--index: {arguments.index} given, which is empty; allowed: one with codes."
         )
+    from jhash.encoding import image_search
+
     _check_bounds(index, arguments.k, arguments.radius)
     if arguments.id:
         names = list(dict.fromkeys(arguments.id))
-        queries, errors = index.codes(indexes.parse_ids(index, names)), [None] * len(names)
+        with in_config({"texts": "ID"}):
+            queries = index.codes(index.parse_ids(names))
+        errors = [None] * len(names)
     else:
         names = arguments.image
-        queries, errors = images.encode(_file_encoder(index, arguments), names)
+        with in_config({"run": "--run"}):
+            encoder = image_search.load_encoder(index, arguments.index, arguments.workdir)
+        queries, errors = images.encode(encoder, names)
     # Queries are the readable images only, so there are results for these alone.
-    results = iter(_search(index, queries, arguments.k, arguments.radius))
+    results = iter(image_search.nearest(index, queries, arguments.k, arguments.radius))
     write = _print_json if arguments.json else _print_table
     for name, error in zip(names, errors, strict=True):
         write(name, None if error else next(results), error)
@@ -81,42 +84,6 @@ def _check_bounds(index, k, radius):
         as_whole("--radius", radius, 0, index.bits, "the code length")
     elif k is not None:
         as_whole("-k", k, 1, len(index), "the index's length")
-
-
-def _search(index, queries, k, radius):
-    """Returns (distances, ids) for each query."""
-    if radius is None:
-        k = k or min(_K, len(index))
-        return list(zip(*index.search(queries, k), strict=True))
-    limits, distances, ids = index.search_radius(queries, radius)
-    slices = [slice(*pair) for pair in itertools.pairwise(limits)]
-    return [(distances[hits][:k], ids[hits][:k]) for hits in slices]
-
-
-def _file_encoder(index, arguments):
-    """Loads the encoder of --run, or else of the index's run.
-
-    Raises:
-      InputError: There is no such run, or another model made the codes of the index.
-    """
-    from jhash.encoding import compatibility, encoder
-
-    workdir = arguments.workdir or index.metadata.get("run")
-    if workdir is None:
-        raise InputError(
-            f"--run: none given; allowed: the run of the index, which {arguments.index} does not "
-            "name."
-        )
-    if not os.path.isdir(workdir):
-        raise InputError(
-            f"--run: {workdir} given, which is no folder; allowed: the run of the index."
-        )
-    file_encoder = encoder.load(workdir)
-    compatibility.check_same(
-        (arguments.index, index.bits, index.metadata.get("network")),
-        (workdir, file_encoder.bits, file_encoder.digest),
-    )
-    return file_encoder
 
 
 def _ranked(result):

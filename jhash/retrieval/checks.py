@@ -1,15 +1,15 @@
 """Checks of the arguments of searches and of the index."""
 
 import numbers
+from typing import Any
 
-import jax
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import WORD_BITS, check_packed
+from jhash.retrieval.codes import WORD_BITS, Array, check_packed
 
 
-def as_codes(name: str, codes, bits: int) -> np.ndarray:
+def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
     """Returns packed codes as a NumPy array, without a copy where that is possible.
 
     Args:
@@ -37,7 +37,7 @@ def as_codes(name: str, codes, bits: int) -> np.ndarray:
     return codes
 
 
-def as_whole(name: str, value, min_value: int, max_value: int, bounds: str) -> int:
+def as_whole(name: str, value: Any, min_value: int, max_value: int, bounds: str) -> int:
     """Returns an integer within bounds as an int.
 
     Args:
@@ -53,12 +53,12 @@ def as_whole(name: str, value, min_value: int, max_value: int, bounds: str) -> i
     Raises:
       InputError: The value is not an integer, or it is out of bounds.
     """
-    if not isinstance(value, numbers.Integral) or not min_value <= value <= max_value:
+    if not isinstance(value, numbers.Integral) or not min_value <= int(value) <= max_value:
         raise InputError(f"{name}: {value!r} given; allowed: {min_value} to {max_value}, {bounds}.")
     return int(value)
 
 
-def check_queries(queries: jax.Array, name: str, database: jax.Array) -> None:
+def check_queries(queries: Array, name: str, database: Array) -> None:
     """Checks that queries and a database hold packed codes with the same number of words.
 
     Args:

@@ -7,8 +7,12 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jhash.errors import InputError
+
+# Arrays of JAX or of NumPy, which the functions of this package take alike.
+Array = jax.Array | np.ndarray
 
 WORD_BITS = 32
 MAX_BITS = 512
@@ -21,7 +25,7 @@ def check_bits(bits: int) -> int:
     return bits
 
 
-def check_packed(name: str, codes: jax.Array, bits: int | None = None) -> None:
+def check_packed(name: str, codes: Array, bits: int | None = None) -> None:
     """Checks that an array holds packed codes, by its dtype and shape.
 
     Args:
@@ -50,7 +54,7 @@ def check_packed(name: str, codes: jax.Array, bits: int | None = None) -> None:
             )
 
 
-def pack_codes(values: jax.Array) -> jax.Array:
+def pack_codes(values: Array) -> jax.Array:
     """Packs the bits of each code into words, little-endian.
 
     Bit j of a code is bit `j % 32` of word `j // 32`. Unused bits are 0.
@@ -87,7 +91,7 @@ def _pack(values_NxL: jax.Array) -> jax.Array:
     return jnp.sum(jnp.where(on_NxWx32, weights_32, jnp.uint32(0)), axis=-1, dtype=jnp.uint32)
 
 
-def unpack_codes(packed: jax.Array, bits: int) -> jax.Array:
+def unpack_codes(packed: Array, bits: int) -> jax.Array:
     """Unpacks the codes that `pack_codes` returned.
 
     Args:
@@ -114,7 +118,7 @@ def _unpack(packed_NxW: jax.Array, bits: int) -> jax.Array:
     return (2 * on_NxL.astype(jnp.int8) - 1).astype(jnp.int8)
 
 
-def bit_balance(codes: jax.Array, bits: int) -> jax.Array:
+def bit_balance(codes: Array, bits: int) -> jax.Array:
     """Computes the ratio of ones to zeros of each bit; a balanced bit has 1.
 
     Args:

@@ -12,12 +12,17 @@ Shapes in names: B images, H rows and W columns of pixels, C channels, F output 
 of a kernel, N rows of a matrix.
 """
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+
+from jhash.errors import InputError
 
 # Types to which `pointwise` and `conv` can round their factors.
 DTYPES = ("float32", "bfloat16")
@@ -25,6 +30,28 @@ DTYPES = ("float32", "bfloat16")
 # are faster.
 _MAX_MATRIX_PIXELS = 400
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+# Forms of the operations; "auto" is the one that the platform is fast at.
+FORMS = ("auto", "shifted", "xla")
+_form = contextvars.ContextVar("form", default="auto")
+
+
+@contextlib.contextmanager
+def use_form(form: str) -> Iterator[None]:
+    """Chooses the form of what is traced in the block, to compare the two.
+
+    Args:
+      form: One of `FORMS`.
+
+    Raises:
+      InputError: The form is unknown.
+    """
+    if form not in FORMS:
+        raise InputError(f"form: {form!r} given; allowed: {', '.join(FORMS)}.")
+    token = _form.set(form)
+    try:
+        yield
+    finally:
+        _form.reset(token)
 
 
 def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -37,7 +64,7 @@ def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, H, W, C].
     """
-    return depthwise_shifted(x, kernel) if _on_cpu() else depthwise_xla(x, kernel)
+    return depthwise_shifted(x, kernel) if _shifts() else depthwise_xla(x, kernel)
 
 
 def depthwise_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -54,7 +81,7 @@ def depthwise_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array
     Returns:
       [B, ceil(H / stride), ceil(W / stride), C].
     """
-    if not _on_cpu():
+    if not _shifts():
         return depthwise_strided_xla(x, kernel, stride)
     return depthwise_strided_shifted(x, kernel, stride)
 
@@ -92,7 +119,7 @@ def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) ->
     if size == 1:
         return pointwise(x[:, ::stride, ::stride], kernel[0, 0], dtype)
     # A convolution of bfloat16 would round its sums to bfloat16 as well.
-    if not _on_cpu() and jnp.dtype(dtype) == jnp.float32:
+    if not _shifts() and jnp.dtype(dtype) == jnp.float32:
         # Not "SAME", which may pad less at the beginning if there is a stride.
         padding = [(size // 2, size // 2)] * 2
         return lax.conv_general_dilated(
@@ -112,7 +139,7 @@ def conv_to_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, H, W].
     """
-    if not _on_cpu():
+    if not _shifts():
         return conv(x, kernel[..., None])[..., 0]
     # The matrix has H W C rows and H W columns. For small images its product is the fastest by far.
     if x.shape[1] * x.shape[2] <= _MAX_MATRIX_PIXELS:
@@ -132,7 +159,7 @@ def max_pool(x: jax.Array) -> jax.Array:
     Returns:
       [B, H, W, C].
     """
-    if _on_cpu():
+    if _shifts():
         return max_of_three(max_of_three(x, 2), 1)
     return max_pool_xla(x)
 
@@ -311,7 +338,7 @@ def _transpose(x):
     plain transposition into the product, but not a concatenation. The bits are concatenated as
     integers, because XLA concatenates bfloat16 by way of float32.
     """
-    if not _on_cpu() or len(x) == 1:
+    if not _shifts() or len(x) == 1:
         return x.T
     half = len(x) // 2
     bits = lax.bitcast_convert_type(x, jnp.uint16)
@@ -339,5 +366,7 @@ def _neighbors(x, axis, beyond):
     )
 
 
-def _on_cpu():
-    return jax.default_backend() == "cpu"
+def _shifts() -> bool:
+    """Returns whether the form is that of shifted sums and matrix products."""
+    form = _form.get()
+    return jax.default_backend() == "cpu" if form == "auto" else form == "shifted"

@@ -1,5 +1,5 @@
-"""Exchange of codes with other programs; one module per program."""
+"""Codes for other programs, and from them."""
 
-from jhash.retrieval.export import faiss
+from jhash.retrieval.export import arrays, faiss
 
-__all__ = ["faiss"]
+__all__ = ["arrays", "faiss"]

@@ -1,12 +1,14 @@
 """Exchange of codes with faiss's binary indices. Only this module needs faiss to be installed."""
 
+from typing import Any
+
 import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_whole
 
 
-def write(data: np.ndarray, ids: np.ndarray):
+def write(data: np.ndarray, ids: np.ndarray) -> Any:
     """Makes a faiss index of codes.
 
     Args:
@@ -33,7 +35,7 @@ def write(data: np.ndarray, ids: np.ndarray):
     return mapped
 
 
-def read(faiss_index, bits: int | None) -> tuple[np.ndarray, int, np.ndarray | None]:
+def read(faiss_index: Any, bits: int | None) -> tuple[np.ndarray, int, np.ndarray | None]:
     """Reads the codes of a faiss index.
 
     Args:

@@ -1,5 +1,6 @@
-"""Index of packed codes under ids: it is searched, changed, and kept in a file."""
+"""An index of codes under ids: searched, changed, and kept in a file."""
 
+from jhash.retrieval.index import editing
 from jhash.retrieval.index.hamming_index import HammingIndex
 
-__all__ = ["HammingIndex"]
+__all__ = ["HammingIndex", "editing"]

@@ -11,7 +11,7 @@ import json
 import os
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,8 @@ def write(path: str, content: Content) -> None:
       InputError: The file cannot be written, or JSON cannot hold the metadata.
     """
     metadata = encode_metadata(content.metadata)
+    ids: bytes | np.ndarray
+    offsets: bytes | np.ndarray
     if content.ids.dtype == object:
         kind = _STRINGS
         ids, offsets = _encode_strings(content.ids)
@@ -62,7 +64,7 @@ def write(path: str, content: Content) -> None:
         kind = _INTEGERS
         ids = _bytes(content.ids, "<i8")
         offsets = b""
-    sections = (_bytes(content.codes, "<u4"), ids, offsets, metadata)
+    sections: tuple[Any, ...] = (_bytes(content.codes, "<u4"), ids, offsets, metadata)
     header = _PREAMBLE.pack(MAGIC, VERSION, zlib.crc32(MAGIC + struct.pack("<I", VERSION)))
     header += _SHAPE.pack(len(content.codes), content.bits, kind)
     sizes = [len(section) for section in sections]

@@ -2,17 +2,17 @@
 
 import json
 import threading
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_codes, as_whole
-from jhash.retrieval.codes import MAX_BITS
+from jhash.retrieval.codes import MAX_BITS, Array
 from jhash.retrieval.export import faiss as faiss_codes
 from jhash.retrieval.index import file_format
-from jhash.retrieval.index.ids import as_ids, as_public
+from jhash.retrieval.index.ids import Ids, as_ids, as_public
 from jhash.retrieval.index.rows import Rows
 from jhash.retrieval.search import hamming, layout
 
@@ -26,7 +26,7 @@ class _Snapshot(NamedTuple):
 
     prepared: layout.Prepared | None  # The database on the device; None if there are no codes.
     ids: np.ndarray  # int64 [capacity] or an object array [capacity] of strings, by position.
-    count: int  # Number of live rows.
+    count: int  # type: ignore[assignment]  # Number of live rows.
 
 
 class HammingIndex:
@@ -52,7 +52,9 @@ class HammingIndex:
         self._snapshot: _Snapshot | None = None
 
     @classmethod
-    def build(cls, codes, bits: int, ids=None, metadata: dict | None = None) -> "HammingIndex":
+    def build(
+        cls, codes: Array, bits: int, ids: Ids | None = None, metadata: dict | None = None
+    ) -> "HammingIndex":
         """Makes an index of packed codes.
 
         Args:
@@ -100,7 +102,9 @@ class HammingIndex:
         return cls(codes, content.bits, ids, content.metadata)
 
     @classmethod
-    def from_faiss(cls, faiss_index, ids=None, bits: int | None = None) -> "HammingIndex":
+    def from_faiss(
+        cls, faiss_index: Any, ids: Ids | None = None, bits: int | None = None
+    ) -> "HammingIndex":
         """Makes an index of the codes of a binary faiss index.
 
         Args:
@@ -137,7 +141,28 @@ class HammingIndex:
         """The kind of the ids, `"int64"` or `"string"`. An empty index takes ids of either kind."""
         return "string" if self._rows.ids.dtype == object else "int64"
 
-    def search(self, queries, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def parse_ids(self, texts: Sequence[str]) -> np.ndarray:
+        """Converts texts to ids of the index's kind.
+
+        Args:
+          texts: Ids as somebody typed them, [M].
+
+        Returns:
+          int64 or str [M].
+
+        Raises:
+          InputError: The ids of the index are integers, and a text is none.
+        """
+        if self.id_kind == "string":
+            return np.array(texts)
+        try:
+            return np.array([int(text) for text in texts], np.int64)
+        except (ValueError, OverflowError) as error:
+            raise InputError(
+                f"texts: {' '.join(texts)} given; allowed: integers, as the ids of this index are."
+            ) from error
+
+    def search(self, queries: Array, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Finds the k nearest codes of each query, exactly.
 
         Args:
@@ -154,7 +179,7 @@ class HammingIndex:
         """
         queries = as_codes("queries", queries, self.bits)
         snapshot = self._current()
-        if not snapshot.count:
+        if snapshot.prepared is None:
             raise InputError(f"k: {k!r} given; allowed: nothing, because the index is empty.")
         k = as_whole("k", k, 1, snapshot.count, "the index's length")
         distances = np.empty((len(queries), k), np.int32)
@@ -164,7 +189,9 @@ class HammingIndex:
             ids[rows] = snapshot.ids[np.asarray(positions)]
         return distances, as_public(ids)
 
-    def search_radius(self, queries, radius: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def search_radius(
+        self, queries: Array, radius: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Finds all codes within a Hamming radius of each query.
 
         Args:
@@ -183,7 +210,7 @@ class HammingIndex:
         radius = as_whole("radius", radius, 0, self.bits, "the code length")
         snapshot = self._current()
         counts = np.zeros(len(queries), np.int64)
-        if snapshot.count:
+        if snapshot.prepared is not None:
             for rows in _batches(len(queries), 1):
                 counts[rows] = hamming.count_within(snapshot.prepared, queries[rows], radius)
         limits = np.zeros(len(queries) + 1, np.int64)
@@ -194,7 +221,7 @@ class HammingIndex:
         # rounded up to few values, because the search is compiled per value. It may exceed the
         # number of live rows: the hits are the first of the results.
         order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
-        while len(order):
+        while snapshot.prepared is not None and len(order):
             k = min(_power_of_four(counts[order[0]]), len(snapshot.ids))
             batch, order = np.split(order, [_batch_size(k)])
             near, positions = map(np.asarray, hamming.search(snapshot.prepared, queries[batch], k))
@@ -204,7 +231,7 @@ class HammingIndex:
                 ids[hits] = snapshot.ids[positions[row, : counts[query]]]
         return limits, distances, as_public(ids)
 
-    def add(self, codes, ids=None) -> None:
+    def add(self, codes: Array, ids: Ids | None = None) -> None:
         """Adds codes; on an error, it adds none.
 
         Args:
@@ -224,7 +251,7 @@ class HammingIndex:
             with self._lock:
                 self._rows.append(codes, ids)
 
-    def remove(self, ids) -> None:
+    def remove(self, ids: Ids) -> None:
         """Removes codes; on an error, it removes none.
 
         Args:
@@ -250,7 +277,7 @@ class HammingIndex:
         codes, ids = self._living()
         file_format.write(path, file_format.Content(codes, self.bits, ids, self.metadata))
 
-    def codes(self, ids) -> np.ndarray:
+    def codes(self, ids: Ids) -> np.ndarray:
         """Returns the codes that have given ids, as `search` takes them.
 
         Args:
@@ -278,7 +305,7 @@ class HammingIndex:
         """
         return _as_bytes(self._living()[0], self.bits)
 
-    def to_faiss(self):
+    def to_faiss(self) -> Any:
         """Makes a faiss index of the same codes and ids.
 
         Returns:
@@ -299,7 +326,7 @@ class HammingIndex:
             if not rows.count:
                 return _Snapshot(None, rows.ids, 0)
             changed = rows.changes()
-            if changed is None:
+            if changed is None or self._snapshot is None or self._snapshot.prepared is None:
                 # Freed first, because the device may not have room for two layouts.
                 self._snapshot = None
                 # A copy, because JAX may go on using the memory that it is given.

@@ -1,17 +1,21 @@
 """Ids of an index, integers or strings: checks and look-up."""
 
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.retrieval.codes import Array
+
+# Ids as callers give them.
+Ids = Array | Sequence[int] | Sequence[str]
 
 # Number of ids that a message names.
 _NAMED = 3
 
 
-def as_ids(ids, count: int | None = None) -> np.ndarray:
+def as_ids(ids: Ids, count: int | None = None) -> np.ndarray:
     """Returns ids in the form in which an index keeps them.
 
     Args:

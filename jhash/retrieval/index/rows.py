@@ -30,6 +30,14 @@ class Rows:
       count: Number of live rows.
     """
 
+    codes: np.ndarray
+    ids: np.ndarray
+    live: np.ndarray
+    count: int
+    _used: int
+    _lookup: Lookup
+    _changed: list[np.ndarray] | None
+
     def __init__(self, codes: np.ndarray, ids: np.ndarray):
         """Starts with checked arrays, which it takes over without a copy."""
         self._next_id = after_largest(ids, 0)
@@ -134,7 +142,7 @@ class Rows:
         self.count = len(codes)
         self._used = len(codes)
         self._lookup = Lookup(ids)
-        self._changed: list[np.ndarray] | None = None
+        self._changed = None
 
     def _grow(self, min_size: int) -> None:
         capacity = len(self.codes)

@@ -6,13 +6,13 @@ queries, D = bits + 1 distances, 0 to bits.
 
 import math
 
-import jax
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.retrieval.codes import Array
 
 
-def as_histograms(total: jax.Array, relevant: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+def as_histograms(total: Array, relevant: Array) -> tuple[np.ndarray, np.ndarray]:
     """Returns two histograms as NumPy arrays, int64 [Q, bits + 1] each.
 
     Raises:

@@ -26,7 +26,7 @@ import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import check_packed
+from jhash.retrieval.codes import Array, check_packed
 
 # Rows that a chunk may have. Byte counters hold up to 255; small groups waste less in short chunks.
 _CHUNK_ROWS = (8, 16, 32, 64, 128, 224)
@@ -47,14 +47,14 @@ class _Chunks(NamedTuple):
     unused: np.ndarray  # bool [M, R]: rows that hold no entry.
     labels: np.ndarray  # uint32 [M, V]
     weights: np.ndarray  # int32 [M]
-    count: int  # Number of chunks that are in use.
+    count: int  # type: ignore[assignment]  # Number of chunks that are in use.
 
 
 def distance_histograms(
-    q_codes: jax.Array,
-    db_codes: jax.Array,
-    q_labels: jax.Array,
-    db_labels: jax.Array,
+    q_codes: Array,
+    db_codes: Array,
+    q_labels: Array,
+    db_labels: Array,
     bits: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Counts the items and the relevant items at each distance from each query.
@@ -119,7 +119,7 @@ def _code_bytes(codes_NxW: np.ndarray, bits: int) -> np.ndarray:
     return codes_NxW.view(np.uint8)[:, : -(-bits // 8)]
 
 
-def _label_words(name: str, labels: jax.Array, codes: jax.Array) -> np.ndarray:
+def _label_words(name: str, labels: Array, codes: Array) -> np.ndarray:
     """Returns labels as words, uint32 [N, V]: the two halves of a class id, or packed 0/1 rows."""
     labels = np.asarray(labels)
     ids = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)

@@ -6,14 +6,14 @@ query without relevant items in the database has a recall of 0. No query is left
 Letters in the shapes: Q queries, D = bits + 1 distances, 0 to bits.
 """
 
-import jax
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import counts
 
 
-def precision_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
+def precision_within(total: Array, relevant: Array, radius: int) -> np.ndarray:
     """Computes the share of relevant items among those within a Hamming radius ("hash lookup").
 
     Args:
@@ -31,7 +31,7 @@ def precision_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.n
     return counts.ratio(relevant_QxR.sum(axis=1), total_QxR.sum(axis=1))
 
 
-def recall_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndarray:
+def recall_within(total: Array, relevant: Array, radius: int) -> np.ndarray:
     """Computes the share of all relevant items that lie within a Hamming radius.
 
     Args:
@@ -50,13 +50,13 @@ def recall_within(total: jax.Array, relevant: jax.Array, radius: int) -> np.ndar
     return counts.ratio(relevant_QxR.sum(axis=1), relevant_QxD.sum(axis=1))
 
 
-def f_measure(precision: np.ndarray, recall: np.ndarray) -> np.ndarray:
+def f_measure(precision: float | np.ndarray, recall: float | np.ndarray) -> np.ndarray:
     """Computes the harmonic mean `2 P R / (P + R)` of precision and recall; 0 where both are 0."""
     precision, recall = np.asarray(precision, np.float64), np.asarray(recall, np.float64)
     return counts.ratio(2 * precision * recall, precision + recall)
 
 
-def precision_recall_curve(total: jax.Array, relevant: jax.Array) -> tuple[np.ndarray, np.ndarray]:
+def precision_recall_curve(total: Array, relevant: Array) -> tuple[np.ndarray, np.ndarray]:
     """Computes precision and recall at each Hamming radius, averaged over the queries.
 
     This is the macro average of the curves of hash lookup: all queries have the same weight. At a
@@ -80,7 +80,7 @@ def precision_recall_curve(total: jax.Array, relevant: jax.Array) -> tuple[np.nd
     return precision_QxD.mean(axis=0), recall_QxD.mean(axis=0)
 
 
-def _within(total: jax.Array, relevant: jax.Array, radius: int) -> tuple[np.ndarray, np.ndarray]:
+def _within(total: Array, relevant: Array, radius: int) -> tuple[np.ndarray, np.ndarray]:
     """Cuts both histograms after the radius: int64 [Q, R] each, R = radius + 1."""
     total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
     bits = total_QxD.shape[1] - 1

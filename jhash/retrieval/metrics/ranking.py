@@ -14,11 +14,11 @@ of a random number. A *group* is the items that tie: those at one distance from 
 
 import math
 
-import jax
 import numpy as np
 from scipy.special import gammaln
 
 from jhash.errors import InputError
+from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.histograms import distance_histograms
 
@@ -26,7 +26,7 @@ from jhash.retrieval.metrics.histograms import distance_histograms
 _CUT_BLOCK = 1024
 
 
-def average_precision(total: jax.Array, relevant: jax.Array, at: int | None = None) -> np.ndarray:
+def average_precision(total: Array, relevant: Array, at: int | None = None) -> np.ndarray:
     """Computes the average precision per query, as the expectation over random orders of ties.
 
     A group of n items, p of them relevant, that follows N items, A of them relevant, adds
@@ -87,10 +87,10 @@ def average_precision(total: jax.Array, relevant: jax.Array, at: int | None = No
 
 
 def mean_average_precision(
-    q_codes: jax.Array,
-    db_codes: jax.Array,
-    q_labels: jax.Array,
-    db_labels: jax.Array,
+    q_codes: Array,
+    db_codes: Array,
+    q_labels: Array,
+    db_labels: Array,
     bits: int,
     at: int | None = None,
 ) -> float:
@@ -134,7 +134,7 @@ def top_percent(percent: float, n: int) -> int:
     return math.ceil(round(percent * n / 100, 9))
 
 
-def precision_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
+def precision_at(total: Array, relevant: Array, n: int) -> np.ndarray:
     """Computes the expected share of relevant items among the first n ranks, per query.
 
     Where rank n cuts a group, a share of the group's relevant items counts, which is the share of
@@ -154,7 +154,7 @@ def precision_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
     return relevant_at(total, relevant, n) / n
 
 
-def recall_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
+def recall_at(total: Array, relevant: Array, n: int) -> np.ndarray:
     """Computes the expected share of all relevant items that the first n ranks hold, per query.
 
     Where rank n cuts a group, its relevant items count as in `precision_at`.
@@ -174,7 +174,7 @@ def recall_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
     return counts.ratio(relevant_at(total_QxD, relevant_QxD, n), relevant_QxD.sum(axis=1))
 
 
-def relevant_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
+def relevant_at(total: Array, relevant: Array, n: int) -> np.ndarray:
     """Computes the expected number of relevant items among the first n ranks, per query.
 
     Args:
@@ -195,7 +195,7 @@ def relevant_at(total: jax.Array, relevant: jax.Array, n: int) -> np.ndarray:
     return np.sum(relevant_QxD * counts.ratio(taken_QxD, total_QxD), axis=1)
 
 
-def precision_at_recall(total: jax.Array, relevant: jax.Array, recall: float) -> np.ndarray:
+def precision_at_recall(total: Array, relevant: Array, recall: float) -> np.ndarray:
     """Computes the precision at the rank where a recall is reached, per query.
 
     With R relevant items, the recall is reached by `r = ceil(recall R)` of them. The precision

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.lookup import (
     f_measure,
@@ -24,7 +24,7 @@ from jhash.retrieval.metrics.ranking import (
 _RECALLS = (10, 20, 30, 40, 50, 60, 70, 80)
 
 
-def queries_without_relevant(relevant: jax.Array) -> int:
+def queries_without_relevant(relevant: Array) -> int:
     """Counts the queries without a relevant item in the database.
 
     These queries count as 0 in the mean of every metric.
@@ -39,8 +39,8 @@ def queries_without_relevant(relevant: jax.Array) -> int:
 
 
 def summarize(
-    total: jax.Array,
-    relevant: jax.Array,
+    total: Array,
+    relevant: Array,
     *,
     map_at: int | None = None,
     map_at_percent: float | None = None,
@@ -80,7 +80,7 @@ def summarize(
         raise InputError("total: no queries given; allowed: at least one.")
     size = counts.database_size(total_QxD)
     radius = min(lookup_radius, total_QxD.shape[1] - 1)
-    result = {
+    result: dict[str, float | int | list] = {
         "map": counts.mean(average_precision(total_QxD, relevant_QxD)),
         "queries": len(total_QxD),
         "queries_without_relevant": queries_without_relevant(relevant_QxD),

@@ -16,14 +16,16 @@ lanes (1 or 64), S slots of selected groups, M members (rows) of a group.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
 
 from jhash.retrieval.checks import as_whole, check_queries
-from jhash.retrieval.codes import WORD_BITS
+from jhash.retrieval.codes import WORD_BITS, Array
 from jhash.retrieval.search import selection, tiles
 from jhash.retrieval.search.layout import LANE_GROUP, LANES, Prepared, prepare
 
@@ -31,7 +33,7 @@ from jhash.retrieval.search.layout import LANE_GROUP, LANES, Prepared, prepare
 _LANE_TERMS = 64
 
 
-def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
+def hamming_distances(queries: Array, database: Array) -> jax.Array:
     """Counts the bits in which each query differs from each code of the database.
 
     Args:
@@ -49,7 +51,7 @@ def hamming_distances(queries: jax.Array, database: jax.Array) -> jax.Array:
     return _distances(queries, database)
 
 
-def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+def hamming_topk(queries: Array, database: Array, k: int) -> tuple[jax.Array, jax.Array]:
     """Finds the k nearest codes of each query, exactly, in the order of (distance, index).
 
     Memory holds an array of (queries of a tile) x (N / group size), never one of Q x N. To search a
@@ -73,7 +75,7 @@ def hamming_topk(queries: jax.Array, database: jax.Array, k: int) -> tuple[jax.A
     return search(prepare(database, lanes=False), queries, k)
 
 
-def search(prepared: Prepared, queries: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+def search(prepared: Prepared, queries: Array, k: int) -> tuple[jax.Array, jax.Array]:
     """Finds the k nearest live codes of each query in a prepared database; see `hamming_topk`.
 
     Args:
@@ -95,7 +97,7 @@ def search(prepared: Prepared, queries: jax.Array, k: int) -> tuple[jax.Array, j
     return tiles.over_tiles(_search, prepared, queries, tile, k=k)
 
 
-def count_within(prepared: Prepared, queries: jax.Array, radius: int) -> jax.Array:
+def count_within(prepared: Prepared, queries: Array, radius: int) -> jax.Array:
     """Counts the live codes within a Hamming radius of each query.
 
     Args:
@@ -167,7 +169,7 @@ def _beyond(words):
     return words * WORD_BITS + 1
 
 
-def distance_dtype(words: int):
+def distance_dtype(words: int) -> DTypeLike:
     """Returns the smallest dtype that holds distances of codes of so many words and `_beyond`."""
     return jnp.uint8 if _beyond(words) < 256 else jnp.uint16
 
@@ -175,7 +177,7 @@ def distance_dtype(words: int):
 def _group_distances(codes_GxMxWxL, queries_QxW):
     """Yields the distances of each member, uint32 [G, L, Q]."""
     for member in range(codes_GxMxWxL.shape[1]):
-        distance_GxLxQ = 0
+        distance_GxLxQ: Any = 0
         for word in range(codes_GxMxWxL.shape[2]):
             differ_GxLxQ = codes_GxMxWxL[:, member, word, :, None] ^ queries_QxW[:, word]
             distance_GxLxQ += lax.population_count(differ_GxLxQ)
@@ -219,7 +221,7 @@ def _members(prepared, queries_QxW, groups_SxQ, size):
     rows_GxMxW = prepared.rows.reshape(-1, size, words)
     exists_SxQ = groups_SxQ >= 0
     groups_SxQ = jnp.maximum(groups_SxQ, 0)
-    distance_SxQxM = 0
+    distance_SxQxM: Any = 0
     for word in range(words):
         codes_SxQxM = rows_GxMxW[:, :, word].at[groups_SxQ].get(mode="promise_in_bounds")
         distance_SxQxM += lax.population_count(codes_SxQxM ^ queries_QxW[:, word, None])
@@ -252,7 +254,7 @@ def _count_within(prepared, queries_QxW, radius):
         """Counts the live members within the radius, uint8 [G, 1, Q]."""
         live = prepared.live[:, None] >> jnp.arange(0, WORD_BITS, size, dtype=jnp.uint32)
         live_Gx1x1 = live.reshape(-1, 1, 1)
-        total_Gx1xQ = 0
+        total_Gx1xQ: Any = 0
         distances = _group_distances(codes_GxMxWx1, queries_QxW)
         for member, distance_Gx1xQ in enumerate(distances):
             within = (distance_Gx1xQ <= radius.astype(jnp.uint32)).astype(jnp.uint32)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import WORD_BITS, check_packed
+from jhash.retrieval.codes import WORD_BITS, Array, check_packed
 
 # Groups of consecutive rows have powers of two as sizes, up to this.
 MAX_GROUP = 64
@@ -46,10 +46,10 @@ class Prepared(NamedTuple):
     lanes: jax.Array  # uint32 [P, W, 64]: lane j holds the rows from j * P on. Or empty.
     dead: jax.Array  # bool [P / 4, 64]: whether none of 4 consecutive rows of a lane is live.
     live: jax.Array  # uint32 [N / 32]: bit i of word j is set when row 32 * j + i is live.
-    count: jax.Array  # int32: number of live rows.
+    count: jax.Array  # type: ignore[assignment]  # int32: number of live rows.
 
 
-def prepare(codes: jax.Array, live: jax.Array | None = None, lanes: bool = True) -> Prepared:
+def prepare(codes: Array, live: Array | None = None, lanes: bool = True) -> Prepared:
     """Lays out a database for searching; takes about twice the memory of the codes.
 
     The layout is compiled once per padded size. Sizes are padded to multiples of 2,048 rows up to
@@ -84,7 +84,7 @@ def prepare(codes: jax.Array, live: jax.Array | None = None, lanes: bool = True)
     return _prepare_some(codes, xp.pad(live, (0, -n % unit)), lanes)
 
 
-def replace(prepared: Prepared, positions, codes, live) -> Prepared:
+def replace(prepared: Prepared, positions: Array, codes: Array, live: Array) -> Prepared:
     """Returns a database in which some rows are replaced; the given one stays as it is.
 
     The replacement is compiled once per power of two to which M is rounded up.

@@ -13,6 +13,9 @@ Letters in the shapes: R rows, L lanes, Q queries; the value of query q at posit
 `values[r, l, q]`. B = L * R / 32 words of bits, by position; S slots.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -28,7 +31,7 @@ _PREFIX_STEPS = 8
 _PLAIN = 2048
 
 
-def materialize(flag: jax.Array, function, *args):
+def materialize(flag: jax.Array, function: Callable[..., Any], *args: Any) -> Any:
     """Calls a function so that its results are stored, and not computed again by each reader.
 
     XLA's CPU backend fuses cheap producers into all of their consumers, gathers included, and
@@ -67,7 +70,9 @@ def smallest(values: jax.Array, k: int, largest: int, flag: jax.Array) -> jax.Ar
     """
     threshold_Q = _kth_smallest(values, k, largest)
     below, equal = materialize(flag, _bit_masks, values, threshold_Q)
-    mask_BxQ, ends_BxQ = materialize(flag, lambda *masks: _hits(*masks, k), below, equal)
+    mask_BxQ, ends_BxQ = materialize(
+        flag, lambda below, equal: _hits(below, equal, k), below, equal
+    )
     slots = -(-(k + _WORD - 1) // _WORD) * _WORD
     word_SxQ = materialize(flag, lambda ends: _words_of_slots(ends, slots), ends_BxQ)
     return materialize(flag, _positions, mask_BxQ, ends_BxQ, word_SxQ)

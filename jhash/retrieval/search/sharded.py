@@ -7,6 +7,7 @@ device.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -16,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_whole, check_queries
-from jhash.retrieval.codes import check_packed
+from jhash.retrieval.codes import Array, check_packed
 from jhash.retrieval.search import hamming, layout, selection, tiles
 
 _AXIS = "parts"
@@ -38,7 +39,7 @@ class Sharded:
     part_size: int
 
 
-def prepare(codes: jax.Array, devices=None) -> Sharded:
+def prepare(codes: Array, devices: Sequence[jax.Device] | None = None) -> Sharded:
     """Splits a database over devices, each of which lays out its part for searching.
 
     The layout is compiled once per size of a part.
@@ -67,7 +68,7 @@ def prepare(codes: jax.Array, devices=None) -> Sharded:
     return Sharded(_prepare(codes, live, mesh=mesh), size, part_size)
 
 
-def search(sharded: Sharded, queries: jax.Array, k: int) -> tuple[jax.Array, jax.Array]:
+def search(sharded: Sharded, queries: Array, k: int) -> tuple[jax.Array, jax.Array]:
     """Finds the k nearest codes of each query, with the same result as `hamming.hamming_topk`.
 
     The memory of a device holds an array of (queries of a tile) x (size of its part / group size),
@@ -86,7 +87,7 @@ def search(sharded: Sharded, queries: jax.Array, k: int) -> tuple[jax.Array, jax
         words is not that of the database.
     """
     parts = sharded.parts
-    mesh = parts.rows.sharding.mesh
+    mesh = parts.rows.sharding.mesh  # type: ignore[attr-defined]  # As `prepare` put them.
     check_queries(queries, "sharded", parts.rows)
     k = as_whole("k", k, 1, sharded.size, "the size of the database")
     # Each part contributes k candidates. The tile is the one for as many results on one device.

@@ -1,12 +1,15 @@
 """Sizes of a search's pieces, groups of rows and tiles of queries, and the loop over the tiles."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jhash.retrieval.codes import Array
 from jhash.retrieval.search.layout import MAX_GROUP, Prepared
 
 # Bounds of the number of queries in a tile, apart from single queries.
@@ -73,7 +76,14 @@ def search_tile_size(prepared: Prepared, k: int, queries: int) -> int:
     return tile_size(prepared.rows.shape[0], k, queries)
 
 
-def over_tiles(function, prepared: Prepared, queries: jax.Array, tile: int, *args, **static):
+def over_tiles(
+    function: Callable[..., Any],
+    prepared: Prepared,
+    queries: Array,
+    tile: int,
+    *args: Any,
+    **static: Any,
+) -> Any:
     """Calls a function of a tile of queries until all queries are done.
 
     Outside of jit, the host makes one call after the other, so that one compilation serves any

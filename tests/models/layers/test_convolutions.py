@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from jhash.errors import InputError
 from jhash.models.layers import convolutions
 from tests.support.quick import quick_jit
 
@@ -16,9 +17,9 @@ EPSILON = 2.0**-24  # Half a unit in the last place of float32, relative.
 
 
 @pytest.fixture(params=["cpu", "other"])
-def platform(request, monkeypatch):
-    monkeypatch.setattr(convolutions, "_on_cpu", lambda: request.param == "cpu")
-    return request.param
+def platform(request):
+    with convolutions.use_form("shifted" if request.param == "cpu" else "xla"):
+        yield request.param
 
 
 def values_and_gradients(function, arguments, weight):
@@ -195,8 +196,23 @@ def test_platform_chooses_the_form(platform):
         assert (operation in traced) == (platform == "other")
 
 
-def test_cpu_is_recognized():
-    assert convolutions._on_cpu()
+def test_a_cpu_gets_shifted_sums_and_another_form_ends_with_its_block():
+    x, kernel = jnp.ones((1, 4, 4, 2)), jnp.ones((3, 3, 2))
+
+    def convolved():
+        return "conv_general_dilated" in str(
+            jax.make_jaxpr(lambda *a: convolutions.depthwise(*a))(x, kernel)
+        )
+
+    assert not convolved()
+    with convolutions.use_form("xla"):
+        assert convolved()
+    assert not convolved()
+    with (
+        pytest.raises(InputError, match="form: 'fast' given; allowed: auto, shifted, xla"),
+        convolutions.use_form("fast"),
+    ):
+        pass
 
 
 def rounded(x, dtype):

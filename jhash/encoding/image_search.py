@@ -1,0 +1,69 @@
+"""Search of an index of images: the encoder that belongs to it, and results per query."""
+
+import itertools
+import os
+
+import numpy as np
+
+from jhash.encoding import compatibility, encoder
+from jhash.encoding.encoder import FileEncoder
+from jhash.errors import InputError
+from jhash.retrieval import HammingIndex
+
+RESULTS = 10  # Per query, by default.
+
+
+def load_encoder(index: HammingIndex, name: str, workdir: str | None = None) -> FileEncoder:
+    """Loads the encoder with which query images of an index are encoded.
+
+    Args:
+      index: The index.
+      name: What a message calls it, such as its path.
+      workdir: The run's folder; by default that of the run that made the codes.
+
+    Returns:
+      The encoder.
+
+    Raises:
+      InputError: There is no such run, or another model made the codes of the index.
+    """
+    workdir = workdir or index.metadata.get("run")
+    if workdir is None:
+        raise InputError(
+            f"run: none given; allowed: the run of the index, which {name} does not name."
+        )
+    if not os.path.isdir(workdir):
+        raise InputError(
+            f"run: {workdir} given, which is no folder; allowed: the run of the index."
+        )
+    file_encoder = encoder.load(workdir)
+    compatibility.check_same(
+        (name, index.bits, index.metadata.get("network")),
+        (workdir, file_encoder.bits, file_encoder.digest),
+    )
+    return file_encoder
+
+
+def nearest(
+    index: HammingIndex, queries: np.ndarray, k: int | None = None, radius: int | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Finds the images nearest to queries.
+
+    Args:
+      index: The index.
+      queries: Packed codes, uint32 [Q, words].
+      k: Results per query. Without a radius the default is 10, or as many as the index has.
+      radius: The largest distance of a result; by default any.
+
+    Returns:
+      (distances int32 [n], ids [n]) for each query, sorted by (distance, insertion).
+
+    Raises:
+      InputError: k or the radius is out of range.
+    """
+    if radius is None:
+        k = k or min(RESULTS, len(index))
+        return list(zip(*index.search(queries, k), strict=True))
+    limits, distances, ids = index.search_radius(queries, radius)
+    slices = [slice(*pair) for pair in itertools.pairwise(limits)]
+    return [(distances[hits][:k], ids[hits][:k]) for hits in slices]
