@@ -21,6 +21,15 @@ from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
 
+# Fields that every config has; `configs/common.py` describes them.
+_FIELDS = """
+    seed bits loss weights mean epochs batch_size eval_batch_size idle_devices log_every
+    checkpoint_every keep_checkpoints method.name model.name metrics
+    data.source data.split data.seed data.options image.size image.scale image.crop image.channels
+    augment.pad augment.flip augment.views optimizer.name optimizer.learning_rate
+    optimizer.weight_decay optimizer.schedule optimizer.warmup optimizer.decay
+    optimizer.decay_epochs optimizer.arguments
+"""
 # The max number of images in the mean image; they are evenly spaced over the training set.
 _MEAN_IMAGES = 10_000
 # Fields that count something, and the max allowed value of each.
@@ -127,6 +136,7 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
     Raises:
       InputError: A field of the config is not allowed; the message names it.
     """
+    _check_fields(config)
     method = methods.load(config.method.name, config.loss)
     devices = _check(config, method)
     model = build_model(config)
@@ -169,6 +179,17 @@ def with_head(model: nn.Module, method: methods.Method, config, data) -> nn.Modu
     """
     head = method.head(config, data)
     return model if head is None else WithHead(model, head)
+
+
+def _check_fields(config):
+    """Checks that no field is missing, as in a config of another version of jhash."""
+    for field in _FIELDS.split():
+        group, _, name = field.rpartition(".")
+        if name not in (config.get(group, {}) if group else config):
+            raise InputError(
+                f"config.{field}: none given; allowed: configs with this field, such as those that "
+                "begin with configs.common.base. Another version of jhash may have made this one."
+            )
 
 
 def _check(config, method):

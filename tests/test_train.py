@@ -202,6 +202,17 @@ def test_bad_fields_are_named(tmp_path, field, value, message):
         train.train(config, str(tmp_path))
 
 
+@pytest.mark.parametrize("field", ["augment.views", "weights", "metrics"])
+def test_a_config_without_a_field_is_refused_by_name(tmp_path, field):
+    config = tiny.get_config()
+    group, _, name = field.rpartition(".")
+    with config.unlocked():
+        del (config[group] if group else config)[name]
+    with pytest.raises(InputError, match=rf"^config\.{field}: none given; .* Another version"):
+        train.train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_two_processes_cannot_train_in_one_folder(tmp_path):
     with (
         workdirs.lock(str(tmp_path)),
