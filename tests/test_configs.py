@@ -77,6 +77,7 @@ def test_every_config_has_steps_here():
     assert sorted(STEPS) == CONFIGS
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
 @pytest.mark.parametrize(
     ("name", "argument"), [(name, argument) for name in CONFIGS for argument in STEPS[name]]
@@ -108,6 +109,7 @@ def test_a_step_of_every_config(name, argument, tmp_path):
     assert all(jax.tree.leaves(changed)), "a parameter has no gradient"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_arguments_commute_and_a_default_spelled_out_changes_nothing(name, monkeypatch):
     alternatives = documented(name, monkeypatch)

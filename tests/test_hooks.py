@@ -48,6 +48,7 @@ def run_steps(config, devices, monkeypatch, steps=4):
     return losses, *jax.device_get(parallel.unreplicate((train_state, state)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_one_device_equals_eight(method, monkeypatch):
     config = tiny_config(method)
@@ -74,6 +75,7 @@ def final_state(folder):
     ).read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_killed_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
     config = tiny_config(method)
@@ -103,6 +105,7 @@ def test_a_table_by_sample_is_written_in_every_step(monkeypatch):
     assert np.array_equal(np.abs(state["table"]).sum(1) > 0, expected > 0)
 
 
+@pytest.mark.slow
 def test_two_views_differ_and_the_step_is_counted(tmp_path):
     config = tiny_config("views")
     results = train.train(config, str(tmp_path))
@@ -110,6 +113,7 @@ def test_two_views_differ_and_the_step_is_counted(tmp_path):
     assert results["last_line"]["distance"] > 0
 
 
+@pytest.mark.slow
 def test_a_head_is_trained_and_goes_into_the_encoder(tmp_path):
     config = tiny_config("classified", epochs=8)
     results = train.train(config, str(tmp_path))
@@ -128,6 +132,7 @@ def test_a_head_is_trained_and_goes_into_the_encoder(tmp_path):
         loaded.encode_query(b"no image")
 
 
+@pytest.mark.slow
 def test_two_players_both_learn(monkeypatch):
     config = tiny_config("players")
     experiment = build(workdirs.check("none", config))
@@ -138,6 +143,7 @@ def test_two_players_both_learn(monkeypatch):
     assert all(jax.tree.leaves(changed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_labels_reach_a_fit_that_asks_for_them(multi_label, tmp_path):
     config = shallow.get_config("itq,smoke")

@@ -10,6 +10,8 @@ import pytest
 
 from tests.support import quick
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

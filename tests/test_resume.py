@@ -63,6 +63,7 @@ def results(workdir):
     return timeless(json.loads((workdir / "results.json").read_text()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_killed_runs_end_with_the_same_bits(tmp_path, multi_label):
     whole, broken, cache = tmp_path / "whole", tmp_path / "broken", tmp_path / "cache"

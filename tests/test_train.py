@@ -44,6 +44,7 @@ def run_steps(config, devices, steps, monkeypatch):
     return losses, jax.device_get(parallel.unreplicate(train_state)), outputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_one_device_equals_eight(multi_label, monkeypatch):
     """A shard-local loss or BatchNorm would give other numbers; so would shard-local randomness."""
@@ -56,6 +57,7 @@ def test_one_device_equals_eight(multi_label, monkeypatch):
     np.testing.assert_allclose(outputs_8, outputs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_invertible_model_on_one_device_equals_eight(monkeypatch):
     """The gradient that computes BatchNorm's statistics again shares them over the devices."""
     config = tiny.get_config()
@@ -74,6 +76,7 @@ def local_mean_loss(outputs, batch, state, config):
     return jnp.square(jnp.mean(outputs)), {"images": jnp.float32(len(outputs))}
 
 
+@pytest.mark.slow
 def test_the_loss_sees_the_global_batch(monkeypatch):
     config = tiny.get_config()
     config.loss = f"{__name__}.local_mean_loss"
@@ -107,6 +110,7 @@ def test_training_learns_and_leaves_a_run(tmp_path):
     assert encoder.digest(str(tmp_path)) == before
 
 
+@pytest.mark.slow
 def test_steps_are_traced_once(tmp_path, monkeypatch):
     make_step = train.make_step
     monkeypatch.setattr(
@@ -117,6 +121,7 @@ def test_steps_are_traced_once(tmp_path, monkeypatch):
     train.train(tiny.get_config(), str(tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("poison", ["loss", "state"])
 def test_a_bad_number_stops_the_run_and_keeps_the_last_good_checkpoint(
     tmp_path, monkeypatch, poison
@@ -132,6 +137,7 @@ def test_a_bad_number_stops_the_run_and_keeps_the_last_good_checkpoint(
     assert results["epochs"] == 2
 
 
+@pytest.mark.slow
 def test_a_workdir_of_another_config_is_refused(tmp_path):
     config = tiny.get_config()
     config.epochs = 1
@@ -228,6 +234,7 @@ def test_a_run_without_a_checkpoint_is_not_evaluated(tmp_path):
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_epochs_of_unequal_length_are_refused(tmp_path, monkeypatch):
     def shrinking(config, data, state, epoch, key):
         return data.train[: 160 - 32 * epoch]
@@ -237,6 +244,7 @@ def test_epochs_of_unequal_length_are_refused(tmp_path, monkeypatch):
         train.train(tiny.get_config(), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_published_weights_are_the_start_of_a_run(tmp_path):
     """A narrow CNN-F from a .mat of the published layout: all layers but the hash layer."""
     rng = np.random.default_rng(0)

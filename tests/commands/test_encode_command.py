@@ -46,6 +46,7 @@ def test_codes_are_those_of_the_evaluation(jhash, run, photos, tmp_path, batch):
     assert not err, "no bar where stderr is no terminal"
 
 
+@pytest.mark.slow
 def test_one_image_and_a_process_that_knows_no_data_set(run, photos, tmp_path):
     command = [sys.executable, "-m", "jhash", "encode", "--run", run, "--output", "codes.npz"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}  # Without tests/, where the source is.

@@ -35,6 +35,7 @@ def test_help_imports_no_jax():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_and_ctrl_c_are_quiet(jhash, index, monkeypatch):
     command = [sys.executable, "-m", "jhash", "search", "--index", str(index), "--id", "0.png"]
     reading, writing = os.pipe()
@@ -72,6 +73,7 @@ def test_an_output_that_cannot_be_written_shows_before_the_work(jhash, tmp_path,
         assert len(err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_names_that_are_no_text(jhash, run, photos, tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()

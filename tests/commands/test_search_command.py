@@ -40,6 +40,7 @@ def results(jhash, index, *arguments):
     }
 
 
+@pytest.mark.slow
 def test_images_as_queries(jhash, index, photos, nearest):
     queries = [photos / "0.png", photos / "odd/5.png", photos / "238.png"]
     found = results(jhash, index, "-k", "25", "--image", *queries)
@@ -70,6 +71,7 @@ def test_ids_as_queries_in_an_index_with_integers_and_two_words(jhash, tmp_path)
     assert found == [(distances[place], 3 * place) for place in order]
 
 
+@pytest.mark.slow
 def test_a_table_for_people(jhash, index, photos, nearest):
     status, out, err = jhash("search", "--index", index, "--image", photos / "0.png", "-k", "2")
     assert status == 0, err
@@ -80,6 +82,7 @@ def test_a_table_for_people(jhash, index, photos, nearest):
     assert [line.split() for line in lines[2:4]] == expected
 
 
+@pytest.mark.slow
 def test_unreadable_images_do_not_stop_the_others(jhash, index, photos, nearest):
     query = ("--image", "gone.png", photos / "0.png")
     status, out, err = jhash("search", "--index", index, "--json", "-k", "3", *query)

@@ -30,6 +30,7 @@ def windows(image, height, width, pad, flip):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "pad", "crop", "flip"),
     [
@@ -58,12 +59,14 @@ def test_augment_gives_every_window_equally_often_and_nothing_else(side, pad, cr
         assert abs(drawn.count(view) - count * share) < 5 * np.sqrt(count * share * (1 - share))
 
 
+@pytest.mark.slow
 def test_augment_without_options_is_the_identity_and_keeps_the_dtype():
     images = some_images(4, 6, 6, 3)
     np.testing.assert_array_equal(augment.augment(images, keys(4)), images)
     assert augment.augment(jnp.asarray(images), keys(4), pad=1, flip=True).dtype == jnp.uint8
 
 
+@pytest.mark.slow
 def test_an_image_depends_on_its_own_key_alone():
     transform = jax.jit(functools.partial(augment.augment, pad=3, crop=10, flip=True))
     images, own = numbered(16, 12, 12), keys(16)
@@ -78,6 +81,7 @@ def test_an_image_depends_on_its_own_key_alone():
     np.testing.assert_array_equal(transform(others, own)[8:], expected[8:])
 
 
+@pytest.mark.slow
 def test_training_images_do_not_depend_on_the_number_of_devices():
     pipeline = jax.jit(functools.partial(augment.train_images, size=16, crop=14, flip=True))
     images, own = some_images(16, 12, 12, 3), keys(16)
@@ -102,6 +106,7 @@ def test_augment_refuses(options, message):
         augment.augment(numbered(2, 6, 6), keys(2), **options)
 
 
+@pytest.mark.slow
 def test_the_input_in_training_is_its_parts():
     images, own = some_images(8, 10, 10, 1), keys(8)
     mean = preprocess.mean_image([images])
@@ -137,6 +142,7 @@ def test_views_have_a_leading_axis_and_differ():
     np.testing.assert_array_equal(fewer, views[:2])
 
 
+@pytest.mark.slow
 def test_the_views_of_an_image_depend_on_its_own_key_alone():
     transform = jax.jit(functools.partial(augment.train_views, views=2, **VIEW))
     images, own = numbered(16, 12, 12), keys(16)

@@ -125,6 +125,7 @@ def test_official_prefers_a_database_part():
         splits.official(source, 0)
 
 
+@pytest.mark.slow
 def test_nus_wide21(nus_wide):
     data = splits.nus_wide21(nus_wide, 0)
     counts = nus_wide.labels.sum(0, dtype=int)
@@ -144,6 +145,7 @@ def test_nus_wide21(nus_wide):
     assert_deterministic(splits.nus_wide21, nus_wide)
 
 
+@pytest.mark.slow
 def test_nus_wide21_takes_a_source_of_21_classes(nus_wide):
     data = splits.nus_wide21(nus_wide, 0)
     kept = np.flatnonzero(data.source.labels.any(1))
@@ -166,6 +168,7 @@ def test_nus_wide21_lets_rare_classes_draw_first():
         splits.nus_wide21(Synthetic(labels), 0)
 
 
+@pytest.mark.slow
 def test_nus_wide81(nus_wide):
     data = splits.nus_wide81(nus_wide, 0)
     assert (len(data.queries), len(data.train), len(data.database)) == (5000, 10000, 254648)

@@ -170,6 +170,7 @@ def test_the_difference_counts_the_snap_to_the_lattice(base, measure):
     assert np.abs(saved["reconstructed"] - levels).max() < 0.5 + 1e-4
 
 
+@pytest.mark.slow
 def test_images_as_the_model_sees_them(base, measure):
     """Resized, cropped, repeated: against PyTorch's resize, and whole gray levels go in."""
     config = get_config()

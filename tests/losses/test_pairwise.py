@@ -256,6 +256,7 @@ def objective(x, similar, dissimilar):
     return pairwise.mean_over_pairs(distance) + pairwise.balance_loss(x).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dissimilar", READINGS)
 def test_gradients_agree_with_finite_differences(dissimilar):
     with jax.enable_x64(True):
@@ -268,6 +269,7 @@ def test_gradients_agree_with_finite_differences(dissimilar):
         check_grads(compiled, (x,), order=1, modes=["fwd", "rev"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dissimilar", READINGS)
 def test_values_and_gradients_are_finite_at_the_edges(dissimilar):
     similar = class_pairs(8)

@@ -139,6 +139,7 @@ def test_outputs_are_those_of_the_same_layers_in_pytorch(image, small, pixels):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_dropout_acts_in_training_alone():
     x = np.random.default_rng(0).normal(size=(4, 15, 15, 1)).astype(np.float32)
     model = AlexNet(bits=12, **NARROW)
@@ -159,6 +160,7 @@ def test_dropout_acts_in_training_alone():
     np.testing.assert_array_equal(found, evaluated)
 
 
+@pytest.mark.slow
 def test_dropout_is_before_fc6_and_fc7_and_keeps_the_mean():
     x = np.random.default_rng(0).normal(size=(64, 15, 15, 1)).astype(np.float32)
     model = AlexNet(bits=12, dropout=0.75, widths=(2, 2, 2, 2, 40), hidden=100)
@@ -179,6 +181,7 @@ def test_dropout_is_before_fc6_and_fc7_and_keeps_the_mean():
     np.testing.assert_allclose(dropped[1][kept], 4 * fc6[kept], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_layer_learns():
     model = AlexNet(bits=12, dropout=0.0, **NARROW)  # Compiled in half the time.
     x = np.random.default_rng(0).normal(size=(8, 28, 28, 1)).astype(np.float32)

@@ -53,6 +53,7 @@ def test_sizes_of_other_inputs(image, stem, conv1, pool5):
     assert variables["params"]["fc6"]["kernel"].shape[0] == pool5 * 256
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", [(28, 28, 1), (32, 32, 3)])
 def test_small_inputs_run_and_every_layer_learns(image):
     model = CNNF(bits=12, **NARROW)
@@ -76,6 +77,7 @@ def test_small_inputs_run_and_every_layer_learns(image):
         assert all(jnp.isfinite(leaf).all() and leaf.any() for leaf in leaves.values()), layer
 
 
+@pytest.mark.slow
 def test_low_precision_keeps_parameters_and_outputs_in_float32():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(4, 16, 16, 1), scale=50).astype(np.float32)

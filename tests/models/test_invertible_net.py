@@ -68,6 +68,7 @@ def bits_of(x):
     return np.asarray(x).view(np.uint32)
 
 
+@pytest.mark.slow
 def test_has_the_parameters_of_the_published_network():
     net = InvertibleNet(1000, stages=FULL, kernels=(3, 3, 3), attention="none")
     params = shapes(net, 224, 224, 3)["params"]
@@ -78,6 +79,7 @@ def test_has_the_parameters_of_the_published_network():
     assert sum(counts.values()) == 125_120_356
 
 
+@pytest.mark.slow
 def test_the_papers_network():
     net = InvertibleNet(48)
     variables = shapes(net, 224, 224, 3)
@@ -94,6 +96,7 @@ def test_the_papers_network():
     assert features.shape == (2, 7, 7, 3072)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize(
     ("kernels", "strides", "attention"),
@@ -138,6 +141,7 @@ def test_is_pytorchs(kernels, strides, attention, train):
     np.testing.assert_allclose(outputs, y.detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [False, True])
 def test_inverse_gives_the_image_back(train):
     net = InvertibleNet(8, stages=(2, 8))
@@ -152,6 +156,7 @@ def test_inverse_gives_the_image_back(train):
     np.testing.assert_allclose(found, x, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_hundred_blocks_give_every_bit_back():
     net = InvertibleNet(8, stages=FULL, lattice=12)
     trained = as_trained(net, 32, 32, 3, gain=0.3)
@@ -164,6 +169,7 @@ def test_a_hundred_blocks_give_every_bit_back():
         assert np.mean(features * 64 % 1 != 0) > 0.9
 
 
+@pytest.mark.slow
 def test_every_bit_comes_back_from_a_trained_network():
     net = InvertibleNet(4, stages=(3,), lattice=8)
     x = fashion(8)
@@ -192,6 +198,7 @@ def test_every_bit_comes_back_from_a_trained_network():
         assert not np.any(features * 2**8 % 1)
 
 
+@pytest.mark.slow
 def test_the_lattice_takes_the_image_first():
     net = InvertibleNet(4, stages=(1,), lattice=3)
     x = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
@@ -201,6 +208,7 @@ def test_the_lattice_takes_the_image_first():
     np.testing.assert_array_equal(bits_of(found), bits_of(np.float32(expected)))
 
 
+@pytest.mark.slow
 def test_values_out_of_range_are_found():
     net = InvertibleNet(4, stages=(2,), lattice=21)  # Up to 8.
     variables = as_trained(net, 8, 8, 3)
@@ -218,6 +226,7 @@ def test_values_out_of_range_are_found():
     assert np.isnan(net.apply(variables, features, False, method="inverse")[1]).any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["none", "spatial"])
 def test_values_out_of_range_are_found_in_compiled_code(attention):
     """Whose ReLU need not hand on a NaN: at these sizes XLA's, on a CPU, did not."""
@@ -230,6 +239,7 @@ def test_values_out_of_range_are_found_in_compiled_code(attention):
     assert np.isfinite(np.delete(outputs, 1, 0)).all()
 
 
+@pytest.mark.slow
 def test_the_batchs_statistics_are_taken_up_once():
     """By a gradient, which computes F twice; the inverse leaves them alone."""
     net = InvertibleNet(4, stages=(2,))

@@ -87,6 +87,7 @@ def make(channels, bits, small):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize(
     ("stem", "sides"),
@@ -104,6 +105,7 @@ def test_outputs_equal_pytorch_s(stem, sides, train):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_gradients_equal_pytorch_s():
     network, variables = make(1, 5, True)
     x = np.random.default_rng(0).normal(size=(8, 16, 16, 1)).astype(np.float32)

@@ -200,6 +200,7 @@ def test_separable_conv_starts_at_the_size_of_he(kernel):
     assert 1.6 < y[:, 1:-1, 1:-1].var() < 2.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("channels", "stride", "train"),
     [(5, 2, False), (5, 2, True), (5, 1, True), (8, None, True)],
@@ -227,6 +228,7 @@ def test_block_is_pytorchs(channels, stride, train):
     assert_close(reference.named(gradient), reference.gradients(module), 1e-11)
 
 
+@pytest.mark.slow
 def test_bfloat16_block_stays_near_float32():
     """The gradients less so: half a percent of the ReLUs is on the other side of 0."""
     x, weight = np.random.default_rng(0).normal(size=(2, 4, 8, 8, 32)).astype(np.float32)
@@ -275,6 +277,7 @@ def evaluated(network):
     return {name: y.numpy() for name, y in outputs.items()}
 
 
+@pytest.mark.slow
 def test_network_is_pytorchs_in_evaluation(network, evaluated):
     apply = quick_jit(network.net.apply, static_argnums=2)
     with jax.enable_x64(True):
@@ -282,6 +285,7 @@ def test_network_is_pytorchs_in_evaluation(network, evaluated):
     assert_close(found, evaluated, 1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "relative"), [("float32", 2e-5), ("bfloat16", 0.1)])
 def test_network_in_low_precision(network, evaluated, dtype, relative):
     """With float32 arrays, against PyTorch's float64; bfloat16 differs, but not much."""
@@ -294,6 +298,7 @@ def test_network_in_low_precision(network, evaluated, dtype, relative):
         assert (error > 1e-4) == (dtype == "bfloat16")
 
 
+@pytest.mark.slow
 def test_network_is_pytorchs_in_training(network):
     """Outputs, the running means, and the gradient of every parameter and of the images."""
     module = reference.load(network.module, network.variables).train()

@@ -97,6 +97,7 @@ def saved(tmp_path_factory):
 
 
 # An odd side is padded unequally at other places than an even one.
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [(64, 64), (45, 38)])
 def test_features_and_logits_equal_pytorch_s(saved, sides):
     weights, path = saved

@@ -136,6 +136,7 @@ def saved(tmp_path_factory):
     return whole, path
 
 
+@pytest.mark.slow
 def test_features_and_logits_equal_pytorch_s(saved):
     whole, path = saved
     images = np.random.default_rng(0).integers(0, 256, (2, 80, 97, 3), np.uint8)

@@ -8,6 +8,7 @@ from tests.support.report import KINDS, copy_run, read_codes, write_page
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
+@pytest.mark.slow
 def test_runs_side_by_side(trained, tmp_path):
     """A longer code whose last bit is set in every code, and another seed of the first."""
     wider = {}
@@ -42,6 +43,7 @@ def test_runs_of_other_data_are_not_comparable(trained, tmp_path):
     assert any(words.startswith("⚠ Not comparable: other and run") for words in page.warnings)
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_says_so(trained, tmp_path):
     page = write_page(tmp_path, copy_run(trained, tmp_path / "half", epochs_planned=9))
     assert "half is not trained to its end" in page.warnings[0]

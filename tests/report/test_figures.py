@@ -50,6 +50,7 @@ def expected_average_precision(distances, relevant):
     return summed / found
 
 
+@pytest.mark.slow
 def test_metrics_by_code_length(trained, tmp_path, drawn):
     workdirs = [
         with_random_codes(trained, tmp_path / "long", 0, 13),

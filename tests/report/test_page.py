@@ -46,6 +46,7 @@ def test_same_runs_same_bytes(trained, page, tmp_path):
         assert matplotlib.rcParams["font.size"] == 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "codes", "message"),
     [

@@ -51,6 +51,7 @@ def shown(page, alt):
     return np.asarray(Image.open(io.BytesIO(decode(uri, "png"))))
 
 
+@pytest.mark.slow
 def test_reconstructed_images_and_their_differences(trained, tmp_path):
     saved = reconstruction_file()
     page = write_page(tmp_path, with_reconstruction(trained, tmp_path / "inverted", saved))

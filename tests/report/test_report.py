@@ -9,6 +9,7 @@ from tests.support.report import DAMAGES, broken
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
+@pytest.mark.slow
 def test_bad_arguments_are_named(trained, tmp_path):
     twice = [str(trained), str(trained / ".." / trained.name)]
     with pytest.raises(InputError, match=r"workdirs: .* given twice; allowed: every run once"):

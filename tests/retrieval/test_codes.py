@@ -8,6 +8,7 @@ from jhash.errors import InputError
 BITS = [1, 12, 31, 32, 33, 48, 64, 255, 256, 512]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("rows", [0, 1, 7])
 def test_pack_is_little_endian_and_unpack_undoes_it(bits, rows):

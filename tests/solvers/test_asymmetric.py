@@ -80,6 +80,7 @@ def test_sign_of_zero_is_plus():
     np.testing.assert_array_equal(codes, 1)
 
 
+@pytest.mark.slow
 def test_blocks_do_not_change_the_result(problem, monkeypatch):
     p = problem
     arguments = (p.labels, p.w, p.u, p.query_labels, G2, G3)

@@ -8,6 +8,7 @@ import pytest
 from jhash.solvers import class_codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("classes", "bits", "smallest"),
     # With every bit balanced, the mean distance of ten codes is 5/9 of the bits: 6.7, 13.3, 26.7.

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Page faults of writing to 2.2 GB, and of doing so again after they were freed.
 FAULTS = """
 import resource

@@ -144,6 +144,7 @@ def run_steps(devices, steps, monkeypatch):
     return devices, losses, jax.device_get(parallel.unreplicate(train_state)), outputs
 
 
+@pytest.mark.slow
 def test_one_device_equals_the_five_of_eight_that_can_share_a_batch(monkeypatch, capsys):
     one, losses, train_state, outputs = run_steps(1, 4, monkeypatch)
     assert (one, capsys.readouterr().err) == (1, "")
@@ -156,6 +157,7 @@ def test_one_device_equals_the_five_of_eight_that_can_share_a_batch(monkeypatch,
     chex.assert_trees_all_close(outputs_5, outputs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_did(tmp_path):
     config = tiny_config("seed=1")
     config.epochs = config.checkpoint_every = 12

@@ -37,6 +37,7 @@ def tiny_config(argument=None):
     return config
 
 
+@pytest.mark.slow
 def test_both_stages(tmp_path):
     results = train.train(tiny_config(), str(tmp_path))
     assert results["learned"]["map_top_20_percent"] > 0.5  # Of four classes.
@@ -49,6 +50,7 @@ def test_both_stages(tmp_path):
     assert evaluate.evaluate_workdir(str(tmp_path))["map_learned"] == results["map_learned"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argument", ["embedding=laplacian", "embedding=sdne", "metric=euclidean,loss=margin"]
 )
@@ -57,6 +59,7 @@ def test_what_the_paper_compares(tmp_path, argument):
     assert results["learned"]["map_top_20_percent"] > 0.35
 
 
+@pytest.mark.slow
 def test_labels_are_not_used(tmp_path):
     """Other labels, the same codes."""
     codes = []
@@ -74,6 +77,7 @@ class KilledError(Exception):
     """Raised in place of a signal."""
 
 
+@pytest.mark.slow
 def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path, monkeypatch):
     config = tiny_config()
     train.train(config, str(tmp_path / "whole"))
@@ -106,6 +110,7 @@ def pseudo_labels(config, folder):
     return dstgeh.pretrain(config, data, {}, state, str(folder))[1]["pseudo_labels"]
 
 
+@pytest.mark.slow
 def test_landmarks_are_nodes_without_pseudo_labels(tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "landmarks.npy"
@@ -122,6 +127,7 @@ def test_landmarks_are_nodes_without_pseudo_labels(tmp_path):
         pseudo_labels(config, tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_collapsed_codes_are_reported(tmp_path, capsys):
     config = tiny_config()
     config.method.embedding.update(beta=1.0, epochs=30, learning_rate=0.1)

@@ -72,6 +72,7 @@ def test_an_epoch_passes_over_one_draw(problem):
     assert not np.array_equal(passes[0], passes[1])
 
 
+@pytest.mark.slow
 def test_end_epoch_solves_for_w_then_b(problem):
     """On the method's groups, the public functions' answers for all images."""
     data, cfg = small_data(problem.labels), config()

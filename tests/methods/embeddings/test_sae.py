@@ -28,6 +28,7 @@ def features():
     return (features - features.mean(0)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_encoder_and_decoder_are_equation_2():
     rng = np.random.default_rng(1)
     params = stacked_autoencoder.init(KEY, (9, 6, 4), 0.2)
@@ -45,6 +46,7 @@ def test_encoder_and_decoder_are_equation_2():
         np.testing.assert_allclose(output, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_activations_keep_their_size_at_the_start():
     rows = np.random.default_rng(2).normal(size=(200, 400)).astype(np.float32)
     params = stacked_autoencoder.init(KEY, (400, 300, 200), 0.2)
@@ -52,6 +54,7 @@ def test_activations_keep_their_size_at_the_start():
         assert 0.4 < np.std(outputs) < 1
 
 
+@pytest.mark.slow
 def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
     """From the factors alone, what NumPy finds in the rows of the graph."""
     graph = factored_graph.euclidean(jnp.asarray(features))
@@ -73,6 +76,7 @@ def test_a_principal_first_layer_is_the_same_as_one_of_the_rows(features):
     assert np.square(reconstruction - rows).sum() < best + 0.1 * np.square(centered).sum()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codes", [False, True])
 def test_a_principal_later_layer_has_a_way_back(features, codes):
     inputs = np.tanh(features)
@@ -84,6 +88,7 @@ def test_a_principal_later_layer_has_a_way_back(features, codes):
     assert np.square(error).mean() < (0.4 if codes else 0.2) * np.square(inputs).mean()
 
 
+@pytest.mark.slow
 def test_clusters_get_codes_of_their_own(features, tmp_path):
     codes = sae.embed(features, 8, KEY, str(tmp_path), **OPTIONS)
     assert codes.shape == (100, 8)
@@ -101,6 +106,7 @@ def test_clusters_get_codes_of_their_own(features, tmp_path):
     assert lines[-1]["second_order"] < lines[6]["second_order"]
 
 
+@pytest.mark.slow
 def test_without_epochs_the_codes_are_those_of_the_start(features, tmp_path):
     untrained = OPTIONS | {"pretrain_epochs": 0, "epochs": 0}
     codes = sae.embed(features, 8, KEY, str(tmp_path / "principal"), **untrained)
@@ -116,6 +122,7 @@ class KilledError(Exception):
     """Raised in place of a signal."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", graph_autoencoder.STARTS)
 def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, start):
     options = OPTIONS | {"start": start, "hidden": (24,)}
@@ -141,6 +148,7 @@ def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypat
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
     graph = factored_graph.cosine(jnp.asarray(features))
     options = graph_autoencoder.Options(**OPTIONS)
@@ -156,6 +164,7 @@ def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
     assert metrics["first_order"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_rows_are_made_by_batch():
     """Temporary memory grows with N, not with its square."""
     sizes = []

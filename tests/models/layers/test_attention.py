@@ -14,6 +14,7 @@ from tests.support.quick import quick_jit
 CHANNELS = 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [

@@ -69,6 +69,7 @@ def test_outputs_statistics_and_gradients_are_flaxs(train, relu):
     assert (np.abs(change).max() > 1e-3) == train
 
 
+@pytest.mark.slow
 def test_eight_devices_are_one_with_the_whole_batch():
     """Outputs, statistics, and the gradients of a loss of the gathered outputs."""
     rng = np.random.default_rng(1)

@@ -58,6 +58,7 @@ def assert_is_pytorchs(ours, theirs, x, kernel, weight):
         np.testing.assert_allclose(value, correct, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "image"),
     [(1, (7, 5)), (3, (7, 5)), (5, (2, 6)), (7, (7, 5)), (3, (1, 1))],
@@ -71,6 +72,7 @@ def test_depthwise_is_pytorchs(platform, size, image):
     assert_is_pytorchs(convolutions.depthwise, theirs, x, kernel, weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("image", [(8, 6), (7, 5), (6, 9), (1, 2)])
@@ -94,6 +96,7 @@ def test_depthwise_strided_is_pytorchs(form, image, size, stride):
     assert_is_pytorchs(ours, theirs, x, kernel, weight)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("size", "image"), [(3, (7, 5)), (5, (4, 6)), (3, (1, 2))])
 def test_conv_is_pytorchs(platform, channels, size, image):
@@ -236,6 +239,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize(("rows", "columns", "features"), SHAPES)
 def test_pointwise_rounds_the_factors_alone(platform, dtype, rows, columns, features):
@@ -269,6 +273,7 @@ def test_bfloat16_conv_rounds_the_factors_alone(platform):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mapped", [jax.vmap, jax.pmap])
 def test_all_of_them_under_a_map(mapped):
     """Eight devices, or eight elements, as one after the other."""

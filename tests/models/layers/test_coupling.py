@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jhash.models.invertible_net import InvertibleNet
 from jhash.models.layers import coupling
@@ -27,6 +28,7 @@ def problem(net, batch, seed=0):
     return loss, variables["params"], x
 
 
+@pytest.mark.slow
 def test_gradients_agree_in_float64():
     net = InvertibleNet(4, stages=(3,))
     loss, params, x = problem(net, 4)
@@ -45,6 +47,7 @@ def test_gradients_agree_in_float64():
         )
 
 
+@pytest.mark.slow
 def test_gradients_on_the_lattice_agree_in_float32():
     """There the inverse makes the very activations that the plain gradient has stored."""
     net = InvertibleNet(4, stages=(3,), lattice=12)
@@ -78,6 +81,7 @@ def temporary(blocks, gradient):
     return compiled.memory_analysis().temp_size_in_bytes
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_blocks():
     few, many = (temporary(blocks, "reversible") for blocks in (5, 50))
     assert many < 1.1 * few

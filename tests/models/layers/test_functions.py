@@ -18,6 +18,7 @@ def reference(x, n, k, alpha, beta):
     return y
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(2, 3, 4, 16), (5, 3), (4, 1)])
 @pytest.mark.parametrize("n", [1, 4, 5])
 def test_is_the_definition(shape, n):

@@ -12,6 +12,7 @@ from jhash.retrieval.index.hamming_index import HammingIndex
 from tests.support.packed import random_codes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [12, 48])
 @pytest.mark.parametrize("start", [0, 1000])
 def test_faiss_finds_the_same(bits, start):

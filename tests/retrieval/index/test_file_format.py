@@ -277,6 +277,7 @@ def test_the_kind_of_ids_costs_nothing(tmp_path):
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_changes_after_load_do_not_reach_the_file(tmp_path, monkeypatch):
     # A size that the tests of the index compile, too.
     monkeypatch.setattr("jhash.retrieval.index.rows._MIN_GROWTH", 32)
@@ -345,6 +346,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_the_old_or_the_new_file(tmp_path):
     paths = [tmp_path / str(i) / "index" for i in range(4)]
     children = [

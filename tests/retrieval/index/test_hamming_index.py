@@ -45,6 +45,7 @@ def check_radius(found, queries, codes, ids, radius):
     assert (limits.dtype, distances.dtype) == (np.int64, np.int32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bits", "ks", "radii"), [(12, [16], [2]), (48, [16, 64], [0, 16, 17])])
 def test_search_and_radius_are_brute_force(bits, ks, radii):
     codes, queries = random_codes(150, bits), random_codes(5, bits, 1)
@@ -72,6 +73,7 @@ def test_the_index_does_not_see_what_becomes_of_its_arguments():
     np.testing.assert_array_equal(built.ids, np.arange(50))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [lambda i: 3 * i - 50, lambda i: i * 7919 % 10007 - 5000, lambda i: f"größe/{i}.jpg"],
@@ -113,6 +115,7 @@ def test_adding_and_removing(make):
     check_radius(built.search_radius(queries, 14), queries, pool[rows], [make(r) for r in rows], 14)
 
 
+@pytest.mark.slow
 def test_single_and_many_queries_of_a_large_index():
     """Two paths of the kernel, over whole blocks without a living row, laid out and replaced."""
     pool, n = random_codes(50_000, 48), 45_000
@@ -152,6 +155,7 @@ def test_single_and_many_queries_of_a_large_index():
     check()
 
 
+@pytest.mark.slow
 def test_small_changes_cost_one_update(monkeypatch):
     calls = []
 
@@ -214,6 +218,7 @@ def test_many_queries_are_searched_in_batches(monkeypatch):
         check_radius(built.search_radius(queries[:n], 12), queries[:n], codes, range(90), 12)
 
 
+@pytest.mark.slow
 def test_radius_search_is_bounded_in_memory(monkeypatch):
     sizes = []
 
@@ -232,6 +237,7 @@ def test_radius_search_is_bounded_in_memory(monkeypatch):
     assert sum(sizes) < 2000  # With k = 64 for all it would be 92 * 64.
 
 
+@pytest.mark.slow
 def test_the_greatest_radius_finds_all_the_living():
     codes = random_codes(30, 48)
     built = HammingIndex.build(codes, 48)

@@ -38,6 +38,7 @@ def check(q, db, q_labels, db_labels, related, bits):
         np.testing.assert_array_equal(histogram, expected_histogram)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1, 12, 31, 32, 33, 48, 64, 254, 255, 256, 512])
 def test_single_and_multi_label(bits):
     rng, q, db = make(bits, bits, 7, 700)
@@ -48,6 +49,7 @@ def test_single_and_multi_label(bits):
     check(q, db, q_labels, db_labels, q_labels @ db_labels.T > 0, bits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("queries", "n", "classes", "distinct"),
     [

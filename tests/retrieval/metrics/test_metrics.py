@@ -104,6 +104,7 @@ def test_agrees_with_scikit_learn_where_nothing_ties():
     np.testing.assert_allclose(found, average_precision_score(related, -distances), rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("multi", [False, True])
 def test_mean_average_precision_end_to_end(multi):
     rng = np.random.default_rng(3)

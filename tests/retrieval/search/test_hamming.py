@@ -65,6 +65,7 @@ def test_distances(bits):
     np.testing.assert_array_equal(found, (bits - queries @ database.T) // 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", BITS)
 def test_topk(bits):
     rng = np.random.default_rng(bits)
@@ -73,6 +74,7 @@ def test_topk(bits):
         assert_nearest(retrieval.hamming_topk(queries, database, 10), queries, database, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "min_size", "max_size"), [(1, 16, 64), (100, 2, 4), (700, 1, 1)])
 def test_topk_over_group_sizes(traced, k, min_size, max_size):
     rng = np.random.default_rng(k)
@@ -84,12 +86,14 @@ def test_topk_over_group_sizes(traced, k, min_size, max_size):
     assert min_size <= traced[0][1] <= max_size
 
 
+@pytest.mark.slow
 def test_topk_of_one():
     rng = np.random.default_rng(1)
     queries, database = pack(rng, 3, 4), pack(rng, 1, 4)
     assert_nearest(retrieval.hamming_topk(queries, database, 1), queries, database, 1)
 
 
+@pytest.mark.slow
 def test_compiled_once_for_all_numbers_of_queries(traced):
     rng = np.random.default_rng(0)
     for n in (1100, 1800):
@@ -101,6 +105,7 @@ def test_compiled_once_for_all_numbers_of_queries(traced):
     assert len(traced) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "k"), [(1, 10), (1, 1000), (3, 10)])
 def test_dead_rows_in_lanes_and_in_rows(traced, count, k):
     rng = np.random.default_rng(count)
@@ -114,6 +119,7 @@ def test_dead_rows_in_lanes_and_in_rows(traced, count, k):
     assert traced[0][3] == (1 if count == 3 else layout.LANES)
 
 
+@pytest.mark.slow
 def test_two_queries_and_long_codes_in_lanes(traced):
     rng = np.random.default_rng(2)
     for database in databases(rng, 17_000, 225):
@@ -123,6 +129,7 @@ def test_two_queries_and_long_codes_in_lanes(traced):
     assert [shape[3] for shape in traced] == [layout.LANES]
 
 
+@pytest.mark.slow
 def test_all_codes_of_a_database_with_lanes():
     rng = np.random.default_rng(3)
     database = pack(rng, 17_000, 6)
@@ -132,6 +139,7 @@ def test_all_codes_of_a_database_with_lanes():
     assert_nearest(hamming.search(prepared, queries, 17_000), queries, database, 17_000)
 
 
+@pytest.mark.slow
 def test_more_candidates_than_fit_one_word_to_sort():
     rng = np.random.default_rng(4)
     database, queries = pack(rng, 65_530, 256), pack(rng, 1, 256)
@@ -139,6 +147,7 @@ def test_more_candidates_than_fit_one_word_to_sort():
     assert_nearest(found, queries, database, 65_530)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "count"), [(1500, 300), (17_000, 2), (1500, 0)])
 def test_search_inside_jit(n, count):
     rng = np.random.default_rng(count)
@@ -149,6 +158,7 @@ def test_search_inside_jit(n, count):
     assert_nearest(found, queries, database, 7, live)
 
 
+@pytest.mark.slow
 def test_topk_inside_jit_and_of_jax_arrays():
     rng = np.random.default_rng(5)
     database, queries = pack(rng, 500, 16), pack(rng, 4, 16)
@@ -176,6 +186,7 @@ def test_count_within():
     np.testing.assert_array_equal(found, [1, 1, 1])
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_by_tiles():
     codes = jax.ShapeDtypeStruct((1_000_000, 2), np.uint32)
     queries = jax.ShapeDtypeStruct((10_000, 2), np.uint32)

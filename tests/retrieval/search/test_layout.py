@@ -67,6 +67,7 @@ def test_padding_holds_for_every_group_size():
         assert len(prepared.lanes) % (32 * LANE_GROUP) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [2000, 17_000])
 def test_replace(n):
     rng = np.random.default_rng(n)

@@ -11,6 +11,7 @@ def smallest(values, k, largest):
     return np.asarray(function(values, k, largest, True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "lanes", "queries", "k", "largest", "dtype"),
     [

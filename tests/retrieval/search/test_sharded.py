@@ -26,6 +26,7 @@ def traces(monkeypatch):
     return found
 
 
+@pytest.mark.slow
 def test_search_of_ragged_and_of_few_codes_is_compiled_once(traces):
     rng = np.random.default_rng(0)
     for n in (3, 7, 8, 9, 1001):
@@ -40,6 +41,7 @@ def test_search_of_ragged_and_of_few_codes_is_compiled_once(traces):
     assert len(traces) == 1  # For a tile of 16.
 
 
+@pytest.mark.slow
 def test_k_beyond_a_part_and_many_queries():
     rng = np.random.default_rng(1)
     database, queries = random_codes(rng, 301, 64), random_codes(rng, 140, 64)
@@ -49,6 +51,7 @@ def test_k_beyond_a_part_and_many_queries():
         np.testing.assert_array_equal(part, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "k"), [(1, 10), (5, 10)])
 def test_large_parts(count, k):
     rng = np.random.default_rng(2)
@@ -58,6 +61,7 @@ def test_large_parts(count, k):
     assert_nearest(sharded.search(split, queries, k), queries, database, k)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("devices", [1, 3])
 def test_some_devices(devices):
     rng = np.random.default_rng(3)
@@ -75,6 +79,7 @@ def test_a_device_holds_its_part_alone():
         np.testing.assert_array_equal(rows, database[2048 * number : 2048 * (number + 1)])
 
 
+@pytest.mark.slow
 def test_memory_of_a_device_is_bounded_by_tiles():
     split = sharded.prepare(np.zeros((8, 2), np.uint32))
     part = jax.eval_shape(layout.prepare, jax.ShapeDtypeStruct((1_000_000, 2), np.uint32))
