@@ -30,6 +30,10 @@ def main(arguments: list[str] | None = None) -> int:
     # File names may have characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
+    # A run may name modules of the user's own. `python -m jhash` finds them here, and the script
+    # `jhash` shall find them as well.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         parsed.run(parsed)
         sys.stdout.flush()
