@@ -9,7 +9,6 @@ from ml_collections import config_flags
 from jhash import evaluate, train
 from jhash.commands import overrides
 from jhash.errors import InputError, NonFiniteError
-from jhash.report import summary
 from jhash.runs import workdirs
 from jhash.system import malloc
 
@@ -39,9 +38,10 @@ def main(_):
         _check_config()
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
-    print(f"\n{summary.table(results)}\n")
     from jhash import report  # Takes half a second, for which no error message should wait.
+    from jhash.report import summary
 
+    print(f"\n{summary.table(results)}\n")
     report.write([workdir], os.path.join(workdir, "report.html"))
     print(summary.next_commands(workdir))
 

@@ -10,7 +10,7 @@ Fashion-MNIST takes 31 to 43 minutes on one core:
     configs/aihn.py:fashion_mnist,shallow,bits=48,attention=none      MAP 0.890 (AIHN-A)
     configs/aihn.py:fashion_mnist,shallow,bits=48,backbone=alexnet    MAP 0.868 (AIHN-AI)
 
-These arguments may follow the colon:
+`bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and there are these arguments:
 
     fashion_mnist       all 70,000 images: 60,000 for training and database, 10,000 queries
     cifar10             5,000 images for training, 54,000 in the database, 1,000 queries
@@ -69,7 +69,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "attention": arguments.attention,
         # Inner channels of a block, as a multiple of a quarter of its output channels.
         "width": 1.0,
-        # An integer makes the inverse exact: 12 rounds values to multiples of 2^-12, below 4,096.
+        # Fractional bits, which make the inverse exact: with 12, values are rounded to multiples
+        # of 2^-12 and must stay below 4,096. None rounds nothing; the inverse has float errors.
         "lattice": placeholder(int),
         # "reversible" recomputes activations from outputs; "plain" stores them.
         "gradient": "reversible",

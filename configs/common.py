@@ -25,7 +25,7 @@ DATA = {
     "flickr25k": ("lists", "flickr25k", 256),
 }
 # Multi-label data sets with three channels.
-_LARGE = ("nus_wide", "nus_wide81", "coco", "flickr25k")
+_MULTI_LABEL_RGB = ("nus_wide", "nus_wide81", "coco", "flickr25k")
 
 
 def parse(
@@ -110,12 +110,12 @@ def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -
 
     A `get_config` calls it last, and then makes the model small itself.
     """
-    side = 256 if arguments.data in _LARGE else DATA[arguments.data][2]
+    side = DATA[arguments.data][2]
     config.data.source, config.data.split = "random", "official"
     config.data.options = {
         "side": side,
-        "channels": 3 if arguments.data in ("cifar10", *_LARGE) else 1,
-        "multi_label": arguments.data in ("scenes", *_LARGE),
+        "channels": 3 if arguments.data in ("cifar10", *_MULTI_LABEL_RGB) else 1,
+        "multi_label": arguments.data in ("scenes", *_MULTI_LABEL_RGB),
     }
     config.epochs = min(config.epochs, 1)
     config.batch_size = config.eval_batch_size = 16

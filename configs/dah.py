@@ -3,13 +3,13 @@
     python launch.py --config=configs/dah.py
 
 trains 32 bits on the embedded data (9,000 images and 1,000 queries from the test part of
-Fashion-MNIST) in about four minutes on two quick cores; its score was not recorded. All of
-Fashion-MNIST takes 26 minutes on two quick cores:
+Fashion-MNIST) in about four minutes on two cores; its MAP was not recorded. All of Fashion-MNIST
+takes 26 minutes:
 
     configs/dah.py:fashion_mnist,bits=36                   MAP 0.910 (12 to 48 bits: 0.90 to 0.91)
     configs/dah.py:fashion_mnist,bits=48,attention=none    MAP 0.907 (NoneA-DAH)
 
-These arguments may follow the colon:
+`bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and there are these arguments:
 
     fashion_mnist      all 70,000 images: 60,000 for training and database, 10,000 queries
     cifar10            50,000 images for training and database, 10,000 queries, as in the paper;

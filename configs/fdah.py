@@ -11,7 +11,7 @@ cores. All of Fashion-MNIST takes 10 to 14 minutes on two cores:
     configs/fdah.py:fashion_mnist,bits=32    map_learned 0.938, map_encoded 0.894
     configs/fdah.py:fashion_mnist,bits=48    map_learned 0.937, map_encoded 0.894
 
-These arguments may follow the colon:
+`bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and there are these arguments:
 
     fashion_mnist    all 70,000 images: 60,000 for training and database, 10,000 queries
     cifar10          59,000 images for training and database, 1,000 queries; needs the data set,

@@ -210,7 +210,8 @@ def _check(config, method):
         largest = 0 if name == "epochs" and not learns else largest
         if not smallest <= config[name] <= largest:
             raise InputError(
-                f"config.{name}: {config[name]} given; allowed: {smallest} to {largest}."
+                f"config.{name}: {config[name]} given; allowed: "
+                + (f"{smallest} to {largest}." if smallest < largest else f"{largest}.")
             )
     if config.augment.views < 1:
         raise InputError(f"config.augment.views: {config.augment.views} given; allowed: 1 or more.")

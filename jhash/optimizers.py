@@ -72,7 +72,9 @@ def build(config, learning_rate):
             f"config.optimizer.name: {config.name!r} given; allowed: optimizers of optax, such as "
             "sgd, adam, adamw."
         )
-    allowed = inspect.signature(maker).parameters
+    parameters = inspect.signature(maker).parameters
+    # Fields of their own say these two.
+    allowed = [name for name in parameters if name not in ("learning_rate", "weight_decay")]
     arguments = dict(config.arguments)
     unknown = sorted(set(arguments) - set(allowed))
     if unknown:
@@ -80,7 +82,7 @@ def build(config, learning_rate):
             f"config.optimizer.arguments: {', '.join(unknown)} given; allowed: arguments of "
             f"optax.{config.name}, {', '.join(allowed)}."
         )
-    if "weight_decay" in allowed:
+    if "weight_decay" in parameters:
         return maker(learning_rate, weight_decay=config.weight_decay, **arguments)
     return optax.chain(
         optax.add_decayed_weights(config.weight_decay), maker(learning_rate, **arguments)

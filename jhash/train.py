@@ -134,7 +134,7 @@ def make_step(experiment: Experiment):
     Returns:
       A function (train_state, state, batch) -> (train_state, state, metrics). `batch` is the share
       of one device, with `images`, `labels` and `index`. The returned state is None if the method
-      has no `after_step`, which means that the state is unchanged.
+      has neither `after_step` nor `make_step`: the state is unchanged.
     """
     config, method, forward = experiment.config, experiment.method, make_forward(experiment)
     if method.make_step:
@@ -178,7 +178,7 @@ def make_forward(experiment: Experiment):
     config, views = experiment.config, experiment.config.augment.views
 
     def forward(params, train_state, batch):
-        key = jax.random.fold_in(rng.stream(config.seed, "step"), train_state.step)
+        key = rng.stream(config.seed, "step", train_state.step)
         # The augmentation of a sample depends on its place in the global batch, not on its device.
         places = parallel.positions(len(batch["images"]))
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
@@ -186,7 +186,7 @@ def make_forward(experiment: Experiment):
             batch["images"], keys, experiment.mean, **config.image, **config.augment
         )
         # Dropout draws one mask for the share of a device, so it depends on the number of devices.
-        dropout = jax.random.fold_in(rng.stream(config.seed, "dropout"), train_state.step)
+        dropout = rng.stream(config.seed, "dropout", train_state.step)
         dropout = jax.random.fold_in(dropout, places[0])
         outputs, changed = experiment.model.apply(
             {"params": params, "batch_stats": train_state.batch_stats},
@@ -199,7 +199,7 @@ def make_forward(experiment: Experiment):
             outputs = jax.tree.map(lambda leaf: leaf.reshape(views, -1, *leaf.shape[1:]), outputs)
         outputs = parallel.all_gather(outputs, axis=0 if views == 1 else 1)
         global_batch = parallel.all_gather({"labels": batch["labels"], "index": batch["index"]})
-        global_batch["key"] = jax.random.fold_in(rng.stream(config.seed, "loss"), train_state.step)
+        global_batch["key"] = rng.stream(config.seed, "loss", train_state.step)
         global_batch["step"] = train_state.step
         return outputs, global_batch, changed.get("batch_stats", {})
 

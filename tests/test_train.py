@@ -208,6 +208,13 @@ def test_bad_fields_are_named(tmp_path, field, value, message):
         train.train(config, str(tmp_path))
 
 
+def test_a_bad_field_of_the_metrics_is_named(tmp_path):
+    config = tiny.get_config()
+    config.epochs, config.metrics.map_at_percent = 1, 200.0
+    with pytest.raises(InputError, match=r"^config\.metrics\.map_at_percent: 200\.0 given"):
+        train.train(config, str(tmp_path / "run"))
+
+
 @pytest.mark.parametrize("field", ["augment.views", "weights", "metrics"])
 def test_a_config_without_a_field_is_refused_by_name(tmp_path, field):
     config = tiny.get_config()

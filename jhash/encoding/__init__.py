@@ -1,4 +1,8 @@
-"""From images to codes: images of a source, image files, or one query, by one forward pass."""
+"""From images to codes, by one forward pass: images of a source, image files, or one query.
+
+`compatibility` tells whether one model made two sets of codes, `image_search` searches an index of
+images, and `reconstruction` measures what an invertible model loses of an image.
+"""
 
 from jhash.encoding.encoder import FileEncoder, digest, load, save
 from jhash.encoding.forward import build_forward

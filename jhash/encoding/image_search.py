@@ -9,8 +9,10 @@ from jhash.encoding import compatibility, encoder
 from jhash.encoding.encoder import FileEncoder
 from jhash.errors import InputError
 from jhash.retrieval import HammingIndex
+from jhash.retrieval.checks import as_whole
 
-RESULTS = 10  # Per query, by default.
+DEFAULT_RESULTS = 10  # Per query.
+MAX_RESULTS = 2**31 - 1
 
 
 def load_encoder(index: HammingIndex, name: str, workdir: str | None = None) -> FileEncoder:
@@ -30,7 +32,8 @@ def load_encoder(index: HammingIndex, name: str, workdir: str | None = None) -> 
     workdir = workdir or index.metadata.get("run")
     if workdir is None:
         raise InputError(
-            f"run: none given; allowed: the run of the index, which {name} does not name."
+            f"run: none given; allowed: the folder of the run that made the codes, because {name} "
+            "names none."
         )
     if not os.path.isdir(workdir):
         raise InputError(
@@ -62,8 +65,10 @@ def nearest(
       InputError: k or the radius is out of range.
     """
     if radius is None:
-        k = k or min(RESULTS, len(index))
+        k = min(DEFAULT_RESULTS, len(index)) if k is None else k
         return list(zip(*index.search(queries, k), strict=True))
+    if k is not None:
+        as_whole("k", k, 1, MAX_RESULTS, "the results per query")
     limits, distances, ids = index.search_radius(queries, radius)
     slices = [slice(*pair) for pair in itertools.pairwise(limits)]
     return [(distances[hits][:k], ids[hits][:k]) for hits in slices]

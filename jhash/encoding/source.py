@@ -9,7 +9,7 @@ from jhash.experiment import Experiment
 
 
 class SourceEncoder:
-    """Encodes images of an experiment's source on the devices of the experiment."""
+    """Computes a model's outputs, not packed codes, for images of an experiment's source."""
 
     def __init__(self, experiment: Experiment):
         """Prepares the forward pass, which the first call compiles."""
@@ -21,7 +21,7 @@ class SourceEncoder:
         )
 
     def __call__(self, train_state, indices):
-        """Encodes images.
+        """Computes the outputs for images of the source.
 
         Args:
           train_state: TrainState, replicated over the devices.

@@ -85,7 +85,7 @@ def reconstruction_loss(
     References:
       FDAH (Lin et al. 2021), eq. 3, first term.
     """
-    chex.assert_equal_shape([affinity_BxK, jnp.empty((u_BxL.shape[0], codes_KxL.shape[0]))])
+    chex.assert_shape(affinity_BxK, (u_BxL.shape[0], codes_KxL.shape[0]))
     weights_BxK = affinity_BxK * counts_K.astype(u_BxL.dtype)
     weights_BxK /= jnp.maximum(weights_BxK.sum(1, keepdims=True), 1)
     # ||b - u||^2 = ||b||^2 + ||u||^2 - 2 b.u, averaged over the similar images.

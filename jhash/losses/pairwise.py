@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 # Three readings of DAH's eq. 2 for dissimilar pairs, see `log_distance_loss`. The first two have
 # the sub-gradient 0 at their kink.
-DISSIMILAR = {"hinge": jax.nn.relu, "abs": jnp.abs, "printed": lambda distance: distance}
+DISSIMILAR = {"hinge": jax.nn.relu, "abs": jnp.abs, "printed": lambda shortfall: shortfall}
 
 
 @jax.jit
@@ -94,8 +94,8 @@ def log_distance_loss(
         return jnp.where(similar_B, jnp.square(difference_LxB), jnp.log(1 - apart_LxB)).sum(0)
 
     sum_BxB = jax.lax.map(sum_over_bits, (x_BxL, similar_BxB))
-    distance_BxB = jnp.asarray(threshold, x_BxL.dtype) + sum_BxB
-    return jnp.where(similar_BxB, sum_BxB, DISSIMILAR[dissimilar](distance_BxB))
+    shortfall_BxB = jnp.asarray(threshold, x_BxL.dtype) + sum_BxB
+    return jnp.where(similar_BxB, sum_BxB, DISSIMILAR[dissimilar](shortfall_BxB))
 
 
 @jax.jit
@@ -186,5 +186,5 @@ def mean_over_pairs(values_BxB: jax.Array) -> jax.Array:
 def _others(batch: int) -> int:
     """Returns the number of other images with which each image forms a pair."""
     if batch < 2:
-        raise ValueError(f"batch: {batch} image given; allowed: 2 and more, to form pairs.")
+        raise ValueError(f"batch: {batch} given; allowed: 2 images or more, to form pairs.")
     return batch - 1

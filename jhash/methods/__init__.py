@@ -6,25 +6,26 @@ Every other function has a default. (`embeddings/` holds what DSTGeH builds on, 
 with a function `embed`, which gives the nodes of a graph codes.)
 
 `state` is the method's own pytree of arrays: checkpointed with everything else and given to every
-call. `data` is a `jhash.data.Data`; `indices` are int64 and point into `data.source`.
+function below that names it. `data` is a `jhash.data.Data`; `indices` are int64 and point into
+`data.source`.
 
 prepare(config, data, key) -> (data, state)
     Called whenever a process starts: checks, first values. Default: an empty state.
 head(config, data) -> flax module or None
     Trainable layers behind any model, called as `module(outputs, train)` with the model's outputs;
     it gives a dict of arrays [B, ...]. It may use only `num_classes` and `multi_label` of `data`,
-    since an encoder of image files has no other fields. Default: none.
+    since it is also called to load a saved encoder, which knows only these. Default: none.
 pretrain(config, data, params, state, folder) -> (params, state)
     Called once, before the first epoch, for what takes minutes: features, pseudo labels, parameters
     in closed form. If the process is killed meanwhile, the next one calls it again with the same
-    `folder`, in which it may keep files. Shapes and dtypes stay. Default: none.
+    `folder`, in which it may keep files. Shapes and dtypes must not change. Default: none.
 begin_epoch(config, data, state, epoch, key) -> indices
     The samples of this epoch, in order. Default: all of `data.train`, shuffled.
 loss(outputs, batch, state, config) -> (loss, aux)
     Pure, traced by jit; sees the *global* batch. `aux` is a dict of scalars to log.
 after_step(outputs, batch, state, config) -> state
     Pure, traced inside the compiled step, with the outputs that the loss saw: tables of outputs by
-    sample, queues, moving averages. Shapes and dtypes stay. Default: the state stays.
+    sample, queues, moving averages. Shapes and dtypes must not change. Default: none.
 end_epoch(config, data, state, indices, encode) -> (state, metrics)
     Updates outside gradient descent: closed forms, schedules. `encode(indices)` gives the model's
     outputs in evaluation mode. Default: none.
@@ -36,10 +37,12 @@ learned_codes(config, data, state) -> [n, bits] or None
 extra_results(config, data, state) -> dict
     Further numbers for `results.json`, by name. Default: none.
 make_step(experiment, forward) -> step
-    Replaces the training step, for methods with two players; no other method should have it. `step`
-    maps (train_state, state, batch) on a device's share of the batch to (train_state, state,
-    metrics), as in `jhash.train.make_step`; `forward` is that of `jhash.train.make_forward`.
-    Default: gradient descent on `loss`.
+    Replaces the training step, for methods that train two models against each other; no other
+    method should have it. `step` maps (train_state, state, batch) on a device's share of the batch
+    to (train_state, state, metrics), as in `jhash.train.make_step`; `forward` is that of
+    `jhash.train.make_forward`. It advances `train_state.step` by one, returns the state even if
+    that is unchanged (the memory of the old one is reused), and has `loss` among its metrics, which
+    are the same on every device. Default: gradient descent on `loss`.
 
 fit(features, labels, bits, key) -> params
     Shallow methods: a dict of arrays from float32 [N, z] features. `labels` is None unless the

@@ -2,7 +2,7 @@
 
 First the layers are trained one after another, each to reconstruct its own inputs. Then the whole
 stack is trained on alpha L_so + beta L_fo + gamma L_r (eq. 7 of DSTGeH): the second-order loss, the
-first-order loss and the weights. See `losses.graph`.
+first-order loss and half the squared kernels of the layers. See `losses.graph`.
 
 L_fo is over all pairs of nodes of the graph, in every step. Its gradient depends on the codes of
 nodes outside the batch only through the sums right'H, where H are the codes of all nodes and u =
@@ -84,7 +84,7 @@ def train(
       options: Graph, widths, weights and schedule.
 
     Returns:
-      float32 [N, bits] in (-1, 1); bit = value >= 0 (eq. 8).
+      float32 [N, bits] in (-1, 1); bit = value > 0 (eq. 8 has >= 0).
 
     Raises:
       InputError: An option is not allowed; the message names it.
@@ -230,7 +230,7 @@ class _Phase:
         """Trains on all nodes once, in the given order.
 
         Returns:
-          (params, state, metrics); metrics are means over nodes.
+          (params, state, metrics); metrics are means over the steps.
         """
         metrics_by_step = []
         for nodes in _batches(order, self._batch):

@@ -2,8 +2,9 @@
 
 A step runs on every device with a share of the batch; parameters and everything else are
 replicated. Losses see the global batch: a step gathers the outputs (`all_gather`) before the loss.
-The transpose of an all-gather is a sum over the devices, which gives every share its gradient from
-the losses of all devices. So `pmean` of the gradients is the gradient of the one global loss.
+Every device computes the same loss. The transpose of an all-gather sums over the devices, so on D
+devices each share gets D times its gradient. `pmean`, a sum divided by D, then gives the gradient
+of the one global loss.
 """
 
 import jax
@@ -13,8 +14,8 @@ import numpy as np
 from jhash.parallel.devices import device_count
 
 AXIS = "devices"
-# It has the axis name of the steps. Otherwise a step would be traced anew when it is called with
-# its own results in place of replicated arrays.
+# It has the axis name of the steps, so that its arrays have the type of a step's results. With
+# another name the second call of a step would trace it anew.
 _on_devices = jax.pmap(lambda tree: tree, axis_name=AXIS)
 
 

@@ -76,7 +76,11 @@ def pack_codes(values: Array) -> jax.Array:
             f"values: {values_NxL.dtype}{list(values_NxL.shape)} given; allowed: real numbers or "
             "bool, [N, bits]."
         )
-    check_bits(values_NxL.shape[1])
+    if not 1 <= values_NxL.shape[1] <= MAX_BITS:
+        raise InputError(
+            f"values: [N, {values_NxL.shape[1]}] given; allowed: [N, bits] with 1 to {MAX_BITS} "
+            "bits."
+        )
     return _pack(values_NxL)
 
 

@@ -1,4 +1,4 @@
-"""The folder of a run and nothing else: its files, checkpoints, log, codes and results."""
+"""The folder of a run (files, checkpoints, log, codes, results) and the frame of its epochs."""
 
 from jhash.runs import checkpoints, code_files, finished, log, paths, provenance, schema, workdirs
 from jhash.runs.code_files import load_index

@@ -118,8 +118,8 @@ def load_index(workdir: str, database: str = "encoded") -> HammingIndex:
         those that training learned for it.
 
     Returns:
-      The index. Ids are the indices of the images in the run's source. Metadata is
-      `{"run": workdir, "database": database, "network": digest}` with the digest of the model.
+      The index. Ids are the indices of the images in the run's source. Metadata has
+      `run`, the absolute path of the run, `database`, and `network`, the digest of the model.
 
     Raises:
       InputError: The run has no such codes.

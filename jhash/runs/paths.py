@@ -1,4 +1,4 @@
-"""The names of the files in the folder of a run, which no other module spells out."""
+"""The paths of the files in the folder of a run; every other module gets them here."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The schema of `results.json` and `metrics.jsonl`, checked when they are written and read."""
+"""The schema of `results.json`, checked when written and read, and of `metrics.jsonl`."""
 
 import json
 import zipfile

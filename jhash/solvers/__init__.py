@@ -1,4 +1,4 @@
-"""Closed forms and fits that methods and models share."""
+"""Closed forms and fits that methods and models are built from."""
 
 from jhash.solvers import (
     asymmetric,

@@ -51,7 +51,7 @@ def solve_regression(
     References:
       FDAH (Lin et al. 2021), eq. 7, which lacks the tilde of S~; the derivative of eq. 4 has it.
       Y'Y is singular when a class is absent or label columns are dependent, so 1e-6 of the mean of
-      its diagonal is added to its diagonal (the ridge). An absent class then gets a row W of zeros,
+      its diagonal is added to its diagonal (the ridge). The row of W of an absent class is then 0,
       and Y W is unchanged to rounding.
     """
     num_classes = _count_classes(labels, query_labels)

@@ -1,4 +1,4 @@
-"""Codes of classes that are far apart, and a measure of their distances.
+"""Class codes that are far from each other, and a measure of their distances.
 
 Shapes in names: C classes, L bits, P pairs of classes, N candidates for a bit.
 """
@@ -22,7 +22,7 @@ def initial_class_codes(key: jax.Array, classes: int, bits: int) -> jax.Array:
 
     Bits are chosen one after another. Each is the best of 4,096 random balanced candidates (fewer
     from 65 classes on, to save memory): that with the smallest sum of 2^-distance over the pairs of
-    classes. So each bit separates the classes whose codes are closest up to then.
+    classes. So each bit separates the classes whose codes are closest so far.
 
     Args:
       key: PRNG key of the candidates.

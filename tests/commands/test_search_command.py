@@ -106,7 +106,8 @@ def test_no_readable_image(jhash, index):
     assert all(
         "No such file" in line["error"] and set(line) == {"query", "error"} for line in lines
     )
-    assert err.splitlines()[-1] == "jhash: none of 2 images can be read."
+    message = "jhash: --image: 2 files given, none of which can be read; allowed: at least one "
+    assert err.splitlines()[-1] == message + "readable image."
     assert jhash(*command)[:2] == (1, "")
     assert jhash(*command, "--radius", "2")[:2] == (1, "")
 
@@ -133,7 +134,7 @@ def test_a_run_that_does_not_fit_the_index_is_refused(jhash, index, run, photos,
     assert error(12, {"run": str(run)}) == unchecked
     assert error(12, {}, "--run", run) == unchecked
     assert error(12, opened.metadata) == ""
-    assert f"which {tmp_path}/other.index does not name." in error(12, {})
+    assert f"because {tmp_path}/other.index names none." in error(12, {})
     gone = str(tmp_path / "gone")
     assert f"--run: {gone} given, which is no folder" in error(12, {"run": gone})
     other = f"{tmp_path}/other.index: codes of"

@@ -381,5 +381,5 @@ def test_bad_input_is_refused():
         lambda: pairwise.balance_loss(x[:1]),
         lambda: pairwise.mean_over_pairs(np.zeros((1, 1))),
     ):
-        with pytest.raises(ValueError, match="batch: 1 image given; allowed: 2 and more"):
+        with pytest.raises(ValueError, match="batch: 1 given; allowed: 2 images or more"):
             single()

@@ -56,8 +56,8 @@ def pretrain(config, data, params, state, folder):
     if method.center:
         nodes = nodes - nodes.mean(0, dtype=np.float64).astype(np.float32)
     options = {name: value for name, value in method.embedding.items() if name != "name"}
-    fields = {name: f"config.method.embedding.{name}" for name in options}
-    with in_config({"bits": "config.bits", **fields}):
+    fields = {name: f"config.method.embedding.{name}" for name in method.embedding}
+    with in_config({"bits": "config.bits", "v_Nxz": "config.method.features", **fields}):
         codes = _embedding(config).embed(
             nodes,
             config.bits,
@@ -65,7 +65,7 @@ def pretrain(config, data, params, state, folder):
             os.path.join(folder, "embedding"),
             **options,
         )
-    bits = codes[: len(data.train)] >= 0
+    bits = codes[: len(data.train)] > 0
     lost = collapse.count_lost_bits(bits)
     if lost["constant_bits"] or lost["duplicate_bits"]:
         print(
@@ -80,7 +80,7 @@ def pretrain(config, data, params, state, folder):
 def loss(outputs, batch, state, config):
     """Computes the loss of stage 2, the batch's mean against the pseudo labels (eq. 11)."""
     labels = state["pseudo_labels"][state["places"][batch["index"]]]
-    errors = jnp.mean((outputs >= 0) != labels)
+    errors = jnp.mean((outputs > 0) != labels)
     return LOSSES[config.method.loss](outputs, labels).mean(), {"bit_error_rate": errors}
 
 
@@ -127,7 +127,9 @@ def _landmarks(path, width):
     try:
         v_Mxz = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise InputError(f"{field}: {path} given; it cannot be read: {error}.") from error
+        raise InputError(
+            f"{field}: {path!r} given; allowed: .npy files that can be read ({error})."
+        ) from error
     if v_Mxz.ndim != 2 or v_Mxz.shape[1] != width or not np.isfinite(v_Mxz).all():
         raise InputError(
             f"{field}: {path} given, which holds {v_Mxz.dtype} {list(v_Mxz.shape)}; allowed: "

@@ -1,9 +1,10 @@
 """FDAH: fast deep asymmetric hashing (Lin, Lai, Lu, Zhou 2021).
 
-The model encodes query images only. The database gets codes B of its own, by regression from the
-labels: B ~ sgn(Y W). One epoch of the training loop is one outer iteration of ADSH's schedule: draw
-m images from the training set as queries, train on them in several passes (`config.method.passes`),
-solve for W, then solve for all bits of B at once.
+The model is meant for query images only; the evaluation encodes the database with it as well. The
+database gets codes B of its own, by regression from the labels: B ~ sgn(Y W). One epoch of the
+training loop is one outer iteration of the schedule of ADSH (Jiang and Li 2018): draw m images from
+the training set as queries, train on them in several passes (`config.method.passes`), solve for W,
+then solve for all bits of B at once.
 
 The closed forms are in `solvers.asymmetric`, which explains the notation. Images with equal labels
 have equal rows in Y and B, so the state holds one row per distinct label, a "group".
@@ -30,7 +31,7 @@ def prepare(config, data, key):
     for name in ("passes", "gamma3"):
         if getattr(config.method, name) <= 0:
             given = getattr(config.method, name)
-            raise InputError(f"config.method.{name}: {given} given; allowed: numbers > 0.")
+            raise InputError(f"config.method.{name}: {given} given; allowed: numbers above 0.")
     if not 1 <= config.method.queries <= len(data.train):
         raise InputError(
             f"config.method.queries: {config.method.queries} given; allowed: 1 to "
@@ -59,7 +60,7 @@ def begin_epoch(config, data, state, epoch, key):
 def loss(outputs, batch, state, config):
     """Computes eq. 4 as a mean over queries of the batch, database images and bits.
 
-    Dividing the paper's sum by (queries * n * bits) changes the scale of the learning rate, not the
+    Dividing the paper's sum by (queries * n * bits) scales the loss and does not move its
     minimum. The term that does not depend on the model's outputs is left out.
     """
     labels, counts = state["group_labels"], state["group_counts"]

@@ -19,10 +19,11 @@ def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) 
       **options: Fields of `graph_autoencoder.Options` that differ from `DEFAULTS`.
 
     Returns:
-      float32 [N, bits] in (-1, 1); bit = value >= 0 (eq. 8).
+      float32 [N, bits] in (-1, 1); bit = value > 0 (eq. 8 has >= 0).
 
     Raises:
-      InputError: An option is not allowed; the message names it.
+      InputError: The value of an option is not allowed; the message names it.
+      ValueError: There is no such option.
       NonFiniteError: A loss became NaN or infinite.
     """
     return graph_autoencoder.train(v_Nxz, bits, key, folder, DEFAULTS._replace(**options))

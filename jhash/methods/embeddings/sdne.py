@@ -22,10 +22,11 @@ def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) 
       **options: Fields of `graph_autoencoder.Options` that differ from `DEFAULTS`.
 
     Returns:
-      float32 [N, bits] in (-1, 1); bit = value >= 0.
+      float32 [N, bits] in (-1, 1); bit = value > 0.
 
     Raises:
-      InputError: An option is not allowed; the message names it.
+      InputError: The value of an option is not allowed; the message names it.
+      ValueError: There is no such option.
       NonFiniteError: A loss became NaN or infinite.
 
     References:

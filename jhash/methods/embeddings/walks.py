@@ -131,6 +131,7 @@ def _import_word2vec():
         from gensim.models import word2vec
     except ImportError as error:
         raise InputError(
-            f"the embedding walks needs gensim: pip install 'jhash[walks]' ({error})."
+            f"name: 'walks' given without gensim; allowed: 'walks' after pip install -e '.[walks]' "
+            f"({error})."
         ) from error
     return word2vec

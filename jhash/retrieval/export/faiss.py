@@ -1,4 +1,4 @@
-"""Exchange of codes with faiss's binary indices. Only this module needs faiss to be installed."""
+"""Exchange of codes with faiss's binary indices. Only this package needs faiss to be installed."""
 
 from typing import Any
 

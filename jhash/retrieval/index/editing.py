@@ -1,4 +1,4 @@
-"""Changes of an index file by several processes at once, all of which are made."""
+"""Editing an index file from several processes without losing a change."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ def editing(path: str) -> Iterator[HammingIndex]:
     Raises:
       InputError: There is no such file, or it is not a whole index of this version.
     """
-    # A lock would be a new file, in what may be a new folder.
+    # Checked first: taking the lock makes its file, and the folder if it is missing.
     if not os.path.exists(path):
         raise InputError(f"index: {path} given; allowed: the file of an index.")
     with locked(path):
@@ -31,7 +31,7 @@ def editing(path: str) -> Iterator[HammingIndex]:
 
 
 def locked(path: str) -> contextlib.AbstractContextManager[None]:
-    """Keeps other processes from changing an index, from before it is loaded until it is saved.
+    """Returns a lock on an index file, to be held from before it is loaded until it is saved.
 
     The lock is on a second file in its folder, because every change makes the index a new file.
     """

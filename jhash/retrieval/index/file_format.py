@@ -23,8 +23,8 @@ MAGIC = b"JHASHIDX"
 VERSION = 1
 # Each section begins at a multiple of this.
 _ALIGN = 64
-# Magic, version and their checksum. They are the same in all versions, so that a newer file can be
-# told from a damaged one.
+# Magic, version and their checksum. All versions lay these bytes out alike, so that a newer file
+# can be told from a damaged one.
 _PREAMBLE = struct.Struct("<8sII")
 _SHAPE = struct.Struct("<QII")  # Count, bits, kind of ids.
 _SECTION = struct.Struct("<QQI")  # Offset, size, checksum.
@@ -154,9 +154,9 @@ def _bytes(values: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def _encode_strings(ids: np.ndarray) -> tuple[bytes, np.ndarray]:
-    """Returns the sections of string ids: all texts in a row, and the N + 1 offsets of their ends.
+    """Returns the sections of string ids: all texts in a row, and N + 1 offsets.
 
-    The first offset is 0, so that text i lies between the offsets i and i + 1.
+    The offsets are 0, then the end of each text, so text i lies between the offsets i and i + 1.
     """
     encoded = [text.encode() for text in ids]
     offsets = np.zeros(len(ids) + 1, np.int64)

@@ -1,4 +1,4 @@
-"""Retrieval metrics; all but `count_lost_bits` are computed from histograms of distances."""
+"""Retrieval metrics from histograms of distances, and counts of the bits that add nothing."""
 
 from jhash.retrieval.metrics.collapse import count_lost_bits
 from jhash.retrieval.metrics.histograms import distance_histograms

@@ -58,7 +58,7 @@ def check_rank(name: str, rank: int, size: int) -> None:
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Divides elementwise; the result is 0 where the denominator is 0."""
+    """Divides elementwise; the result is 0 where the denominator is not positive."""
     shape = np.broadcast_shapes(np.shape(numerator), np.shape(denominator))
     return np.divide(numerator, denominator, out=np.zeros(shape), where=np.asarray(denominator) > 0)
 

@@ -1,10 +1,10 @@
-"""All metrics of a run, under the names that `results.json` uses."""
+"""The metrics that distances and labels give, under the names that `results.json` uses."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from jhash.errors import InputError
+from jhash.errors import InputError, in_config
 from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.lookup import (
@@ -47,7 +47,7 @@ def summarize(
     precision_ranks: Sequence[int] = (100, 500, 1000),
     lookup_radius: int = 2,
 ) -> dict[str, float | int | list]:
-    """Computes all metrics of a run, under the names that `results.json` uses.
+    """Computes what distances and labels give, under the names that `results.json` uses.
 
     Ranks beyond the size of the database, and a radius beyond the code length, are reduced to it.
     The names contain the number that was used.
@@ -75,6 +75,21 @@ def summarize(
     Raises:
       InputError: There are no queries, or an argument is out of range.
     """
+    arguments = total, relevant, map_at, map_at_percent, precision_ranks, lookup_radius
+    # The functions of single metrics have names of their own for these arguments.
+    names = {"at": "map_at", "percent": "map_at_percent", "n": "precision_ranks"}
+    with in_config(names | {"radius": "lookup_radius"}):
+        return _summarize(*arguments)
+
+
+def _summarize(
+    total: Array,
+    relevant: Array,
+    map_at: int | None,
+    map_at_percent: float | None,
+    precision_ranks: Sequence[int],
+    lookup_radius: int,
+) -> dict[str, float | int | list]:
     total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
     if len(total_QxD) == 0:
         raise InputError("total: no queries given; allowed: at least one.")

@@ -175,7 +175,7 @@ def distance_dtype(words: int) -> DTypeLike:
 
 
 def _group_distances(codes_GxMxWxL, queries_QxW):
-    """Yields the distances of each member, uint32 [G, L, Q]."""
+    """Yields the distances of member 0 of all groups, then of member 1, ...: uint32 [G, L, Q]."""
     for member in range(codes_GxMxWxL.shape[1]):
         distance_GxLxQ: Any = 0
         for word in range(codes_GxMxWxL.shape[2]):

@@ -145,8 +145,8 @@ def _stand_ins(live):
       live: bool [..., N], N a multiple of 64.
 
     Returns:
-      Index of the live row, int32 [..., N]; that of the row itself if it is live, and 0 if none of
-      its 64 neighbors is.
+      Index of the live row, int32 [..., N]; that of the row itself if it is live, and 0 if no row
+      of its aligned block of 64 is live.
     """
     n = live.shape[-1]
     source = jnp.where(live, jnp.arange(n, dtype=jnp.int32), -1)

@@ -144,7 +144,7 @@ def _kth_smallest(values_RxLxQ, k, largest):
     rows, lanes, _ = values_RxLxQ.shape
     if rows % (_FOLD * _UNROLL) or rows * lanes < 4 * _FOLD * k:
         return _bisect(values_RxLxQ, k, largest)
-    # The k-th smallest of the minima over slices is an upper bound, seldom by more than 1 or 2.
+    # The k-th smallest of the minima over slices is an upper bound, seldom more than 2 too large.
     slices = values_RxLxQ.reshape(_FOLD, rows // _FOLD, *values_RxLxQ.shape[1:])
     minima = slices[0]
     for other in slices[1:]:

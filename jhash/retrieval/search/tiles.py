@@ -128,7 +128,7 @@ def over_tiles(
 
 @functools.cache
 def _compiled(function, static, platform):
-    # By default, XLA uses half of the widest vector registers. With all of them, searches
+    # By default, XLA uses vectors of half the full width. At full width, searches
     # are a quarter faster.
     options = {"xla_cpu_prefer_vector_width": 512} if platform == "cpu" else None
     return jax.jit(function, static_argnames=static, compiler_options=options)

@@ -69,5 +69,5 @@ def test_bad_input(monkeypatch):
     with pytest.raises(InputError, match=r"neighbors: 25 given; allowed: 1 to 11"):
         walks.embed(features, 4, KEY)
     monkeypatch.setitem(sys.modules, "gensim.models", None)
-    with pytest.raises(InputError, match=r"pip install 'jhash\[walks\]'"):
+    with pytest.raises(InputError, match=r"^name: 'walks' given .* pip install -e '\.\[walks\]'"):
         walks.embed(features, 4, KEY, neighbors=3)
