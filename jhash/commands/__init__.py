@@ -1,4 +1,4 @@
-"""The command line, a file per command: `add` describes its arguments, `run` runs it.
+"""The command line. `encode`, `index`, `search` and `report` are its commands, `main` runs them.
 
 Modules that take seconds to import (JAX, the models) are imported where a command runs, so that
 `--help` and errors in arguments appear at once.

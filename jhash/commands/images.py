@@ -10,7 +10,7 @@ import tqdm
 
 from jhash.commands import at_least
 from jhash.data import image_files
-from jhash.errors import InputError
+from jhash.errors import InputError, in_config
 
 
 def encode(
@@ -42,10 +42,21 @@ def encode(
     return np.concatenate(codes), errors
 
 
-def check_any_readable(errors: Sequence[str | None]) -> None:
-    """Raises InputError if no image can be read; `errors` is what `encode` returns."""
+def check_any_readable(errors: Sequence[str | None], flag: str) -> None:
+    """Raises InputError if no image can be read.
+
+    Args:
+      errors: What `encode` returns.
+      flag: The flag that names the images.
+
+    Raises:
+      InputError: There is an error for each image.
+    """
     if all(errors):
-        raise InputError(f"none of {len(errors)} images can be read.")
+        raise InputError(
+            f"{flag}: {len(errors)} files given, none of which can be read; allowed: at least one "
+            "readable image."
+        )
 
 
 def add_arguments(parser) -> None:
@@ -72,13 +83,14 @@ def encode_found(arguments):
     """
     from jhash.encoding import encoder
 
-    paths_by_id = image_files.find(arguments.images)
+    with in_config({"places": "--images"}):
+        paths_by_id = image_files.find(arguments.images)
     file_encoder = encoder.load(arguments.workdir)
     began = time.perf_counter()
     paths = list(paths_by_id.values())
     codes, errors = encode(file_encoder, paths, arguments.batch_size, arguments.quiet)
     seconds = time.perf_counter() - began
-    check_any_readable(errors)
+    check_any_readable(errors, "--images")
     unreadable = len(errors) - len(codes)
     print(
         f"Encoded {len(codes):,} of {len(errors):,} images"

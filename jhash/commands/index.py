@@ -117,7 +117,8 @@ def _build(arguments):
         metadata = {"run": content["run"], "network": content["network"]}
         index = HammingIndex.build(content["codes"], content["bits"], content["ids"], metadata)
     elif arguments.workdir:
-        index = code_files.load_index(arguments.workdir, arguments.database or "encoded")
+        with in_config({"workdir": "--run"}):
+            index = code_files.load_index(arguments.workdir, arguments.database or "encoded")
         compatibility.check_run(arguments.workdir, index.metadata.get("network"))
     else:
         content = code_files.read(arguments.codes)

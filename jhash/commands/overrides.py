@@ -70,7 +70,7 @@ def unknown_field(error: AttributeError, arguments: Sequence[str]) -> InputError
         return None  # The config's own code raised it.
     guess = re.search(r'Did you mean "(\w+)"', str(error))
     hint = f" Did you mean {guess[1]}?" if guess else ""
-    return InputError(f"--config: the config has no field {missing!r}.{hint}")
+    return InputError(f"--config: field {missing!r} given; allowed: fields of the config.{hint}")
 
 
 def _read(text):

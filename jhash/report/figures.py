@@ -11,7 +11,7 @@ from jhash.report.curves import Measured
 from jhash.report.plots import Line, Picture
 from jhash.runs.paths import DATABASES
 
-RADIUS = 2  # Of hash lookup in bits, as in the papers.
+RADIUS = 2  # The Hamming radius of hash lookup, as in the papers.
 MAX_RANKS = 1000  # Precision@N is drawn up to this N.
 MAX_POINTS = 300  # A training curve with more points is averaged to so many.
 

@@ -29,7 +29,7 @@ _STYLE = {
 }
 # Held while drawing, as matplotlib's settings are global to the process.
 _LOCK = threading.Lock()
-_MAX_MARKERS = 17  # Of a line.
+_MAX_MARKERS = 17  # Markers of a line, at most.
 
 
 class Line(NamedTuple):

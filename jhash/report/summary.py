@@ -38,4 +38,4 @@ def next_commands(workdir: str) -> str:
   search images with it  python -m jhash index build --run {workdir} --images FOLDER --output INDEX
   evaluate it again      python launch.py --mode=eval --workdir={workdir}
   watch the curves       tensorboard --logdir={workdir}/tensorboard
-  another code length    the same command with :bits=48 behind the config's name"""
+  another code length    train again with bits=48 among the words after the colon of --config"""

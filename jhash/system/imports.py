@@ -15,7 +15,7 @@ def find_module(name: str, packages: str | Sequence[str], field: str) -> Any:
     Args:
       name: Dotted name, such as `fdah` or `my_project.my_method`.
       packages: The package or packages of jhash that are searched first, such as `jhash.losses`.
-      field: The config's field that holds the name, for error messages.
+      field: What messages call the name: the caller's argument, or the config's field.
 
     Returns:
       The imported module.

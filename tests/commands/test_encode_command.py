@@ -84,7 +84,7 @@ def test_unreadable_images_are_reported_counted_and_left_out(jhash, run, photos,
     (folder / "b.png").unlink()
     status, _, err = jhash("encode", "--run", run, "--images", folder, "--output", tmp_path / "n")
     assert status == 1
-    assert "none of 4 images can be read" in err
+    assert "jhash: --images: 4 files given, none of which can be read; allowed: at least one" in err
     assert not (tmp_path / "n").exists()
 
 

@@ -105,3 +105,22 @@ def test_where_the_report_goes(jhash, monkeypatch, given, expected):
     assert status == 0
     assert calls == [expected]
     assert out == f"The report is in {expected[1]}.\n"
+
+
+def test_messages_name_the_flags(jhash, run, tmp_path):
+    gone, output = tmp_path / "gone", tmp_path / "new"
+    images = ("--run", run, "--images", gone, "--output", output)
+    for command in (("encode",), ("index", "build")):
+        status, _, err = jhash(*command, *images)
+        assert status == 1
+        assert err.startswith(f"jhash: --images: {gone} given, ")
+    damaged = tmp_path / "run"
+    (damaged / "codes").mkdir(parents=True)
+    for name in os.listdir(run / "codes"):
+        (damaged / "codes" / name).write_text("damaged")
+    status, _, err = jhash("index", "build", "--run", damaged, "--output", output)
+    assert status == 1
+    assert err.startswith(f"jhash: --run: {damaged} given; its codes cannot be read: ")
+    status, _, err = jhash("report", gone, gone)
+    assert status == 1
+    assert err.startswith(f"jhash: RUN: {gone} given twice")

@@ -170,7 +170,7 @@ def test_unprepared_without_tensorflow_fails_at_once(tmp_path, monkeypatch):
     ) as caught:
         data.load("tfds:cifar10", "cifar10_fdah", data_dir=tmp_path)
     assert time.monotonic() - start < 5
-    assert "pip install 'jhash[tfds]'" in str(caught.value)
+    assert "pip install -e '.[tfds]'" in str(caught.value)
     assert f"tfds build cifar10 --file_format=array_record --data_dir={tmp_path}" in str(
         caught.value
     )

@@ -1,6 +1,6 @@
 """Word2Vec on random walks over a neighbor graph (DeepWalk), a baseline of DSTGeH.
 
-It needs gensim: pip install 'jhash[walks]'.
+It needs gensim: pip install '.[walks]'.
 """
 
 import jax

@@ -4,7 +4,7 @@ import jax
 
 
 def space_to_depth(x: jax.Array) -> jax.Array:
-    """Makes one pixel of 4 C channels of 2 x 2 pixels of C: the invertible downsampling psi.
+    """Turns each patch of 2 x 2 pixels with C channels into one pixel with 4 C channels.
 
     Args:
       x: Array [B, H, W, C], H and W even.

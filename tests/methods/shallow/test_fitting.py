@@ -69,8 +69,14 @@ def test_what_does_not_fit_together_is_named(tmp_path):
     with pytest.raises(InputError, match=r"config.model.backbone: .* allowed: .tests.support"):
         train.train(config, str(tmp_path))
     config = tiny_config("itq")
+    config.method.features.file = "features.npy"
+    with pytest.raises(
+        InputError, match=r"config.method.features.file: features.npy given; .* none"
+    ):
+        train.train(config, str(tmp_path))
+    config = tiny_config("itq")
     config.epochs = 1
-    with pytest.raises(InputError, match=r"config.epochs: 1 given; allowed: 0 to 0"):
+    with pytest.raises(InputError, match=r"config.epochs: 1 given; allowed: 0\."):
         train.train(config, str(tmp_path))
     config = tiny_config("itq")
     config.model = {"name": "small_cnn.SmallCNN"}
