@@ -9,7 +9,7 @@ from ml_collections import config_flags
 from jhash import evaluate, train
 from jhash.commands import overrides
 from jhash.errors import InputError, NonFiniteError
-from jhash.runs import workdirs
+from jhash.runs import paths, workdirs
 from jhash.system import malloc
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -42,7 +42,7 @@ def main(_):
     from jhash.report import summary
 
     print(f"\n{summary.table(results)}\n")
-    report.write([workdir], os.path.join(workdir, "report.html"))
+    report.write([workdir], paths.report(workdir))
     print(summary.next_commands(workdir))
 
 

@@ -105,7 +105,7 @@ INTERNAL = {
     "system": set(),
     "runs": set(),
     "parallel": set(),
-    "retrieval": {"checks", "check_bits", "check_packed"},
+    "retrieval": {"checks", "check_bits", "check_packed", "code_bytes"},
     "retrieval.metrics": {"counts"},
     "retrieval.search": {"selection", "tiles", "distance_dtype"},
     "retrieval.index": {"file_format", "ids", "rows"},

@@ -1,7 +1,5 @@
 """The command `python -m jhash report`: a page about one run, or several side by side."""
 
-import os
-
 from jhash.commands import parser
 from jhash.errors import in_config
 from jhash.system import files
@@ -32,11 +30,16 @@ def add(commands):
 def run(arguments):
     """Writes the page."""
     workdirs = arguments.workdirs
-    folder = workdirs[0] if len(workdirs) == 1 else ""
-    path = arguments.output or os.path.join(folder, "report.html")
+    path = arguments.output or _default_path(workdirs)
     files.check_output(path)
     from jhash import report
 
     with in_config({"workdirs": "RUN", "path": "--output"}):
         report.write(workdirs, path)
     print(f"The report is in {path}.")
+
+
+def _default_path(workdirs):
+    from jhash.runs import paths
+
+    return paths.report(workdirs[0] if len(workdirs) == 1 else "")

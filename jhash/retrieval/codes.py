@@ -122,6 +122,20 @@ def _unpack(packed_NxW: jax.Array, bits: int) -> jax.Array:
     return (2 * on_NxL.astype(jnp.int8) - 1).astype(jnp.int8)
 
 
+def code_bytes(codes_NxW: np.ndarray, bits: int) -> np.ndarray:
+    """Returns the bytes of packed codes that are in use; a view where that is possible.
+
+    Args:
+      codes_NxW: Packed, uint32 [N, ceil(bits / 32)].
+      bits: Code length.
+
+    Returns:
+      uint8 [N, ceil(bits / 8)]: bit j of a code is bit j % 8 of byte j // 8.
+    """
+    words = np.ascontiguousarray(codes_NxW, "<u4")
+    return words.view(np.uint8)[:, : -(-bits // 8)]
+
+
 def bit_balance(codes: Array, bits: int) -> jax.Array:
     """Computes the ratio of ones to zeros of each bit; a balanced bit has 1.
 

@@ -12,21 +12,24 @@ from sklearn.manifold import spectral_embedding
 
 from jhash.errors import InputError
 from jhash.solvers import eigenmaps, knn_graph
-from tests.support.clusters import clusters
+from tests.support.clusters import clusters, joined_clusters
 
 KEY = jax.random.key(3)
 
 
 @pytest.fixture(scope="module")
-def features():
-    return clusters([80, 60, 50, 70], 0.35)[0]
+def joined():
+    return joined_clusters()
 
 
 @pytest.fixture(scope="module")
-def graph(features):
-    graph = knn_graph.build(features, 10)
-    assert scipy.sparse.csgraph.connected_components(graph)[0] == 1
-    return graph
+def features(joined):
+    return joined[0]
+
+
+@pytest.fixture(scope="module")
+def graph(joined):
+    return joined[1]
 
 
 def test_eigenvectors_are_those_of_the_generalized_problem(graph):

@@ -9,7 +9,7 @@ import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_codes, as_whole
-from jhash.retrieval.codes import MAX_BITS, Array
+from jhash.retrieval.codes import MAX_BITS, Array, code_bytes
 from jhash.retrieval.export import faiss as faiss_codes
 from jhash.retrieval.index import file_format
 from jhash.retrieval.index.ids import Ids, as_ids, as_public
@@ -303,7 +303,7 @@ class HammingIndex:
         Returns:
           uint8 [N, ceil(bits / 8)].
         """
-        return _as_bytes(self._living()[0], self.bits)
+        return code_bytes(self._living()[0], self.bits).copy()
 
     def to_faiss(self) -> Any:
         """Makes a faiss index of the same codes and ids.
@@ -317,7 +317,7 @@ class HammingIndex:
           InputError: faiss is not installed, or the ids are strings.
         """
         codes, ids = self._living()
-        return faiss_codes.write(_as_bytes(codes, self.bits), ids)
+        return faiss_codes.write(code_bytes(codes, self.bits).copy(), ids)
 
     def _current(self) -> _Snapshot:
         """Returns the present state, after an update of the device."""
@@ -349,12 +349,6 @@ class HammingIndex:
             ids = self._rows.ids
             living = self._rows.living()
         return codes[living], ids[living]
-
-
-def _as_bytes(codes: np.ndarray, bits: int) -> np.ndarray:
-    """Returns the bytes of packed codes that are in use, uint8 [N, ceil(bits / 8)]."""
-    data = codes.astype("<u4", copy=False).view(np.uint8)
-    return data[:, : -(-bits // 8)].copy()
 
 
 def _power_of_four(n: int) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, check_packed
+from jhash.retrieval.codes import Array, check_packed, code_bytes
 
 # Rows that a chunk may have. Byte counters hold up to 255; small groups waste less in short chunks.
 _CHUNK_ROWS = (8, 16, 32, 64, 128, 224)
@@ -102,7 +102,7 @@ def distance_histograms(
         return rows.reshape(blocks, lines_per_block, _LANES, -1).transpose(0, 3, 1, 2)
 
     chunks = _group(np.asarray(db_codes), db_labels_NxV, bits)
-    codes_PxYxTx128 = in_blocks(_code_bytes(q_codes_QxW[example_K], bits))
+    codes_PxYxTx128 = in_blocks(code_bytes(q_codes_QxW[example_K], bits))
     labels_PxVxTx128 = in_blocks(q_labels_QxV[example_K])
     total, relevant = _count(codes_PxYxTx128, labels_PxVxTx128, chunks, bits, multi)
     return total[kind_Q], relevant[kind_Q]
@@ -111,12 +111,6 @@ def distance_histograms(
 def _padded_lines(lines: int) -> int:
     """Rounds up to 1, 2, 4, 8, 16, 24, ..., so that new codes seldom mean a new compilation."""
     return 1 << max(0, lines - 1).bit_length() if lines < 8 else -(-lines // 8) * 8
-
-
-def _code_bytes(codes_NxW: np.ndarray, bits: int) -> np.ndarray:
-    """Returns the bytes of each code that are in use, uint8 [N, ceil(bits / 8)]."""
-    codes_NxW = np.ascontiguousarray(codes_NxW, "<u4")
-    return codes_NxW.view(np.uint8)[:, : -(-bits // 8)]
 
 
 def _label_words(name: str, labels: Array, codes: Array) -> np.ndarray:
@@ -182,7 +176,7 @@ def _group(codes_NxW: np.ndarray, labels_NxV: np.ndarray, bits: int) -> _Chunks:
     weights = np.zeros(room, np.int32)
     weights[:count] = np.repeat(1 << digit_E[start_G], chunks_G)
     return _Chunks(
-        codes=_code_bytes(codes, bits).reshape(room, rows, -1),
+        codes=code_bytes(codes, bits).reshape(room, rows, -1),
         unused=unused.reshape(room, rows),
         labels=labels,
         weights=weights,
