@@ -10,13 +10,18 @@ from jhash import evaluate, train
 from jhash.commands import overrides
 from jhash.errors import InputError, NonFiniteError
 from jhash.runs import paths, workdirs
-from jhash.system import malloc
+from jhash.system import imports, malloc
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config", None, "The config: FILE.py or FILE.py:ARGUMENT."
 )
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run's folder; default: a folder per config, in runs/."
+)
+_TRUST = flags.DEFINE_list(
+    "trust-modules",
+    [],
+    "For --mode=eval: modules of your own that the run may name, found in the current folder.",
 )
 _MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "eval"], "train: train and evaluate; eval: evaluate --workdir again."
@@ -32,9 +37,14 @@ def main(_):
             raise InputError(
                 "--mode: eval given; allowed: with --workdir, a run's folder, and without --config."
             )
+        if not _TRUST.value:
+            # The run may be somebody else's, and so may be the files in the current folder.
+            sys.path.remove(os.getcwd())
         workdir = _WORKDIR.value
-        results = evaluate.evaluate_workdir(workdir)
+        results = evaluate.evaluate_workdir(workdir, _TRUST.value)
+        trust_modules = _TRUST.value
     else:
+        trust_modules = None  # The config is code of the user's, so the modules that it names are.
         _check_config()
         workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
         results = train.train(_CONFIG.value, workdir)
@@ -42,8 +52,9 @@ def main(_):
     from jhash.report import summary
 
     print(f"\n{summary.table(results)}\n")
-    report.write([workdir], paths.report(workdir))
-    print(summary.next_commands(workdir))
+    for line in report.write([workdir], paths.report(workdir), trust_modules):
+        print(f"jhash: {line}", file=sys.stderr)
+    print(summary.next_commands(workdir, imports.users_modules()))
 
 
 def _check_config():

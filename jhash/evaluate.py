@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Collection
 
 import jax
 import jax.numpy as jnp
@@ -13,23 +14,30 @@ from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build
 from jhash.runs import code_files, log, paths, provenance, schema, workdirs
 from jhash.runs.checkpoints import Checkpoints
+from jhash.system import imports
 
 
-def evaluate_workdir(workdir: str) -> dict:
+def evaluate_workdir(workdir: str, trust_modules: Collection[str] = ()) -> dict:
     """Evaluates the newest checkpoint of a run, whether the run is finished or not; see `evaluate`.
 
+    Args:
+      workdir: Folder of the run, which may be somebody else's.
+      trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
+
     Raises:
-      InputError: There is no run in the folder, or no checkpoint yet.
+      InputError: There is no run in the folder, it has no checkpoint yet, or it names a module that
+        is not trusted.
     """
-    experiment = build(workdirs.load(workdir))
-    with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
-        saved = checkpoints.restore(experiment.first())
-        if checkpoints.newest is None:
-            raise InputError(
-                f"--workdir: {workdir} given, whose run has no checkpoint yet; allowed: runs with "
-                "at least one."
-            )
-    return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
+    with imports.opening(trust_modules):
+        experiment = build(workdirs.load(workdir))
+        with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
+            saved = checkpoints.restore(experiment.first())
+            if checkpoints.newest is None:
+                raise InputError(
+                    f"--workdir: {workdir} given, whose run has no checkpoint yet; allowed: runs "
+                    "with at least one."
+                )
+        return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
 
 
 def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:

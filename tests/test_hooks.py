@@ -119,7 +119,7 @@ def test_a_head_is_trained_and_goes_into_the_encoder(tmp_path):
     results = train.train(config, str(tmp_path))
     assert results["last_line"]["accuracy"] > 0.8
     assert results["map_encoded"] > 0.5
-    loaded = encoder.load(str(tmp_path))
+    loaded = encoder.load(str(tmp_path), ["tests"])
     source = tiny.source()
     from PIL import Image
 

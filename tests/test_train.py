@@ -104,7 +104,7 @@ def test_training_learns_and_leaves_a_run(tmp_path):
         assert queries["bits"] == 12
         before = str(queries["network"])
     assert before == encoder.digest(str(tmp_path))
-    again = evaluate.evaluate_workdir(str(tmp_path))
+    again = evaluate.evaluate_workdir(str(tmp_path), ["tests"])
     for name in ("map_learned", "map_encoded", "steps", "train_seconds"):
         assert again[name] == results[name], name
     assert encoder.digest(str(tmp_path)) == before
@@ -133,7 +133,7 @@ def test_a_bad_number_stops_the_run_and_keeps_the_last_good_checkpoint(
         train.train(config, str(tmp_path))
     saved = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert saved == ["1", "2"]
-    results = evaluate.evaluate_workdir(str(tmp_path))
+    results = evaluate.evaluate_workdir(str(tmp_path), ["tests"])
     assert results["epochs"] == 2
 
 
@@ -173,12 +173,12 @@ def test_a_digest_depends_on_all_that_shapes_the_forward_pass(tmp_path):
 def test_a_damaged_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(InputError, match=rf"^{tmp_path}/config\.json: the file is damaged"):
-        evaluate.evaluate_workdir(str(tmp_path))
+        evaluate.evaluate_workdir(str(tmp_path), ["tests"])
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(InputError, match=rf"^{tmp_path}/config\.json: there is no such file"):
-        evaluate.evaluate_workdir(str(tmp_path))
+        evaluate.evaluate_workdir(str(tmp_path), ["tests"])
 
 
 def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):
@@ -237,7 +237,7 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
 def test_a_run_without_a_checkpoint_is_not_evaluated(tmp_path):
     workdirs.claim(str(tmp_path), tiny.get_config())
     with pytest.raises(InputError, match=r"--workdir: .* given, whose run has no checkpoint yet"):
-        evaluate.evaluate_workdir(str(tmp_path))
+        evaluate.evaluate_workdir(str(tmp_path), ["tests"])
     assert not (tmp_path / "results.json").exists()
 
 

@@ -43,3 +43,15 @@ def at_least(smallest: int) -> Callable[[str], int]:
         return value
 
     return number
+
+
+def add_trust(command) -> None:
+    """Adds --trust-modules to a command that opens a run."""
+    command.add_argument(
+        "--trust-modules",
+        type=lambda text: text.split(","),
+        default=(),
+        metavar="MODULE,...",
+        help="modules of your own that the run may name, found in the current folder; their code "
+        "is run (default: only those of jhash)",
+    )

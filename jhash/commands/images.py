@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 
-from jhash.commands import at_least
+from jhash.commands import add_trust, at_least
 from jhash.data import image_files
 from jhash.errors import InputError, in_config
 
@@ -68,6 +68,7 @@ def add_arguments(parser) -> None:
         help="images encoded at a time; default: as many as in the run's evaluation",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    add_trust(parser)
 
 
 def encode_found(arguments):
@@ -85,7 +86,7 @@ def encode_found(arguments):
 
     with in_config({"places": "--images"}):
         paths_by_id = image_files.find(arguments.images)
-    file_encoder = encoder.load(arguments.workdir)
+    file_encoder = encoder.load(arguments.workdir, arguments.trust_modules)
     began = time.perf_counter()
     paths = list(paths_by_id.values())
     codes, errors = encode(file_encoder, paths, arguments.batch_size, arguments.quiet)

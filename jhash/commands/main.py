@@ -30,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     # File names may have characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
-    # A run may name modules of the user's own. `python -m jhash` finds them here, and the script
-    # `jhash` shall find them as well.
-    if os.getcwd() not in sys.path:
+    # The current folder may hold files of somebody else. So it is on the import path only for the
+    # modules that this very command trusts.
+    if getattr(parsed, "trust_modules", ()) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
         parsed.run(parsed)

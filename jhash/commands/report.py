@@ -1,6 +1,8 @@
 """The command `python -m jhash report`: a page about one run, or several side by side."""
 
-from jhash.commands import parser
+import sys
+
+from jhash.commands import add_trust, parser
 from jhash.errors import in_config
 from jhash.system import files
 
@@ -24,6 +26,7 @@ def add(commands):
         help="the file to write; default: report.html in the run's folder, or for several runs in "
         "the current folder",
     )
+    add_trust(command)
     command.set_defaults(run=run)
 
 
@@ -35,7 +38,9 @@ def run(arguments):
     from jhash import report
 
     with in_config({"workdirs": "RUN", "path": "--output"}):
-        report.write(workdirs, path)
+        missing = report.write(workdirs, path, arguments.trust_modules)
+    for line in missing:
+        print(f"jhash: {line}", file=sys.stderr)
     print(f"The report is in {path}.")
 
 

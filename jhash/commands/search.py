@@ -2,7 +2,7 @@
 
 import json
 
-from jhash.commands import at_least, images, parser
+from jhash.commands import add_trust, at_least, images, parser
 from jhash.commands import index as indexes
 from jhash.errors import InputError, in_config
 
@@ -43,6 +43,7 @@ def add(commands):
         help="the run that encodes the images of --image; default: the run of the index",
     )
     command.add_argument("--json", action="store_true", help="print JSON, see above")
+    add_trust(command)
     command.set_defaults(run=run, wrong=command.error)
 
 
@@ -66,7 +67,9 @@ def run(arguments):
     else:
         names = arguments.image
         with in_config({"run": "--run"}):
-            encoder = image_search.load_encoder(index, arguments.index, arguments.workdir)
+            encoder = image_search.load_encoder(
+                index, arguments.index, arguments.workdir, arguments.trust_modules
+            )
         queries, errors = images.encode(encoder, names)
     # Queries are the readable images only, so there are results for these alone.
     results = iter(image_search.nearest(index, queries, arguments.k, arguments.radius))

@@ -17,7 +17,7 @@ then the files in `codes/`, which name the digest as their `network`.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent import futures
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ from jhash.errors import InputError
 from jhash.experiment import Experiment, build_model, with_head
 from jhash.models.heads import WithHead
 from jhash.runs import paths, workdirs
-from jhash.system import files
+from jhash.system import files, imports
 
 _VERSION = 2  # Version 1 had no `version`, and its config was that in config.json.
 _CHECKSUM_BYTES = 32
@@ -83,12 +83,19 @@ def save(experiment: Experiment, variables, workdir: str) -> str:
     return checksum.hexdigest()
 
 
-def load(workdir: str) -> "FileEncoder":
+def load(workdir: str, trust_modules: Collection[str] = ()) -> "FileEncoder":
     """Loads the trained model of a run, to encode image files.
 
+    Args:
+      workdir: Folder of the run, which may be somebody else's.
+      trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
+
+    Returns:
+      The encoder.
+
     Raises:
-      InputError: The folder holds no evaluated run, the run is of another version of jhash, or its
-        images are neither gray nor RGB.
+      InputError: The folder holds no evaluated run, the run is of another version of jhash, its
+        images are neither gray nor RGB, or it names a module that is not trusted.
     """
     path = paths.encoder(workdir)
     checksum, content = _read(path, workdir)
@@ -104,7 +111,7 @@ def load(workdir: str) -> "FileEncoder":
             f"{path}: a model for images of {restored['image_shape'][-1]} channels given; "
             "allowed: 1 (gray) or 3 (RGB), since image files have no others."
         )
-    return FileEncoder(**restored, digest=checksum)
+    return FileEncoder(**restored, digest=checksum, trust_modules=trust_modules)
 
 
 def digest(workdir: str) -> str:
@@ -149,7 +156,17 @@ class FileEncoder:
       digest: Digest of the model; see the function `digest`.
     """
 
-    def __init__(self, config, batch_size, variables, mean, image_shape, digest, classes=None):
+    def __init__(
+        self,
+        config,
+        batch_size,
+        variables,
+        mean,
+        image_shape,
+        digest,
+        classes=None,
+        trust_modules: Collection[str] = (),
+    ):
         """Builds the encoder from the content of `encoder.bin`.
 
         Args:
@@ -161,14 +178,17 @@ class FileEncoder:
           digest: Digest of the model.
           classes: (number of classes, whether an image may have several), or None if the method has
             no head.
+          trust_modules: As for `load`.
         """
         config = ml_collections.FrozenConfigDict(config)
         self.bits, self.image_shape, self.digest = config.bits, tuple(image_shape), digest
         self._batch_size = batch_size
-        self._method = methods.load(config.method.name)
-        model = build_model(config)
-        if classes:
-            model = with_head(model, self._method, config, Classes(*classes))
+        self._trust_modules = trust_modules
+        with imports.opening(trust_modules):
+            self._method = methods.load(config.method.name)
+            model = build_model(config)
+            if classes:
+                model = with_head(model, self._method, config, Classes(*classes))
         self._forward = build_forward(config.image, model, mean)
         self._variables = parallel.replicate(variables)
 
@@ -197,7 +217,9 @@ class FileEncoder:
         with futures.ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, len(images), size):
                 pixels, errors = self._read(images[start : start + size], size, pool)
-                outputs = self._forward(self._variables, pixels)
+                # A model may look names up when it is called, as `FeatureHash` does.
+                with imports.opening(self._trust_modules):
+                    outputs = self._forward(self._variables, pixels)
                 # The codes of a batch are fetched only when the next batch has been read, so that
                 # reading and computing overlap.
                 if late:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Collection
 
 import numpy as np
 
@@ -15,19 +16,26 @@ DEFAULT_RESULTS = 10  # Per query.
 MAX_RESULTS = 2**31 - 1
 
 
-def load_encoder(index: HammingIndex, name: str, workdir: str | None = None) -> FileEncoder:
+def load_encoder(
+    index: HammingIndex,
+    name: str,
+    workdir: str | None = None,
+    trust_modules: Collection[str] = (),
+) -> FileEncoder:
     """Loads the encoder with which query images of an index are encoded.
 
     Args:
       index: The index.
       name: What a message calls it, such as its path.
       workdir: The run's folder; by default that of the run that made the codes.
+      trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
 
     Returns:
       The encoder.
 
     Raises:
-      InputError: There is no such run, or another model made the codes of the index.
+      InputError: There is no such run, it names a module that is not trusted, or another model made
+        the codes of the index.
     """
     workdir = workdir or index.metadata.get("run")
     if workdir is None:
@@ -39,7 +47,7 @@ def load_encoder(index: HammingIndex, name: str, workdir: str | None = None) -> 
         raise InputError(
             f"run: {workdir} given, which is no folder; allowed: the run of the index."
         )
-    file_encoder = encoder.load(workdir)
+    file_encoder = encoder.load(workdir, trust_modules)
     compatibility.check_same(
         (name, index.bits, index.metadata.get("network")),
         (workdir, file_encoder.bits, file_encoder.digest),

@@ -50,8 +50,14 @@ td img { display: block; width: 4rem; height: 4rem; margin-left: auto; object-fi
 """
 
 
-def render(all_measured: Sequence[Measured]) -> str:
-    """Writes the page about runs, as HTML."""
+def render(all_measured: Sequence[Measured]) -> tuple[str, list[str]]:
+    """Writes the page about runs.
+
+    Returns:
+      (page, missing): the HTML, and the line that stands on it for each run whose images cannot be
+      shown.
+    """
+    retrieved, missing = _retrieved(all_measured)
     runs = [measured.run for measured in all_measured]
     title = f"jhash report: {', '.join(run.name for run in runs)}"
     warnings = compare.warnings(runs) + [
@@ -90,7 +96,7 @@ def render(all_measured: Sequence[Measured]) -> str:
         ),
         _figures(itertools.chain.from_iterable(map(figures.distances, all_measured))),
         _training(all_measured),
-        _retrieved(all_measured),
+        retrieved,
         reconstruction.section(runs),
         tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
     ]
@@ -99,7 +105,8 @@ def render(all_measured: Sequence[Measured]) -> str:
         f"<title>{text(title)}</title><style>{_CSS}</style>"
     )
     body = "\n".join(parts)
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    page = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    return page, missing
 
 
 def _differences(runs):
@@ -133,6 +140,7 @@ def _retrieved(all_measured):
         ),
     ]
     sources = {}
+    missing = []
     for measured in all_measured:
         run = measured.run
         key = json.dumps(run.results["config"]["data"], sort_keys=True)
@@ -141,8 +149,9 @@ def _retrieved(all_measured):
                 sources[key] = grid.open_source(run)
             parts += _grids(measured, sources[key])
         except InputError as error:
-            parts.append(warning(f"No images of {run.name}: {error}"))
-    return "\n".join(parts)
+            missing.append(f"No images of {run.name}: {error}")
+            parts.append(warning(missing[-1]))
+    return "\n".join(parts), missing
 
 
 def _grids(measured, source):

@@ -1,5 +1,7 @@
 """The text that is printed when a run ends: its main metrics, and the commands that follow."""
 
+from collections.abc import Sequence
+
 # The table shows metrics whose names start with one of these.
 _SHOWN = ("map", "precision_at_", "precision_radius_", "recall_radius_", "f_measure_radius_")
 # It leaves these out, as they would double its length.
@@ -31,11 +33,18 @@ def table(results: dict) -> str:
     return "\n".join(lines)
 
 
-def next_commands(workdir: str) -> str:
-    """Lists commands that use a finished run."""
+def next_commands(workdir: str, trust_modules: Sequence[str] = ()) -> str:
+    """Lists commands that use a finished run.
+
+    Args:
+      workdir: Folder of the run.
+      trust_modules: Modules of the user's own that the run names.
+    """
+    trust = f" --trust-modules={','.join(trust_modules)}" if trust_modules else ""
+    build = f"index build --run {workdir} --images FOLDER --output INDEX{trust}"
     return f"""Everything is in {workdir}: results.json, codes/, checkpoints/, metrics.jsonl.
   see it                 open {workdir}/report.html
-  search images with it  python -m jhash index build --run {workdir} --images FOLDER --output INDEX
-  evaluate it again      python launch.py --mode=eval --workdir={workdir}
+  search images with it  python -m jhash {build}
+  evaluate it again      python launch.py --mode=eval --workdir={workdir}{trust}
   watch the curves       tensorboard --logdir={workdir}/tensorboard
   another code length    train again with bits=48 among the words after the colon of --config"""

@@ -1,12 +1,58 @@
-"""Imports by name, for names in configs: modules of jhash, or the user's own."""
+"""Imports by name, for names in configs: modules of jhash, or the user's own.
 
+A config that the user gives may name any module: it is code already. A config in a run or an
+encoder may be somebody else's, and a name in it must not choose which code runs. So whatever opens
+such a file does it within `opening`.
+"""
+
+import contextlib
+import contextvars
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from jhash.errors import InputError
+
+_OWN = "jhash."
+# The user's modules that names may lead to; None for all. It holds for the current thread.
+_trusted: contextvars.ContextVar[tuple[str, ...] | None] = contextvars.ContextVar(
+    "trusted", default=None
+)
+
+_users: set[str] = set()
+
+
+def users_modules() -> list[str]:
+    """Returns the modules of the user's own to which names have led in this process, sorted."""
+    return sorted(_users)
+
+
+@contextlib.contextmanager
+def opening(trust_modules: Collection[str] | None) -> Iterator[None]:
+    """Makes names within the block lead to jhash's own modules, and to trusted ones.
+
+    Args:
+      trust_modules: Names of modules and packages that are trusted besides those of jhash; None
+        trusts every module, as for a run that this very process has trained.
+
+    Raises:
+      InputError: `trust_modules` is no collection of names.
+    """
+    if isinstance(trust_modules, str) or not all(
+        isinstance(name, str) and all(part.isidentifier() for part in name.split("."))
+        for name in trust_modules or ()
+    ):
+        raise InputError(
+            f"trust_modules: {trust_modules!r} given; allowed: a list of names of modules, such as "
+            "['my_net']."
+        )
+    token = _trusted.set(None if trust_modules is None else tuple(trust_modules))
+    try:
+        yield
+    finally:
+        _trusted.reset(token)
 
 
 def find_module(name: str, packages: str | Sequence[str], field: str) -> Any:
@@ -21,13 +67,23 @@ def find_module(name: str, packages: str | Sequence[str], field: str) -> Any:
       The imported module.
 
     Raises:
-      InputError: There is no such module. (An ImportError *inside* the module is passed on as it
-        is.)
+      InputError: There is no such module, or it is not trusted; see `opening`. (An ImportError
+        *inside* the module is passed on as it is.)
     """
     packages = [packages] if isinstance(packages, str) else packages
-    for candidate in (*(f"{package}.{name}" for package in packages), name):
+    for candidate in (f"{package}.{name}" for package in packages):
         if _exists(candidate):
             return importlib.import_module(candidate)
+    # The check comes before the search, which imports the packages around a module.
+    if not _may_import(name, packages):
+        raise InputError(
+            f"{field}: module {name!r} given in a file that is opened; allowed: "
+            f"{', '.join(_modules(packages))}, or a module of your own that you trust by "
+            f"--trust-modules={name} (in Python, trust_modules=[{name!r}]), since it would be run."
+        )
+    if _exists(name):
+        _users.add(name)
+        return importlib.import_module(name)
     raise InputError(
         f"{field}: module {name!r} given; allowed: {', '.join(_modules(packages))}, or a module of "
         "your own on the import path, which includes the current folder."
@@ -46,7 +102,8 @@ def find_attribute(name: str, packages: str | Sequence[str], field: str) -> Any:
       The attribute.
 
     Raises:
-      InputError: There is no such module, or it has no such attribute.
+      InputError: There is no such module, it has no such attribute, or one of them is not trusted;
+        see `opening`.
     """
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
@@ -61,7 +118,22 @@ def find_attribute(name: str, packages: str | Sequence[str], field: str) -> Any:
             f"{field}: {name!r} given; allowed: names in module {module.__name__}, which are "
             f"{', '.join(public)}."
         )
-    return getattr(module, attribute)
+    value = getattr(module, attribute)
+    # A module of jhash also has the names that it imports, such as functions of other libraries.
+    origin = str(getattr(value, "__module__", ""))
+    if not (origin.startswith(_OWN) or _may_import(module.__name__, ()) or _may_import(origin, ())):
+        raise InputError(
+            f"{field}: {name!r} given in a file that is opened; allowed: what jhash itself defines."
+        )
+    return value
+
+
+def _may_import(name: str, packages: Sequence[str]) -> bool:
+    """Tells if a module is in one of the packages, or is one of the user's that are trusted."""
+    trusted = _trusted.get()
+    if trusted is None:
+        return True
+    return any(f"{name}.".startswith(f"{place}.") for place in (*packages, *trusted))
 
 
 def _exists(name: str) -> bool:

@@ -98,12 +98,12 @@ def test_names_that_are_no_text(jhash, run, photos, tmp_path):
 )
 def test_where_the_report_goes(jhash, monkeypatch, given, expected):
     calls = []
-    stand_in = types.SimpleNamespace(write=lambda *arguments: calls.append(arguments))
+    stand_in = types.SimpleNamespace(write=lambda *arguments: calls.append(arguments) or ["No."])
     monkeypatch.setitem(sys.modules, "jhash.report", stand_in)
     monkeypatch.setattr("jhash.report", stand_in, raising=False)
-    status, out, _ = jhash("report", *given)
-    assert status == 0
-    assert calls == [expected]
+    status, out, err = jhash("report", *given)
+    assert (status, err) == (0, "jhash: No.\n")
+    assert calls == [(*expected, ())]
     assert out == f"The report is in {expected[1]}.\n"
 
 

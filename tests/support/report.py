@@ -96,7 +96,7 @@ def trained_run(tmp_path_factory):
 def write_page(folder, *workdirs):
     """Writes the page about runs into a folder, and reads it."""
     path = folder / "report.html"
-    report.write([str(workdir) for workdir in workdirs], str(path))
+    report.write([str(workdir) for workdir in workdirs], str(path), ["tests"])
     return Page(path)
 
 

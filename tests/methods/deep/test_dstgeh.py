@@ -47,7 +47,9 @@ def test_both_stages(tmp_path):
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert 0 <= json.loads(lines[-1])["bit_error_rate"] < 0.5
     assert (tmp_path / "pretrain" / "embedding" / "metrics.jsonl").exists()
-    assert evaluate.evaluate_workdir(str(tmp_path))["map_learned"] == results["map_learned"]
+    assert (
+        evaluate.evaluate_workdir(str(tmp_path), ["tests"])["map_learned"] == results["map_learned"]
+    )
 
 
 @pytest.mark.slow
