@@ -6,14 +6,20 @@ one into the other. The message for a file that is damaged or missing may begin 
 """
 
 import contextlib
+import unicodedata
 from collections.abc import Iterator, Mapping
 
 
 class InputError(Exception):
     """Bad input; the message names the argument, what was given and what is allowed.
 
-    It is no ValueError, since the flags library prints a traceback for one from a config file.
+    It is one line and shows nothing that a terminal would obey, whatever a name in it holds. It is
+    no ValueError, since the flags library prints a traceback for one from a config file.
     """
+
+    def __str__(self) -> str:
+        """Returns the message; see `printable`."""
+        return printable(super().__str__())
 
 
 class NonFiniteError(ArithmeticError):
@@ -43,3 +49,26 @@ def in_config(fields: Mapping[str, str] | str) -> Iterator[None]:
         if field is None:
             raise
         raise InputError(f"{field}{colon}{rest}") from error
+
+
+def printable(text: str) -> str:
+    """Escapes the characters that a terminal or a page would obey rather than show.
+
+    These are line ends, escapes that move the cursor or change colors, marks that reverse the
+    direction of writing, and the halves of characters by which Python stands for bytes that are no
+    text. They are written as in a string of Python, such as `\\n` and `\\x1b`.
+
+    Args:
+      text: Any text.
+
+    Returns:
+      The text in one line.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or unicodedata.category(character) == "Zs"
+        else character.encode("unicode_escape", "surrogatepass").decode()
+        for character in text
+    )

@@ -5,12 +5,18 @@
 
 import functools
 import inspect
+import numbers
+import types
+import typing
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import tqdm
+
 from jhash.data import idx, image_list, random_images, scenes, splits, tfds_source
 from jhash.data.image_list import ImageListSource
-from jhash.data.sources import ArraySource, Source, check_source
+from jhash.data.sources import ArraySource, RelabeledSource, Source, check_source
 from jhash.data.splits import Data
 from jhash.data.tfds_source import TfdsSource
 from jhash.errors import InputError, in_config
@@ -22,6 +28,7 @@ __all__ = [
     "ImageListSource",
     "Source",
     "TfdsSource",
+    "check_images",
     "load",
     "load_config",
 ]
@@ -35,6 +42,8 @@ _SOURCES: dict[str, Callable[..., Source]] = {
     "scenes": scenes.scenes,
 }
 _TFDS = "tfds:"
+_BLOCK = 1024  # number of images after which the bar of `check_images` moves
+_SHOWN = 5  # number of unreadable images that an error shows
 
 
 def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
@@ -52,13 +61,16 @@ def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
       InputError: Something is unknown, missing or does not fit. The message names the argument or
         option and says what is allowed.
     """
-    if seed < 0:
-        raise InputError(f"seed: {seed} given; allowed: 0 and more.")
+    for name, value in (("source", source), ("split", split)):
+        if not isinstance(value, str):
+            raise InputError(f"{name}: {value!r} given; allowed: a name.")
+    if not isinstance(seed, numbers.Integral) or seed < 0:
+        raise InputError(f"seed: {seed!r} given; allowed: 0 and more.")
     # `TfdsSource` takes what follows "tfds:" as its `name`, which here is a piece of `source`.
     with in_config({"name": "source"} if source.startswith(_TFDS) else {}):
         opened = _call(source, _find_source(source), options)
     check_source(opened)
-    data = _find_split(split)(opened, seed)
+    data = _split(opened, split, seed)
     if not isinstance(data, Data):
         raise InputError(
             f"split: {split!r} given, which returns a {type(data).__name__}; allowed: functions "
@@ -86,6 +98,37 @@ def load_config(config) -> Data:
     option_fields = {name: f"config.data.options.{name}" for name in (*known, *options)}
     with in_config(option_fields | fields):
         return load(config.source, config.split, config.seed, **options)
+
+
+def check_images(data: Data) -> None:
+    """Checks that all images of a split can be decoded, so that none ends a run after hours.
+
+    Sources of image files have a function `unreadable` for this, from indices to messages. Images
+    in memory need no check. It decodes all images once, with a bar if that takes seconds.
+
+    Raises:
+      InputError: There are images that cannot be decoded. The message counts them and shows the
+        first ones.
+    """
+    source = data.source
+    while isinstance(source, RelabeledSource):
+        source = source.source
+    unreadable = getattr(source, "unreadable", None)
+    if unreadable is None:
+        return
+    used = np.unique(np.concatenate([data.train, data.database, data.queries]))
+    errors = []
+    with tqdm.tqdm(total=len(used), desc="check", unit="img", disable=None, delay=2) as bar:
+        for start in range(0, len(used), _BLOCK):
+            block = used[start : start + _BLOCK]
+            errors += unreadable(block)
+            bar.update(len(block))
+    if errors:
+        more = f"; and {len(errors) - _SHOWN:,} more" if len(errors) > _SHOWN else ""
+        raise InputError(
+            f"source: {len(errors):,} of {len(used):,} images given that cannot be used: "
+            f"{'; '.join(errors[:_SHOWN])}{more}. Mend them, or take them out of the data."
+        )
 
 
 def _find_source(source: str) -> Callable[..., Source]:
@@ -122,7 +165,45 @@ def _call(source: str, function: Callable[..., Source], options: dict[str, Any])
             f"source: {source!r} given without the option {', '.join(missing)}; allowed: "
             f"{source!r} with a value for {', '.join(needed)}."
         )
+    for name in options if source in _SOURCES or source.startswith(_TFDS) else ():
+        _check_type(name, options[name], parameters[name].annotation)
     return function(**options)
+
+
+def _check_type(name, value, annotation):
+    """Checks an option of one of jhash's own sources, whose annotations are types or unions."""
+    union = isinstance(annotation, types.UnionType)
+    kinds = [
+        typing.get_origin(kind) or kind
+        for kind in (typing.get_args(annotation) if union else (annotation,))
+    ]
+    # True is an int for Python, but no number here.
+    if not isinstance(value, tuple(kinds)) or (isinstance(value, bool) and bool not in kinds):
+        allowed = " or ".join(kind.__name__ for kind in kinds if kind is not type(None))
+        raise InputError(f"{name}: {value!r} given; allowed: {allowed}.")
+
+
+def _split(source: Source, split: str, seed: int) -> Any:
+    """Splits a source; for a split that does not fit it, the error names those that do."""
+    function = _find_split(split)
+    try:
+        return function(source, seed)
+    except InputError as error:
+        if not str(error).startswith("source: "):
+            raise
+        fitting = [name for name in splits.PROTOCOLS if _fits(source, name, seed)]
+        raise InputError(
+            f"split: {split!r} given; allowed for this source: "
+            f"{', '.join([*fitting, 'my_module.my_split'])}. ({error})"
+        ) from error
+
+
+def _fits(source: Source, split: str, seed: int) -> bool:
+    try:
+        splits.PROTOCOLS[split](source, seed)
+    except InputError:
+        return False
+    return True
 
 
 def _find_split(split: str) -> Callable[[Source, int], Data]:

@@ -5,11 +5,13 @@ import math
 import os
 import pathlib
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 
 from jhash.data.sources import ArraySource
 from jhash.errors import InputError, in_config
+from jhash.system import archives, reading
 
 FASHION_MNIST_CLASSES = (
     "T-shirt/top",
@@ -24,6 +26,7 @@ FASHION_MNIST_CLASSES = (
     "Ankle boot",
 )
 _UNSIGNED_BYTE = 0x08  # the magic number's third byte: the type of the elements
+_GZIP = b"\x1f\x8b"  # the first bytes of a gzipped file
 
 
 def embedded() -> ArraySource:
@@ -110,6 +113,9 @@ def idx(folder: str | os.PathLike, class_names: tuple[str, ...] | None = None) -
 def read_idx(path: str | os.PathLike, ndim: int) -> np.ndarray:
     """Reads one idx file of unsigned bytes, gzipped or not.
 
+    A gzipped file is inflated only as far as its header says, and if that is as much as a file of
+    its size may hold (see `archives.MAX_RATIO`).
+
     Args:
       path: Path of the file.
       ndim: Number of dimensions that the file must have.
@@ -122,34 +128,59 @@ def read_idx(path: str | os.PathLike, ndim: int) -> np.ndarray:
         or fewer bytes than its header says; the message names the file.
     """
     try:
-        data = pathlib.Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
+        with reading.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if file.read(2) == _GZIP:
+                file.seek(0)
+                limit = archives.MAX_RATIO * size + archives.FREE_BYTES
+                with gzip.GzipFile(fileobj=file) as inflated:
+                    return _read(path, inflated, ndim, limit)
+            file.seek(0)
+            return _read(path, file, ndim, size)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(
             f"path: {path} given, which cannot be read: {error}; allowed: idx files, maybe gzipped."
         ) from error
-    header = 4 + 4 * ndim
+
+
+def _read(path: str | os.PathLike, file: BinaryIO, ndim: int, limit: int) -> np.ndarray:
+    """Reads an idx file that is open, if its header says that it has `limit` bytes or fewer."""
     magic = bytes([0, 0, _UNSIGNED_BYTE, ndim])
-    if data[:4] != magic:
+    header = file.read(len(magic) + 4 * ndim)
+    if header[:4] != magic:
         raise InputError(
-            f"path: {path} given, which starts with {data[:4].hex()}; allowed: idx files that "
+            f"path: {path} given, which starts with {header[:4].hex()}; allowed: idx files that "
             f"start with {magic.hex()} (unsigned bytes, {ndim} dimensions)."
         )
-    if len(data) < header:
+    if len(header) < 4 + 4 * ndim:
         raise InputError(
             f"path: {path} given, which is truncated: it ends inside its header; allowed: whole "
             "idx files."
         )
-    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", ndim, offset=4))
-    expected = header + math.prod(shape)
-    if len(data) != expected:
-        damage = "is truncated" if len(data) < expected else "has trailing bytes"
+    shape = tuple(int(size) for size in np.frombuffer(header, ">u4", ndim, offset=4))
+    expected = len(header) + math.prod(shape)
+    if 0 in shape:
         raise InputError(
-            f"path: {path} given, which {damage}: {len(data)} bytes, but its dimensions "
-            f"{'x'.join(map(str, shape))} take {expected}; allowed: whole idx files."
+            f"path: {path} given, whose dimensions are {_by(shape)}; allowed: 1 and more."
         )
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    # The header may declare any number of bytes, so it is believed only up to the limit.
+    content = file.read(math.prod(shape)) if expected <= limit else b""
+    if len(content) < math.prod(shape):
+        found = f"{len(header) + len(content)}" if expected <= limit else f"up to {limit}"
+        raise InputError(
+            f"path: {path} given, which is truncated: {found} bytes, but its dimensions "
+            f"{_by(shape)} take {expected}; allowed: whole idx files."
+        )
+    if file.read(1):
+        raise InputError(
+            f"path: {path} given, which has trailing bytes: its dimensions {_by(shape)} take "
+            f"{expected} bytes; allowed: whole idx files."
+        )
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _by(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
 
 
 _PARTS = {"train": "train", "t10k": "test"}  # prefix of the files -> name of the part

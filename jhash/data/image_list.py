@@ -1,14 +1,17 @@
 """A source of image lists in the form common in the field: train.txt, database.txt, test.txt."""
 
+import codecs
 import os
 import pathlib
 
 import numpy as np
 
-from jhash.data import sources
+from jhash.data import decoding, sources
 from jhash.errors import InputError
+from jhash.system import reading, text
 
 _PARTS = ("train", "database", "test")
+_MAX_LINE = 1 << 20  # bytes; room for more labels than any data set has
 
 
 class ImageListSource:
@@ -19,7 +22,7 @@ class ImageListSource:
     data set as single-label. Otherwise they are rows, uint8 [N, C].
 
     Args:
-      folder: Folder of the three lists. Blank lines in them are skipped.
+      folder: Folder of the three lists, in UTF-8. Blank lines in them are skipped.
       root: Folder at which relative image paths start; by default `folder`.
       image_size: Side in pixels to which every image is resized on the host, regardless of the
         aspect ratio: 256 in HashNet and AIHN, which then crop 224. Images are converted to RGB.
@@ -37,8 +40,10 @@ class ImageListSource:
         image_size: int = 256,
     ):
         """See the class."""
-        if image_size < 1:
-            raise InputError(f"image_size: {image_size} given; allowed: 1 and more.")
+        if not 1 <= image_size <= decoding.MAX_SIDE:
+            raise InputError(
+                f"image_size: {image_size} given; allowed: 1 to {decoding.MAX_SIDE:,}."
+            )
         root = pathlib.Path(folder if root is None else root)
         items: dict[str, int] = {}  # path -> index, in the order of first appearance
         rows: list[bytes] = []  # one byte per label, in the order of `items`
@@ -52,15 +57,15 @@ class ImageListSource:
             if shared.size:
                 raise InputError(
                     f"folder: {folder} given, where {shared.size} images of test.txt are in "
-                    f"{part}.txt too, first {self._paths[shared[0]]}; allowed: queries that are "
-                    "new to training and database."
+                    f"{part}.txt too, first {_shown(self._paths[shared[0]])}; allowed: queries "
+                    "that are new to training and database."
                 )
-        missing = sources.missing_files(self._paths)
+        missing = decoding.missing_files(self._paths)
         if missing:
             raise InputError(
                 f"root: {root} given, at which relative paths start, where {len(missing)} of "
-                f"{len(items)} image files are missing, first {missing[0]}; allowed: a folder with "
-                "all of them."
+                f"{len(items)} image files are missing or no regular files, first "
+                f"{_shown(missing[0])}; allowed: a folder with all of them."
             )
         labels = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), -1)
         self.class_names = sources.number_names(labels)
@@ -75,7 +80,12 @@ class ImageListSource:
     def images(self, indices: np.ndarray) -> np.ndarray:
         """See `Source.images`; an unreadable file raises InputError with its path."""
         paths = [self._paths[index] for index in indices]
-        return sources.decode_images(paths, paths, self.image_shape)
+        return decoding.decode_images(paths, paths, self.image_shape)
+
+    def unreadable(self, indices: np.ndarray) -> list[str]:
+        """See `data.check_images`."""
+        paths = [self._paths[index] for index in indices]
+        return decoding.find_unreadable(paths, paths, self.image_shape)
 
 
 def _read_list(
@@ -87,14 +97,22 @@ def _read_list(
         return InputError(f"folder: {path}, line {number}: {given} given; allowed: {allowed}.")
 
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        with reading.open_regular(path) as file:
+            # Windows' Notepad begins a file in UTF-8 with a mark, and ends lines by CR and LF.
+            lines = file.read().removeprefix(codecs.BOM_UTF8).split(b"\n")
+    except OSError as error:
         raise InputError(
-            f"folder: {path.parent} given, where {path.name} cannot be read: {error}; allowed: "
-            f"folders with {', '.join(f'{part}.txt' for part in _PARTS)}."
+            f"folder: {path.parent} given, where {path.name} cannot be read: {error.strerror}; "
+            f"allowed: folders with {', '.join(f'{part}.txt' for part in _PARTS)}."
         ) from error
     seen: dict[int, int] = {}  # index -> line number
-    for number, line in enumerate(lines, start=1):
+    for number, encoded in enumerate(lines, start=1):
+        if len(encoded) > _MAX_LINE:
+            raise wrong(number, f"{len(encoded):,} bytes", f"up to {_MAX_LINE:,}")
+        try:
+            line = encoded.decode()
+        except UnicodeDecodeError:
+            raise wrong(number, ascii(encoded[:80]), "text in UTF-8") from None
         if not line.strip():
             continue
         name, *tokens = line.split()
@@ -109,9 +127,9 @@ def _read_list(
         if index == len(rows):
             rows.append(row)
         elif rows[index] != row:
-            raise wrong(number, f"{name} with other labels than before", "equal labels")
+            raise wrong(number, f"{_shown(name)} with other labels than before", "equal labels")
         if index in seen:
-            given = f"{name}, which is in line {seen[index]} already,"
+            given = f"{_shown(name)}, which is in line {seen[index]} already,"
             raise wrong(number, given, "each image once in a list")
         seen[index] = number
     if not seen:
@@ -120,6 +138,10 @@ def _read_list(
             "and more."
         )
     return np.fromiter(seen, np.int64, len(seen))
+
+
+def _shown(path: str) -> str:
+    return text.shortened(path, 300)
 
 
 _TO_BITS = bytes.maketrans(b"01", b"\x00\x01")

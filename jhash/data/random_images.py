@@ -6,6 +6,7 @@ from jhash.data.sources import ArraySource
 from jhash.errors import InputError
 
 _COUNT, _CLASSES, _QUERIES = 64, 10, 16
+_LARGEST = 10_000
 
 
 def random_images(side: int = 28, channels: int = 1, multi_label: bool = False) -> ArraySource:
@@ -14,15 +15,15 @@ def random_images(side: int = 28, channels: int = 1, multi_label: bool = False) 
     The images are the same in every call with the same arguments.
 
     Args:
-      side: Height and width of the images in pixels, 1 or more.
+      side: Height and width of the images in pixels, 1 to 10,000.
       channels: Number of channels, 1 or 3.
       multi_label: Gives the labels as rows of 0/1 with one 1 each, in place of class ids.
 
     Raises:
       InputError: `side` or `channels` is not allowed.
     """
-    if side < 1:
-        raise InputError(f"side: {side} given; allowed: 1 and more.")
+    if not 1 <= side <= _LARGEST:
+        raise InputError(f"side: {side} given; allowed: 1 to {_LARGEST:,}.")
     if channels not in (1, 3):
         raise InputError(f"channels: {channels} given; allowed: 1 and 3.")
     rng = np.random.default_rng(0)

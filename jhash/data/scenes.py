@@ -21,6 +21,7 @@ _TEST_EVERY = 10  # The first of so many scenes in a row belongs to the part "te
 _OVERLAP = 0.25
 # Min side of a canvas. Items have 10 to 14 pixels there; with fewer they cannot be recognized.
 _SMALLEST = 28
+_MAX_BYTES = 1 << 36
 
 
 class Placed(NamedTuple):
@@ -83,6 +84,11 @@ def scenes(
     ):
         if value < smallest:
             raise InputError(f"{name}: {value} given; allowed: {smallest} and more.")
+    if count * image_size**2 > _MAX_BYTES:
+        raise InputError(
+            f"count: {count} given, of images of {image_size} x {image_size} pixels; allowed: up "
+            f"to {_MAX_BYTES:,} bytes of images, which are all in memory."
+        )
     items, parts = open_base(base)
     pools = {part: _by_class(items.labels, indices) for part, indices in parts.items()}
     images = np.zeros((count, image_size, image_size), np.uint8)

@@ -1,23 +1,12 @@
-"""Sources of images that are read by index: their interface, sources in memory, image files."""
+"""Sources of images that are read by index: their interface, and sources in memory."""
 
 import dataclasses
-import functools
-import io
-import os
 from collections.abc import Mapping, Sequence
-from concurrent import futures
 from typing import Protocol
 
 import numpy as np
-from PIL import Image
 
 from jhash.errors import InputError
-
-_THREADS = 16  # Pillow decodes and resizes without the GIL, and reading waits for the disk.
-_CHUNK = 256  # number of paths that one task of a thread checks
-CHANNELS = {1: "L", 3: "RGB"}  # Pillow's modes by number of channels.
-# Prefixes of Pillow's modes of 16 and 32 bits and of floats, which it would clip to 8 bits.
-_WIDE_MODES = ("I", "F")
 
 
 class Source(Protocol):
@@ -216,77 +205,3 @@ def check_indices(name: str, indices: np.ndarray, count: int) -> None:
             f"{name}: {indices.size} indices with {duplicates} duplicates given; allowed: distinct "
             "indices."
         )
-
-
-def decode_images(
-    files: Sequence[str | bytes], names: Sequence[str], image_shape: tuple[int, int, int]
-) -> np.ndarray:
-    """Decodes image files in parallel, each as `decode_image` does.
-
-    Args:
-      files: Paths, or the contents of files.
-      names: Name of each file in error messages.
-      image_shape: (height, width, channels).
-
-    Returns:
-      uint8 [B, height, width, channels].
-
-    Raises:
-      InputError: A file cannot be read or decoded; the message gives its name.
-    """
-    decoded = np.empty((len(files), *image_shape), np.uint8)
-
-    def decode(slot: int) -> None:
-        decoded[slot] = decode_image(files[slot], names[slot], image_shape)
-
-    list(_pool().map(decode, range(len(files))))  # `list` waits, and raises errors of threads.
-    return decoded
-
-
-def decode_image(file: str | bytes, name: str, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """Decodes an image file to a given shape.
-
-    An image of another size is resized bilinearly, with Pillow's antialiasing and regardless of its
-    aspect ratio, as in the loaders of HashNet and DeepHash. Transparency and EXIF orientation are
-    ignored.
-
-    Args:
-      file: Path, or the content of a file.
-      name: Name of the file in error messages.
-      image_shape: (height, width, channels); 1 channel converts to gray, 3 to RGB.
-
-    Returns:
-      uint8 [height, width, channels].
-
-    Raises:
-      InputError: The file cannot be read or decoded, or has gray values of more than 8 bits.
-    """
-    height, width, channels = image_shape
-    try:
-        with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as opened:
-            if opened.mode.startswith(_WIDE_MODES):
-                raise InputError(
-                    f"its pixels are of more than 8 bits (Pillow's mode {opened.mode}); allowed: "
-                    "8 bits. Convert it first, as only you know which range of values matters."
-                )
-            image = opened.convert(CHANNELS[channels])
-    except Exception as error:  # A damaged file can raise nearly anything in a decoder.
-        raise InputError(f"image {name} cannot be read: {error}") from error
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(image_shape)
-
-
-def missing_files(paths: Sequence[str]) -> list[str]:
-    """Returns the paths at which there is no file; checks them in parallel, for slow disks."""
-
-    def check(start: int) -> list[str]:
-        return [path for path in paths[start : start + _CHUNK] if not os.path.isfile(path)]
-
-    chunks = _pool().map(check, range(0, len(paths), _CHUNK))
-    return [path for chunk in chunks for path in chunk]
-
-
-@functools.cache
-def _pool() -> futures.ThreadPoolExecutor:
-    return futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="jhash-images")

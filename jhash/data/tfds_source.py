@@ -1,22 +1,37 @@
-"""Data sets of TensorFlow Datasets (TFDS), read by index and without TensorFlow."""
+"""Data sets of TensorFlow Datasets (TFDS), read by index and without TensorFlow.
 
+The folder of a prepared data set may come from somebody else. TFDS would import the modules that
+its `features.json` names, and decode all of its images with all that Pillow knows. So here it
+imports no module but its own, and decodes nothing but labels.
+"""
+
+import contextlib
 import importlib.util
 import os
 import pathlib
+import re
+import sys
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from jhash.data import sources
+from jhash.data import decoding, sources
 from jhash.errors import InputError
+from jhash.system import text
 
 _BLOCK = 1024  # number of records read at once while labels are collected
 _PROBE_SECONDS = 3.0
 # Host at which TFDS keeps the descriptions of its data sets.
 _TFDS_HOST = "https://storage.googleapis.com"
+# A name, perhaps a config, perhaps a version. TFDS also takes arguments for the code of a builder,
+# and namespaces, for which it fetches code of others.
+_NAME = re.compile(r"\w+(/[\w.+-]+)?(:[\d.*]+)?", re.ASCII)
+_MAX_CLASSES = 10**6
+_lock = threading.Lock()  # Held while a function of TFDS is replaced.
 
 
 class TfdsSource:
@@ -38,7 +53,8 @@ class TfdsSource:
 
     Raises:
       InputError: The data set is unknown or cannot be prepared here (the message says what to
-        do), or its features are not an image and class labels.
+        do), its files are damaged or name modules that TFDS would import, or its features are not
+        an image and class labels.
     """
 
     def __init__(
@@ -52,8 +68,10 @@ class TfdsSource:
         """See the class."""
         builder = _prepared_builder(name, data_dir)
         info = builder.info
-        if image_size is not None and image_size < 1:
-            raise InputError(f"image_size: {image_size} given; allowed: 1 and more.")
+        if image_size is not None and not 1 <= image_size <= decoding.MAX_SIDE:
+            raise InputError(
+                f"image_size: {image_size} given; allowed: 1 to {decoding.MAX_SIDE:,}."
+            )
         self._image_key = _image_feature(info.features, image_key)
         if label_key is None and not info.supervised_keys:
             raise InputError(
@@ -67,9 +85,11 @@ class TfdsSource:
         self.parts = {}
         labels = []
         start = 0
+        classes = len(self.class_names)
         for part in info.splits:
-            records = _records(builder, part, self._image_key)
-            values = _read_labels(records, label_path, multi_label and len(self.class_names))
+            with _errors_of(name, builder.data_path):
+                records = _records(builder, part, label_path)
+                values = _read_labels(records, label_path, classes, multi_label)
             if len(values) == 0 or (values.ndim == 1 and values.min() < 0):
                 continue
             self._records.append(records)
@@ -98,6 +118,14 @@ class TfdsSource:
             raise IndexError(
                 f"indices: {indices.min()} to {indices.max()} given; allowed: 0 to {len(self) - 1}."
             )
+        return decoding.decode_images(*self._encoded(indices), self.image_shape)
+
+    def unreadable(self, indices: np.ndarray) -> list[str]:
+        """See `data.check_images`."""
+        return decoding.find_unreadable(*self._encoded(indices), self.image_shape)
+
+    def _encoded(self, indices: np.ndarray) -> tuple[list[bytes], list[str]]:
+        """Reads the encoded images at `indices`, and makes their names for messages."""
         encoded: list[bytes] = [b""] * len(indices)
         # Each part reads its own records at once. `slots` are the places of the batch that they
         # fill, as the indices may come in any order.
@@ -108,8 +136,7 @@ class TfdsSource:
             records = self._records[part].__getitems__(in_part)
             for slot, record in zip(slots, records, strict=True):
                 encoded[slot] = record[self._image_key]
-        names = [f"{index} of tfds:{self._name}" for index in indices]
-        return sources.decode_images(encoded, names, self.image_shape)
+        return encoded, [f"{index} of tfds:{self._name}" for index in indices]
 
 
 def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
@@ -125,6 +152,11 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
     Raises:
       InputError: The data set is neither prepared in a random-access format nor can be.
     """
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            f"name: {f'tfds:{name}'!r} given; allowed: NAME, NAME/CONFIG and NAME:VERSION of a "
+            "data set of TFDS, such as tfds:cifar10."
+        )
     try:
         import tensorflow_datasets as tfds  # Takes a while, and only this source needs it.
     except ImportError as error:
@@ -136,7 +168,9 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
     where = {} if data_dir is None else {"data_dir": os.fspath(pathlib.Path(data_dir).expanduser())}
     # This needs the prepared files alone. Many builders cannot be constructed without TensorFlow.
     try:
-        return _random_access(name, tfds.core.read_only_builder.builder_from_files(name, **where))
+        with _errors_of(name, where.get("data_dir", "its folder"), not_found), _no_imports(tfds):
+            builder = tfds.core.read_only_builder.builder_from_files(name, **where)
+        return _random_access(name, builder)
     except not_found:
         pass
     build = f"tfds build {name} --file_format=array_record" + "".join(
@@ -151,7 +185,7 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
         f"{where.get('data_dir', 'the data_dir of TFDS')}; allowed: prepared data sets only, as"
     )
     try:
-        tfds.builder_cls(name)
+        tfds.builder_cls(re.split("[/:]", name)[0])
     except not_found as error:
         raise InputError(f"{refused} TFDS has no builder of this name.") from error
     if importlib.util.find_spec("tensorflow") is None:
@@ -159,14 +193,64 @@ def _prepared_builder(name: str, data_dir: str | os.PathLike | None) -> Any:
     # The host is tried before the builder is made, which reads its description there, with retries.
     if not _reachable(_TFDS_HOST):
         raise InputError(f"{refused} {_TFDS_HOST} does not answer. {advice}")
-    builder = tfds.builder(name, try_gcs=False, file_format="array_record", **where)
-    if builder.info.homepage and not _reachable(builder.info.homepage):
-        raise InputError(f"{refused} {builder.info.homepage} does not answer. {advice}")
     try:
+        builder = tfds.builder(name, try_gcs=False, file_format="array_record", **where)
+        if builder.info.homepage and not _reachable(builder.info.homepage):
+            raise InputError(f"{refused} {builder.info.homepage} does not answer. {advice}")
         builder.download_and_prepare()
-    except (OSError, ImportError) as error:  # Failures of a download are OSErrors, too.
-        raise InputError(f"{refused} preparing it failed: {error}. {advice}") from error
+    except InputError:
+        raise
+    except Exception as error:  # The code of a data set may raise anything.
+        raise InputError(
+            f"{refused} preparing it failed: {_first_line(error)}. {advice}"
+        ) from error
     return builder
+
+
+@contextlib.contextmanager
+def _no_imports(tfds: Any) -> Iterator[None]:
+    """Makes TFDS refuse features that are of no module of its own and of none imported before.
+
+    A data set says in `features.json` of which class each feature is.
+    """
+    connector = tfds.features.FeatureConnector
+    original = vars(connector)["cls_from_name"]
+
+    def cls_from_name(class_name: str) -> Any:
+        module = class_name.rpartition(".")[0]
+        if not class_name.startswith("tensorflow_datasets.") and module not in sys.modules:
+            raise InputError(
+                f"a feature is of the class {text.shortened(class_name)}, which is neither of TFDS "
+                "nor of a module that your config imports"
+            )
+        return original.__get__(None, connector)(class_name)
+
+    with _lock:
+        connector.cls_from_name = staticmethod(cls_from_name)
+        try:
+            yield
+        finally:
+            connector.cls_from_name = original
+
+
+@contextlib.contextmanager
+def _errors_of(name: str, folder: str | os.PathLike, *passed: type[Exception]) -> Iterator[None]:
+    """Turns what TFDS raises for damaged files into an InputError; passes on some exceptions."""
+    try:
+        yield
+    except passed:
+        raise
+    except Exception as error:  # TFDS and the libraries below it raise a dozen kinds.
+        raise InputError(
+            f"name: tfds:{name} given, whose files in {folder} cannot be read: "
+            f"{_first_line(error)}; allowed: whole data sets, as TFDS prepares them."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Returns the beginning of an error of TFDS, which may have pages of advice."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return text.shortened(lines[0].rstrip(".:"), 300)
 
 
 def _random_access(name: str, builder: Any) -> Any:
@@ -224,6 +308,11 @@ def _image_shape(key: str, feature: Any, image_size: int | None) -> tuple[int, i
         )
     if image_size is not None:
         return (image_size, image_size, channels)
+    if None not in (height, width) and height * width > decoding.MAX_PIXELS:
+        raise InputError(
+            f"image_key: {key!r} given, of images of {height} x {width} pixels; allowed: up to "
+            f"{decoding.MAX_PIXELS:,} pixels."
+        )
     if None in (height, width):
         raise InputError(
             "image_size: None given for images of different sizes; allowed: 1 and more."
@@ -241,6 +330,11 @@ def _label_feature(features: Any, path: list[str]) -> tuple[tuple[str, ...], boo
             if type(feature).__name__ == "Sequence":
                 multi_label = True
                 feature = feature.feature
+        if feature.num_classes > _MAX_CLASSES:
+            raise InputError(
+                f"label_key: {'/'.join(path)!r} given, with {feature.num_classes} classes; "
+                f"allowed: up to {_MAX_CLASSES:,}."
+            )
         return tuple(feature.names), multi_label
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -249,24 +343,53 @@ def _label_feature(features: Any, path: list[str]) -> tuple[tuple[str, ...], boo
         ) from error
 
 
-def _records(builder: Any, part: str, image_key: str) -> Any:
-    """Opens the records of a part, with images as encoded bytes."""
+def _records(builder: Any, part: str, label_path: list[str]) -> Any:
+    """Opens the records of a part; only the label is decoded, images stay encoded bytes."""
+    return builder.as_data_source(part, decoders=_decoders(builder.info.features, label_path))
+
+
+def _decoders(feature: Any, path: list[str] | None) -> Any:
+    """Makes decoders, nested like the features, that skip all features but the one at `path`."""
     import tensorflow_datasets as tfds
 
-    return builder.as_data_source(part, decoders={image_key: tfds.decode.SkipDecoding()})
+    if isinstance(feature, tfds.features.Sequence):
+        return _decoders(feature.feature, path)
+    if isinstance(feature, tfds.features.FeaturesDict):
+        return {
+            key: _decoders(part, path[1:] if path and key == path[0] else None)
+            for key, part in feature.items()
+        }
+    return None if path == [] else _Skip()
 
 
-def _read_labels(records: Any, path: list[str], classes: int) -> np.ndarray:
-    """Reads the labels of records: class ids [n], or rows [n, classes] if `classes` is not 0."""
-    labels = np.zeros((len(records), classes) if classes else len(records), np.int64)
+class _Skip:
+    """A decoder that leaves a feature as it is; that of TFDS cannot skip sequences in NumPy."""
+
+    def setup(self, *, feature: Any) -> None:
+        """Takes the feature, as every decoder of TFDS does."""
+
+    def decode_example_np(self, example: Any) -> Any:
+        """Returns what is stored."""
+        return example
+
+    decode_batch_example_np = decode_ragged_example_np = decode_example_np
+
+
+def _read_labels(records: Any, path: list[str], classes: int, multi_label: bool) -> np.ndarray:
+    """Reads the labels of records: class ids [n], or rows [n, classes] if `multi_label`."""
+    labels = np.zeros((len(records), classes) if multi_label else len(records), np.int64)
     for start in range(0, len(records), _BLOCK):
         block = range(start, min(start + _BLOCK, len(records)))
         for index, value in zip(block, records.__getitems__(list(block)), strict=True):
             for key in path:
                 value = value[key]
+            ids = np.atleast_1d(value)
+            # An image without a label has the class id -1.
+            if ids.size and not (0 if multi_label else -1) <= ids.min() <= ids.max() < classes:
+                raise InputError(f"labels from {ids.min()} to {ids.max()} of {classes} classes")
             # A sequence of ids sets several columns of the row; a single id is the label.
-            if classes:
-                labels[index, value] = 1
+            if multi_label:
+                labels[index, ids.astype(np.int64)] = 1
             else:
                 labels[index] = value
     return labels

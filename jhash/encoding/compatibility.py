@@ -3,7 +3,7 @@
 import sys
 
 from jhash.encoding import encoder
-from jhash.errors import InputError
+from jhash.errors import InputError, printable
 
 # The file or folder of codes, the code length, and the digest of their model if it is known.
 _MadeBy = tuple[str, int, str | None]
@@ -50,4 +50,5 @@ def check_run(workdir: str, network: str | None) -> None:
 
 
 def _warn(name):
-    print(f"jhash: {name} does not say which model made its codes; not checked.", file=sys.stderr)
+    line = f"jhash: {name} does not say which model made its codes; not checked."
+    print(printable(line), file=sys.stderr)

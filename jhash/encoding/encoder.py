@@ -26,14 +26,15 @@ import jax
 import ml_collections
 import numpy as np
 
-from jhash import methods, parallel, retrieval
-from jhash.data import sources
+from jhash import methods, models, parallel, retrieval
+from jhash.data import decoding, preprocess
+from jhash.encoding import encoder_file
 from jhash.encoding.forward import build_forward
-from jhash.errors import InputError
+from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build_model, with_head
 from jhash.models.heads import WithHead
 from jhash.runs import paths, workdirs
-from jhash.system import files, imports
+from jhash.system import files, imports, reading, text
 
 _VERSION = 2  # Version 1 had no `version`, and its config was that in config.json.
 _CHECKSUM_BYTES = 32
@@ -94,24 +95,37 @@ def load(workdir: str, trust_modules: Collection[str] = ()) -> "FileEncoder":
       The encoder.
 
     Raises:
-      InputError: The folder holds no evaluated run, the run is of another version of jhash, its
-        images are neither gray nor RGB, or it names a module that is not trusted.
+      InputError: The folder holds no evaluated run, the file is damaged or of another version of
+        jhash, its parameters do not fit its model, its images are neither gray nor RGB, or it names
+        a module that is not trusted.
     """
     path = paths.encoder(workdir)
     checksum, content = _read(path, workdir)
-    restored = flax.serialization.msgpack_restore(content)
-    version = restored.pop("version", 1)
-    if version != _VERSION:
+    try:
+        restored = encoder_file.parse(content)
+    except ValueError as error:
         raise InputError(
-            f"{path}: format version {version} given; allowed: {_VERSION}, which "
+            f"{path}: the file is damaged: {str(error) or type(error).__name__}; "
+            f"{_rewrite(workdir)} writes it again."
+        ) from error
+    version = restored.pop("version", 1)
+    if type(version) is not int or version != _VERSION:
+        raise InputError(
+            f"{path}: format version {version!r:.40} given; allowed: {_VERSION}, which "
             f"{_rewrite(workdir)} writes."
         )
-    if restored["image_shape"][-1] not in sources.CHANNELS:
+    parallel.device_count()  # A platform that does not start is no fault of the file.
+    try:
+        encoder_file.check(restored)
+        return FileEncoder(**restored, digest=checksum, trust_modules=trust_modules)
+    except InputError as error:
+        raise InputError(f"{path}: {text.shortened(str(error), 500)}") from error
+    except Exception as error:  # Models and methods raise anything for fields that do not fit them.
+        lines = str(error).strip().splitlines() or [""]
         raise InputError(
-            f"{path}: a model for images of {restored['image_shape'][-1]} channels given; "
-            "allowed: 1 (gray) or 3 (RGB), since image files have no others."
-        )
-    return FileEncoder(**restored, digest=checksum, trust_modules=trust_modules)
+            f"{path}: a model that cannot be built given: {type(error).__name__}: "
+            f"{text.shortened(lines[0], 200)}."
+        ) from error
 
 
 def digest(workdir: str) -> str:
@@ -127,13 +141,15 @@ def digest(workdir: str) -> str:
 
 def _read(path, workdir):
     try:
-        with open(path, "rb") as file:
+        with reading.open_regular(path) as file:
             content = file.read()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{path}: there is no such file. A run writes it when it ends. For a run of an earlier "
             f"version, or one that is not finished: {_rewrite(workdir)}"
         ) from error
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read: {error.strerror}.") from error
     checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
     if hashlib.sha256(content).digest() != checksum:
         raise InputError(f"{path}: the file is damaged; {_rewrite(workdir)} writes it again.")
@@ -147,7 +163,7 @@ def _rewrite(workdir):
 class FileEncoder:
     """A trained model with everything that leads from an image file to its code.
 
-    A file is decoded to the shape of the run's images by `sources.decode_image`, like the files of
+    A file is decoded to the shape of the run's images by `decoding.decode_image`, like the files of
     sources. From there on it is treated like an image of the evaluation.
 
     Attributes:
@@ -189,8 +205,27 @@ class FileEncoder:
             model = build_model(config)
             if classes:
                 model = with_head(model, self._method, config, Classes(*classes))
+            self._check_outputs(config.image, model, mean, variables)
         self._forward = build_forward(config.image, model, mean)
         self._variables = parallel.replicate(variables)
+
+    def _check_outputs(self, image, model, mean, variables):
+        """Checks that the variables fit the model and that it gives one number per bit."""
+
+        def apply(variables, images):
+            x = preprocess.eval_images(images, mean, **image)
+            return models.without_axis(model).apply(variables, x, train=False)
+
+        images = jax.ShapeDtypeStruct((1, *self.image_shape), np.uint8)
+        outputs = jax.tree.map(
+            lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(apply, variables, images)
+        )
+        shape = np.shape(self._method.hash_outputs(outputs))
+        if shape != (1, self.bits):
+            raise InputError(
+                f"config.bits: {self.bits} given for a model of outputs {list(shape[1:])}; "
+                "allowed: a model of one output per bit."
+            )
 
     def encode(
         self, images: Sequence[str | bytes], batch_size: int | None = None
@@ -249,7 +284,7 @@ class FileEncoder:
 
         def read(slot):
             try:
-                pixels[slot] = sources.decode_image(
+                pixels[slot] = decoding.decode_image(
                     images[slot], _name(images[slot]), self.image_shape
                 )
             except InputError as error:
@@ -261,7 +296,9 @@ class FileEncoder:
         # Drop the empty slots first, since the method may refuse their outputs.
         read = [slot for slot, error in enumerate(errors) if error is None]
         outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[read], outputs)
-        return np.asarray(retrieval.pack_codes(self._method.hash_outputs(outputs))), errors
+        with in_config({"values": "outputs"}):
+            codes = retrieval.pack_codes(self._method.hash_outputs(outputs))
+        return np.asarray(codes), errors
 
 
 def _name(file):

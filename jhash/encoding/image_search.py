@@ -38,6 +38,11 @@ def load_encoder(
         the codes of the index.
     """
     workdir = workdir or index.metadata.get("run")
+    if not isinstance(workdir, str | None):
+        raise InputError(
+            f"run: {name} names a run that is no text; allowed: the folder of the run that made "
+            "the codes."
+        )
     if workdir is None:
         raise InputError(
             f"run: none given; allowed: the folder of the run that made the codes, because {name} "

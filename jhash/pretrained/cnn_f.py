@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import scipy.io
 
 from jhash.errors import InputError
 from jhash.models import cnn_f
+from jhash.pretrained import mat_file
+from jhash.system import text
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4", "conv5")
 LAYERS = (*CONVOLUTIONS, "fc6", "fc7")
@@ -49,13 +50,12 @@ def load(path: str | os.PathLike) -> Params:
       InputError: The file cannot be read or lacks a layer or a field, or an array has a wrong
         shape.
     """
-    root = _root(path)
-    structs = [cell.flat[0] for cell in _get(root, "layers", path).flat]
-    layers = {_text(struct, "name"): struct for struct in structs}
+    cells = _get(_root(path), "layers", path)
+    structs = [cell for cell in cells if isinstance(cell, dict)] if type(cells) is list else []
+    layers = {struct["name"]: struct for struct in structs if type(struct.get("name")) is str}
     if missing := [name for name in LAYERS if name not in layers]:
-        raise _refusal(
-            path, f"it has no layer {', '.join(missing)}; its layers are {', '.join(layers)}"
-        )
+        names = text.shortened(", ".join(layers)) or "none"
+        raise _refusal(path, f"it has no layer {', '.join(missing)}; its layers are {names}")
     return {name: _weights(name, layers[name], path) for name in LAYERS}
 
 
@@ -83,44 +83,29 @@ def _refusal(path, reason):
 
 def _root(path):
     """Reads the struct that has the field `layers`."""
-    content = _read(path)
-    return content["net"].flat[0] if "net" in content else content
-
-
-def _read(path: str | os.PathLike) -> dict[str, Any]:
     try:
-        content = scipy.io.loadmat(path)
-    except NotImplementedError:  # SciPy raises it for HDF5.
-        raise _refusal(
-            path,
-            "it is of MATLAB 7.3 (HDF5); save it again in MATLAB with "
-            "save(file, '-struct', 'net', '-v7')",
-        ) from None
-    except Exception as error:  # SciPy raises a dozen kinds for missing, cut and foreign files.
-        raise _refusal(path, f"it is not readable ({error})") from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
+        content = mat_file.read(path)
+    except InputError as error:
+        raise _refusal(path, error) from error
+    return content.get("net", content)
 
 
-def _names(record: Any) -> tuple[str, ...]:
-    """Returns the fields of a struct (a NumPy record) or of the whole file (a dict)."""
-    return tuple(record) if isinstance(record, dict) else record.dtype.names or ()
+def _get(struct: Any, name: str, path: Any) -> Any:
+    """Returns a field of a struct, or of the whole file."""
+    fields = struct if isinstance(struct, dict) else {}
+    if name not in fields:
+        others = text.shortened(", ".join(fields)) or "no other"
+        raise _refusal(path, f"it has no field {name!r} beside {others}")
+    return fields[name]
 
 
-def _get(record: Any, name: str, path: Any) -> Any:
-    if name not in _names(record):
-        raise _refusal(path, f"it has no field {name!r} beside {', '.join(_names(record))}")
-    return record[name]
-
-
-def _text(record: np.void, name: str) -> str:
-    return str(record[name].flat[0]) if name in _names(record) and record[name].size else ""
-
-
-def _weights(name: str, layer: np.void, path: Any) -> dict[str, np.ndarray]:
-    if "weights" in _names(layer):
-        arrays = list(layer["weights"].flat)
+def _weights(name: str, layer: dict[str, Any], path: Any) -> dict[str, np.ndarray]:
+    if "weights" in layer:
+        arrays = layer["weights"]
     else:
         arrays = [_get(layer, "filters", path), _get(layer, "biases", path)]
+    if type(arrays) is not list or not all(type(array) is np.ndarray for array in arrays):
+        raise _refusal(path, f"{name} has no arrays of filters and biases")
     if len(arrays) != 2:
         raise _refusal(
             path, f"{name} has {len(arrays)} arrays of weights in place of filters and biases"
@@ -133,15 +118,19 @@ def _weights(name: str, layer: np.void, path: Any) -> dict[str, np.ndarray]:
             "place of [height, width, in, out] and [out]",
         )
     kernel = filters.astype(np.float32)
+    if not (np.isfinite(kernel).all() and np.isfinite(biases).all()):
+        raise _refusal(path, f"{name} has filters or biases that are not finite")
     if name not in CONVOLUTIONS:
         kernel = kernel.reshape(-1, kernel.shape[3])
     return {"kernel": kernel, "bias": biases.astype(np.float32).reshape(-1)}
 
 
 def _mean_image(root: Any, path: Any) -> np.ndarray:
-    in_meta = "meta" in _names(root) and "normalization" not in _names(root)
-    holder = root["meta"].flat[0] if in_meta else root
-    mean = _get(_get(holder, "normalization", path).flat[0], "averageImage", path)
+    in_meta = isinstance(root, dict) and "meta" in root and "normalization" not in root
+    holder = root["meta"] if in_meta else root
+    mean = _get(_get(holder, "normalization", path), "averageImage", path)
+    if type(mean) is not np.ndarray:
+        raise _refusal(path, "averageImage is no array")
     mean = mean.astype(np.float32)
     if mean.size == 3:
         return mean.reshape(3)

@@ -26,15 +26,26 @@ import numpy as np
 import tqdm
 from flax import linen as nn
 
-from jhash import parallel
+from jhash import config_fields, parallel
 from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
 from jhash.pretrained import CONTRACT
-from jhash.system import files, imports
+from jhash.system import files, imports, npy
 
 # Number of images whose features are one file: at most so many are computed again after a kill.
 _CHUNK = 2048
 _FIELDS = "config.method.features."
+# Max number of characters of an error of another library within an error.
+_REASON = 200
+# What `config.method.features` must have; see the module.
+FIELDS = {
+    "name": config_fields.text(empty=False),
+    "weights": config_fields.text(),
+    "size": config_fields.integer(1, 4096),
+    "channels": config_fields.choice(1, 3).or_none(),
+    "batch": config_fields.integer(1),
+    "file": config_fields.text(),
+}
 
 
 class Extractor(NamedTuple):
@@ -97,21 +108,46 @@ def extractor(config) -> Extractor:
     return Extractor(apply, {"params": params})
 
 
-def width(config, source) -> int:
-    """Returns the number of features per image that `load` gives; no features are computed.
+def check(config, source) -> int:
+    """Checks what `load` needs; no features are computed.
 
     Args:
       config: `config.method.features`; see the module.
       source: A `jhash.data.Source`.
 
+    Returns:
+      The number of features per image.
+
     Raises:
       InputError: As for `extractor` and `load`.
     """
     if config.file:
-        return _read(config.file, len(source)).shape[1]
+        return _width_of_file(config.file, len(source))
+    _check_batch(config)
     apply, variables = extractor(config)
     image = jax.ShapeDtypeStruct((1, *source.image_shape), np.uint8)
-    return jax.eval_shape(apply, variables, image).shape[1]
+    try:
+        features = jax.eval_shape(apply, variables, image)
+    except InputError:
+        raise
+    except Exception as error:  # Layers raise nearly anything for shapes that they cannot have.
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON]
+        raise InputError(
+            f"{_FIELDS}name: {config.name!r} given; allowed: what gives features of images of "
+            f"{config.size} x {config.size} pixels, {_FIELDS}size ({reason})."
+        ) from error
+    if getattr(features, "ndim", 0) != 2 or not features.shape[1]:
+        shape = getattr(features, "shape", type(features).__name__)
+        raise InputError(
+            f"{_FIELDS}name: {config.name!r} given, which gives {shape} for an image; allowed: "
+            "what gives [1, z]."
+        )
+    return features.shape[1]
+
+
+def _check_batch(config):
+    with in_config(_FIELDS):
+        parallel.check_batch_size("batch", config.batch, parallel.device_count())
 
 
 def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
@@ -134,12 +170,13 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
       InputError: As for `extractor`, or features are not finite or of another shape.
     """
     if config.file:
-        features_Nxz = np.asarray(_read(config.file, len(source))[indices], np.float32)
+        _width_of_file(config.file, len(source))
+        with in_config({"path": f"{_FIELDS}file"}):
+            features_Nxz = npy.read(config.file, indices).astype(np.float32, copy=False)
         _check_finite("file", config.file, features_Nxz)
         return features_Nxz
+    _check_batch(config)
     extract = extractor(config)
-    with in_config(_FIELDS):
-        parallel.check_batch_size("batch", config.batch, parallel.device_count())
     digest = _digest(config, extract.variables, source, indices)
     folder = os.path.join(folder, f"features-{digest[:16]}")
     apply = parallel.map_devices(extract.apply)
@@ -160,28 +197,24 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
             _check_finite("name", config.name, chunk)
             with files.replacing(path, "wb") as file:
                 np.save(file, chunk)
-        chunks.append(np.load(path))
+        chunks.append(npy.read(path))
     features_Nxz = np.concatenate(chunks)
     count, size = features_Nxz.shape
     print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
     return features_Nxz
 
 
-def _read(path, images):
-    """Opens a file of features of that many images."""
+def _width_of_file(path, images):
+    """Returns the number of features per image in a file of features of that many images."""
     field = f"{_FIELDS}file"
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    with in_config({"path": field}):
+        shape = npy.shape(path)
+    if len(shape) != 2 or shape[0] != images:
         raise InputError(
-            f"{field}: {path} given; allowed: an .npy file, but it cannot be read ({error})."
-        ) from error
-    if array.ndim != 2 or len(array) != images:
-        raise InputError(
-            f"{field}: {path} of shape {list(array.shape)} given; allowed: [{images}, z], one row "
-            "per image of the source."
+            f"{field}: {path} of shape {list(shape)} given; allowed: [{images}, z], one row per "
+            "image of the source."
         )
-    return array
+    return shape[1]
 
 
 def _check_finite(field, value, features):

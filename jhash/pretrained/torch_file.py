@@ -1,37 +1,29 @@
 """Reads the arrays in a PyTorch checkpoint without PyTorch, and without running its code.
 
-A `.pth` file holds a pickle, and unpickling can call any function that the file names. Here a file
-may name nothing but what describes a dict of tensors.
+A `.pth` file holds a pickle, which `torch_pickle` reads, and the bytes of tensors.
 """
 
-import collections
 import io
 import os
-import pickle
 import struct
 import zipfile
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 
-import ml_dtypes
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.pretrained.torch_pickle import Pairs, Reader, Tensor
+from jhash.system import reading, text
 
-_DTYPES = {
-    "FloatStorage": np.float32,
-    "DoubleStorage": np.float64,
-    "HalfStorage": np.float16,
-    "BFloat16Storage": ml_dtypes.bfloat16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ShortStorage": np.int16,
-    "CharStorage": np.int8,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
-}
 # The first pickle in files that PyTorch wrote before 1.6. Such a file is several pickles in a row,
 # and after them the raw bytes of the tensors.
 _MAGIC = 0x1950A86A20F9469CFC6C
+# What is read from an archive may have so many bytes for each byte of the file. PyTorch does not
+# compress, and weights hardly can be.
+_MAX_RATIO = 4
+_ENCRYPTED = 1
+
+_Bytes = bytes | memoryview
 
 
 def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -41,26 +33,31 @@ def load(path: str | os.PathLike) -> dict[str, np.ndarray]:
       path: File that `torch.save` wrote, of any version of PyTorch.
 
     Returns:
-      NumPy arrays by name, in the file's order, in their own dtypes.
+      NumPy arrays by name, in the file's order, in their own dtypes. They cannot be written to, as
+      some may share their bytes.
 
     Raises:
       InputError: The file is missing, cut off or no such file, or it names anything other than
         tensors in dicts and lists.
     """
     try:
-        with open(path, "rb") as file:
-            content, storages = _read(file)
-        if not isinstance(content, dict):
-            raise InputError(f"it holds a {type(content).__name__}")
+        with reading.open_regular(path) as file:
+            data = file.read()
+        content, storages = _read(data)
+        if not isinstance(content, Pairs):
+            kind = type(content).__name__
+            raise InputError(f"it holds a {kind if type(content) in (list, tuple) else 'value'}")
         return {
-            name: value.array(storages)
-            for name, value in content.items()
-            if isinstance(value, _Tensor)
+            name: _array(value, storages)
+            for name, value in content
+            if isinstance(value, Tensor) and type(name) is str
         }
+    except OSError as error:
+        raise _refusal(path, f"it is not readable ({error.strerror})") from error
     except InputError as error:
         raise _refusal(path, error) from None
     except Exception as error:  # A damaged pickle can raise an exception of any kind.
-        raise _refusal(path, f"it is not readable ({error})") from error
+        raise _refusal(path, f"it is not readable ({text.shortened(str(error))})") from error
 
 
 def _refusal(path, reason):
@@ -70,109 +67,85 @@ def _refusal(path, reason):
     )
 
 
-class _Storage(NamedTuple):
-    """Bytes of the file that one or more tensors share."""
-
-    key: str
-    dtype: Any
-
-
-class _Tensor(NamedTuple):
-    """A view of a storage; offset and strides are counted in elements."""
-
-    storage: _Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def array(self, storages: dict[str, bytes]) -> np.ndarray:
-        """Copies the tensor out of the bytes of its storage."""
-        data = np.frombuffer(storages[self.storage.key], self.storage.dtype)
-        reach = sum(
-            (size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True)
-        )
-        empty = 0 in self.shape
-        if min(self.strides, default=0) < 0 or self.offset < 0:
-            raise InputError("a tensor has a negative stride or offset")
-        if not empty and self.offset + reach >= len(data):
-            raise InputError(f"a tensor of shape {self.shape} reaches beyond its data")
-        if empty:
-            return np.empty(self.shape, data.dtype)
-        strides = tuple(stride * data.itemsize for stride in self.strides)
-        view = np.lib.stride_tricks.as_strided(data[self.offset :], self.shape, strides)
-        return view.copy()
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes descriptions of storages and tensors, and refuses everything else."""
-
-    def find_class(self, module, name):
-        """Returns what may stand for a name in the file."""
-        if module == "torch" and name in _DTYPES:
-            return _DTYPES[name]
-        match module, name:
-            case "collections", "OrderedDict":
-                return collections.OrderedDict
-            case "torch._utils", "_rebuild_tensor_v2":
-                return _rebuild_tensor
-            case "torch._utils", "_rebuild_parameter":
-                return _rebuild_parameter
-        raise InputError(f"it names {module}.{name}")
-
-    def persistent_load(self, pid):
-        """Returns the storage that the file describes by a tuple.
-
-        The tuple is ("storage", type, key, location, size) since PyTorch 1.6. Before, it had one
-        more element, which described a view.
-        """
-        kind, dtype, key = pid[:3]
-        if kind != "storage" or (len(pid) > 5 and pid[5] is not None):
-            raise InputError(f"it refers to data of the unknown kind {kind!r}")
-        return _Storage(str(key), dtype)
-
-
-def _rebuild_tensor(storage, offset, shape, strides, *_):
-    return _Tensor(storage, offset, tuple(shape), tuple(strides))
-
-
-def _rebuild_parameter(tensor, *_):
-    return tensor
-
-
-def _read(file):
-    """Reads the pickled object and the bytes of each storage."""
+def _read(data: bytes) -> tuple[object, Mapping[str, _Bytes]]:
+    """Reads the pickled object and the bytes of each storage that it refers to."""
+    file = io.BytesIO(data)
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
-            (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            content = _Unpickler(io.BytesIO(archive.read(index))).load()
-            folder = index.removesuffix("data.pkl") + "data/"
-            names = [name for name in archive.namelist() if name.startswith(folder)]
-            return content, {name.removeprefix(folder): archive.read(name) for name in names}
-    # Before 1.6: the magic number, the version, the platform, the object and the keys of its
-    # storages, all pickled; then, for each key, the number of elements and the elements.
-    file.seek(0)
-    if _Unpickler(file).load() != _MAGIC:
-        raise InputError("it does not begin like one")
-    for _ in ("version", "platform"):
-        _Unpickler(file).load()
-    content = _Unpickler(file).load()
-    sizes = {
-        tensor.storage.key: np.dtype(tensor.storage.dtype).itemsize for tensor in _tensors(content)
-    }
+            return _read_archive(archive, _MAX_RATIO * len(data))
+    return _read_before_1_6(data)
+
+
+def _read_archive(archive, limit):
+    (index,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
+    folder = index.removesuffix("data.pkl")
+    names = set(archive.namelist())
+    if f"{folder}byteorder" in names and _member(archive, f"{folder}byteorder", 9) != b"little":
+        raise InputError("its numbers are in another byte order than little-endian")
+    reader = Reader(io.BytesIO(_member(archive, index, limit)))
+    content = reader.load()
+    limit -= archive.getinfo(index).file_size
     storages = {}
-    for key in _Unpickler(file).load():
-        (count,) = struct.unpack("<q", file.read(8))
-        storages[key] = file.read(count * sizes[key])
+    for key in reader.storages:
+        name = f"{folder}data/{key}"
+        storages[key] = _member(archive, name, limit)
+        limit -= len(storages[key])
     return content, storages
 
 
-def _tensors(tree):
-    """Yields the tensors in dicts, lists and tuples of them."""
-    if isinstance(tree, _Tensor):
-        yield tree
-    elif isinstance(tree, dict):
-        for value in tree.values():
-            yield from _tensors(value)
-    elif isinstance(tree, list | tuple):
-        for value in tree:
-            yield from _tensors(value)
+def _member(archive, name, limit) -> bytes:
+    """Reads a file of an archive, if it says that it has `limit` bytes or fewer."""
+    entry = archive.getinfo(name)
+    # Python's readers of other compressions do not stop at a number of bytes.
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise InputError("it is compressed in an unusual way")
+    if entry.file_size > limit:
+        raise InputError(f"its archive has more than {_MAX_RATIO} times as many bytes as the file")
+    with archive.open(entry) as file:
+        content = file.read(entry.file_size)
+        if len(content) != entry.file_size or file.read(1):
+            raise InputError("its archive is damaged")
+    return content
+
+
+def _read_before_1_6(data):
+    """Reads the form of a file that PyTorch wrote before 1.6.
+
+    These are the magic number, the version, the platform, the object and the keys of its storages,
+    all pickled; then, for each key, the number of elements and the elements.
+    """
+    file = io.BytesIO(data)
+    reader = Reader(file)
+    if reader.load() != _MAGIC:
+        raise InputError("it does not begin like one")
+    for _ in ("version", "platform"):
+        reader.load()
+    content = reader.load()
+    storages = {}
+    for key in reader.load():
+        if type(key) is not str:
+            raise InputError(f"it names data by a {type(key).__name__}")
+        (count,) = struct.unpack("<q", file.read(8))
+        size = count * reader.storages[key].dtype.itemsize
+        start = file.tell()
+        if not 0 <= size <= len(data) - start:
+            raise InputError("it is cut off")
+        storages[key] = memoryview(data)[start : start + size]
+        file.seek(start + size)
+    return content, storages
+
+
+def _array(tensor: Tensor, storages: Mapping[str, _Bytes]) -> np.ndarray:
+    """Returns the view of a storage that a tensor is."""
+    data = np.frombuffer(storages[tensor.storage.key], tensor.storage.dtype)
+    if 0 in tensor.shape:
+        return np.empty(tensor.shape, data.dtype)
+    last = sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.strides, strict=True))
+    if tensor.offset + last >= len(data):
+        raise InputError(
+            f"a tensor of shape {text.shortened(str(tensor.shape))} reaches beyond its data"
+        )
+    strides = [stride * data.itemsize for stride in tensor.strides]
+    return np.lib.stride_tricks.as_strided(
+        data[tensor.offset :], tensor.shape, strides, writeable=False
+    )

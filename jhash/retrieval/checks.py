@@ -1,12 +1,11 @@
 """Checks of the arguments of searches and of the index."""
 
-import numbers
 from typing import Any
 
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import WORD_BITS, Array, check_packed
+from jhash.retrieval.codes import WORD_BITS, Array, check_packed, is_whole, shown
 
 
 def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
@@ -24,7 +23,7 @@ def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
       InputError: The array does not hold packed codes of that length, or a code has an unused bit
         that is set.
     """
-    codes = np.asarray(codes)
+    codes = codes if isinstance(codes, np.ndarray) else _as_array(name, codes)
     check_packed(name, codes, bits)
     unused = -bits % WORD_BITS
     beyond = codes[:, -1] >= np.uint64(1 << (WORD_BITS - unused))
@@ -35,6 +34,15 @@ def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
             "whose unused bits are 0."
         )
     return codes
+
+
+def _as_array(name: str, codes: Array) -> np.ndarray:
+    try:
+        return np.asarray(codes)
+    except ValueError as error:
+        raise InputError(
+            f"{name}: rows of unequal lengths given; allowed: packed codes, uint32 [N, words]."
+        ) from error
 
 
 def as_whole(name: str, value: Any, min_value: int, max_value: int, bounds: str) -> int:
@@ -53,8 +61,10 @@ def as_whole(name: str, value: Any, min_value: int, max_value: int, bounds: str)
     Raises:
       InputError: The value is not an integer, or it is out of bounds.
     """
-    if not isinstance(value, numbers.Integral) or not min_value <= int(value) <= max_value:
-        raise InputError(f"{name}: {value!r} given; allowed: {min_value} to {max_value}, {bounds}.")
+    if not is_whole(value) or not min_value <= int(value) <= max_value:
+        raise InputError(
+            f"{name}: {shown(value)} given; allowed: {min_value} to {max_value}, {bounds}."
+        )
     return int(value)
 
 

@@ -4,12 +4,16 @@ Letters in the shapes: N codes, L bits of a code, W = ceil(L / 32) words of a co
 """
 
 import functools
+import math
+import numbers
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.system import text
 
 # Arrays of JAX or of NumPy, which the functions of this package take alike.
 Array = jax.Array | np.ndarray
@@ -19,10 +23,30 @@ MAX_BITS = 512
 
 
 def check_bits(bits: int) -> int:
-    """Returns a code length; raises InputError unless it is 1 to 512 bits."""
-    if not 1 <= bits <= MAX_BITS:
-        raise InputError(f"bits: {bits} given; allowed: 1 to {MAX_BITS}.")
-    return bits
+    """Returns a code length; raises InputError unless it is an integer, 1 to 512."""
+    if not is_whole(bits) or not 1 <= bits <= MAX_BITS:
+        raise InputError(f"bits: {shown(bits)} given; allowed: 1 to {MAX_BITS}.")
+    return int(bits)
+
+
+def is_whole(value: Any) -> bool:
+    """Returns whether a value is an integer of any type; True, 8.0 and "8" are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def is_real(value: Any) -> bool:
+    """Returns whether a value is a real number of any type, and finite; True and "8" are none."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    # Whole numbers may be beyond the range of floating point.
+    return real and (is_whole(value) or math.isfinite(value))
+
+
+def shown(value: Any) -> str:
+    """Returns a value of any type as a message can show it, in one line and not long."""
+    try:
+        return text.shortened(" ".join(repr(value).split()))
+    except ValueError:  # Python writes no integers of thousands of digits.
+        return f"a huge {type(value).__name__}"
 
 
 def check_packed(name: str, codes: Array, bits: int | None = None) -> None:
@@ -36,6 +60,11 @@ def check_packed(name: str, codes: Array, bits: int | None = None) -> None:
     Raises:
       InputError: The array does not hold packed codes, or not of that length.
     """
+    if not hasattr(codes, "dtype") or not hasattr(codes, "ndim"):
+        raise InputError(
+            f"{name}: {type(codes).__name__} given; allowed: packed codes, uint32 [N, words], as "
+            "pack_codes returns them."
+        )
     if codes.ndim != 2 or codes.dtype != jnp.uint32:
         raise InputError(
             f"{name}: {codes.dtype}{list(codes.shape)} given; allowed: packed codes, uint32 "
@@ -57,21 +86,26 @@ def check_packed(name: str, codes: Array, bits: int | None = None) -> None:
 def pack_codes(values: Array) -> jax.Array:
     """Packs the bits of each code into words, little-endian.
 
-    Bit j of a code is bit `j % 32` of word `j // 32`. Unused bits are 0.
+    Bit j of a code is bit `j % 32` of word `j // 32`. Unused bits are 0. A value that is not a
+    number has no sign, so it is refused. Within jit it cannot be: there, its bit is not set.
 
     Args:
       values: [N, bits] with 1 to 512 bits. Real numbers (a bit is set where the value is above 0,
-        so it is not set at 0), -1 and +1, or bool (a bit is set where the value is True). N may be
-        0.
+        so it is set at infinity and not set at 0), -1 and +1, or bool (a bit is set where the value
+        is True). N may be 0.
 
     Returns:
       uint32 [N, ceil(bits / 32)].
 
     Raises:
-      InputError: `values` is not such an array.
+      InputError: `values` is not such an array, or holds NaN.
     """
-    values_NxL = jnp.asarray(values)
-    if values_NxL.ndim != 2 or jnp.issubdtype(values_NxL.dtype, jnp.complexfloating):
+    # Arrays of NumPy stay with NumPy, as JAX would take 64 bits for 32: 1e-50 would become 0.
+    values_NxL = values if isinstance(values, jax.Array) else _as_array(values)
+    real = any(
+        jnp.issubdtype(values_NxL.dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating)
+    )
+    if values_NxL.ndim != 2 or not real:
         raise InputError(
             f"values: {values_NxL.dtype}{list(values_NxL.shape)} given; allowed: real numbers or "
             "bool, [N, bits]."
@@ -81,18 +115,52 @@ def pack_codes(values: Array) -> jax.Array:
             f"values: [N, {values_NxL.shape[1]}] given; allowed: [N, bits] with 1 to {MAX_BITS} "
             "bits."
         )
-    return _pack(values_NxL)
+    if isinstance(values_NxL, jax.core.Tracer):
+        return _pack(values_NxL)[0]
+    if isinstance(values_NxL, jax.Array):
+        packed_NxW, largest = _pack(values_NxL)
+    else:
+        packed_NxW, _ = _pack(values_NxL > 0)
+        largest = values_NxL.max(initial=0)
+    if np.isnan(largest):  # The maximum is NaN if any value is.
+        nan_N = np.isnan(np.asarray(values_NxL, np.float64)).any(1)
+        raise InputError(
+            f"values: NaN given in {nan_N.sum()} of {len(values_NxL)} rows, first in row "
+            f"{nan_N.argmax()}; allowed: numbers, infinity included."
+        )
+    return packed_NxW
+
+
+def _as_array(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(
+            f"values: rows of unequal lengths given; allowed: real numbers or bool, [N, bits] "
+            f"({error})."
+        ) from error
 
 
 @jax.jit
-def _pack(values_NxL: jax.Array) -> jax.Array:
+def _pack(values_NxL: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns packed codes, and the largest value, which is NaN if any value is."""
     n, bits = values_NxL.shape
     words = -(-bits // WORD_BITS)
-    on_NxL = values_NxL if values_NxL.dtype == bool else values_NxL > 0
-    padded = jnp.pad(on_NxL, ((0, 0), (0, words * WORD_BITS - bits)))
+    padded = jnp.pad(_above_zero(values_NxL), ((0, 0), (0, words * WORD_BITS - bits)))
     on_NxWx32 = padded.reshape(n, words, WORD_BITS)
     weights_32 = jnp.uint32(1) << jnp.arange(WORD_BITS, dtype=jnp.uint32)
-    return jnp.sum(jnp.where(on_NxWx32, weights_32, jnp.uint32(0)), axis=-1, dtype=jnp.uint32)
+    packed_NxW = jnp.sum(jnp.where(on_NxWx32, weights_32, jnp.uint32(0)), axis=-1, dtype=jnp.uint32)
+    return packed_NxW, values_NxL.max(initial=0)
+
+
+def _above_zero(values: jax.Array) -> jax.Array:
+    """Marks the values above 0, which NaN is not."""
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        return values if values.dtype == bool else values > 0
+    # XLA takes numbers below the smallest normal one for 0. The bits of a number above 0, read as
+    # an integer, are always above 0.
+    integers = jax.lax.bitcast_convert_type(values, f"int{8 * values.dtype.itemsize}")
+    return (integers > 0) & ~jnp.isnan(values)
 
 
 def unpack_codes(packed: Array, bits: int) -> jax.Array:
@@ -109,6 +177,7 @@ def unpack_codes(packed: Array, bits: int) -> jax.Array:
       InputError: `packed` does not hold packed codes of that length.
     """
     packed_NxW = jnp.asarray(packed)
+    bits = check_bits(bits)
     check_packed("packed", packed_NxW, bits)
     return _unpack(packed_NxW, bits)
 

@@ -1,5 +1,15 @@
-"""Help with the operating system and Python: whole files, imports by name, memory."""
+"""Help with the operating system and Python: whole files, imports by name, memory, text."""
 
-from jhash.system import files, imports, malloc
+from jhash.system import archives, faults, files, imports, interrupts, malloc, npy, reading, text
 
-__all__ = ["files", "imports", "malloc"]
+__all__ = [
+    "archives",
+    "faults",
+    "files",
+    "imports",
+    "interrupts",
+    "malloc",
+    "npy",
+    "reading",
+    "text",
+]

@@ -137,13 +137,15 @@ def _may_import(name: str, packages: Sequence[str]) -> bool:
 
 
 def _exists(name: str) -> bool:
+    if not all(part.isidentifier() for part in name.split(".")):
+        return False
     try:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return False  # The name or its parent is missing, not an import of the parent.
         raise
-    except ValueError:  # The name is malformed.
+    except ValueError:  # The module has no spec, as `__main__`.
         return False
 
 

@@ -1,4 +1,5 @@
 import gzip
+import os
 import struct
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from jhash.data import idx
 from jhash.errors import InputError
+from tests.support import memory
 
 
 def encode(array):
@@ -73,7 +75,7 @@ def test_idx_reads_one_part(tmp_path, arrays):
         (lambda data: data[:4] + b"\xff" * 12 + data[16:], "is truncated"),
         (lambda data: gzip.compress(data)[:-20], "cannot be read"),
         (lambda data: gzip.compress(data) + b"x", "cannot be read"),
-        (lambda data: gzip.compress(data)[:20] + b"\xff" * 30, "cannot be read"),
+        (lambda data: gzip.compress(data)[:-30] + b"\xff" * 30, "cannot be read"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, arrays, damage, message):
@@ -118,3 +120,44 @@ def test_fashion_mnist_finds_its_folder(tmp_path, arrays, monkeypatch):
     assert len(idx.fashion_mnist()) == 18
     with pytest.raises(InputError, match="no train-images-idx3-ubyte and no t10k"):
         idx.fashion_mnist(tmp_path / "elsewhere")
+
+
+def header(*shape):
+    return struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "which is truncated: up to 16 bytes, but its"),
+        (
+            gzip.compress(header(2**16, 2**16, 1)),
+            r"which is truncated: up to 67\d{6} bytes, but its",
+        ),
+        (gzip.compress(header(9, 5, 4) + bytes(300 << 20)), "which has trailing bytes"),
+        (gzip.compress(header(300 << 20, 1, 1) + bytes(300 << 20)), "which is truncated: up to 7"),
+        (header(0, 28, 28), "whose dimensions are 0x28x28"),
+        (header(9, 0, 4), "whose dimensions are 9x0x4"),
+    ],
+)
+def test_what_a_header_declares_is_not_believed(tmp_path, content, message):
+    """A few bytes that declare or inflate to gigabytes take no more than the file may hold."""
+    path = tmp_path / "images.gz"
+    path.write_bytes(content)
+    expected = f"^path: {path} given, {message}"
+    with memory.at_most(4 << 20), pytest.raises(InputError, match=expected) as caught:
+        idx.read_idx(path, ndim=3)
+    assert str(caught.value).isprintable()
+
+
+def test_a_constant_image_may_be_compressed_as_far_as_it_goes(tmp_path):
+    path = tmp_path / "images.gz"
+    path.write_bytes(gzip.compress(header(60_000, 28, 28)[:16] + bytes(60_000 * 28 * 28)))
+    assert idx.read_idx(path, ndim=3).shape == (60_000, 28, 28)
+
+
+def test_only_regular_files_are_read(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for path in (tmp_path / "fifo", "/dev/zero"):
+        with pytest.raises(InputError, match=f"^path: {path} given, .*Not a regular file"):
+            idx.read_idx(path, ndim=1)

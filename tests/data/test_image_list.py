@@ -1,10 +1,17 @@
+import dataclasses
+import os
+
+import ml_collections
 import numpy as np
 import pytest
 from PIL import Image
 
-from jhash import data
+from jhash import data, train
+from jhash.data import sources
 from jhash.data.image_list import ImageListSource
 from jhash.errors import InputError
+from jhash.runs import workdirs
+from tests.support import tiny
 
 
 @pytest.fixture
@@ -56,7 +63,10 @@ def test_load_uses_the_lists_and_the_root(folder):
     np.testing.assert_array_equal(loaded.train, [0, 1])
     np.testing.assert_array_equal(loaded.database, [1, 2, 3])
     np.testing.assert_array_equal(loaded.queries, [4, 5])
-    with pytest.raises(InputError, match=r"^root: .*6 of 6 image files are missing, first .*0.png"):
+    with pytest.raises(
+        InputError,
+        match=r"^root: .*6 of 6 image files are missing or no regular files, first .*0.png",
+    ):
         data.load("lists", "lists", folder=str(lists))
 
 
@@ -96,3 +106,97 @@ def test_an_unreadable_image_is_named(folder, damage):
     source.images(np.array([0, 1]))
     with pytest.raises(InputError, match=f"image {path} cannot be read"):
         source.images(np.array([0, 2]))
+
+
+def test_files_of_windows_are_read(folder):
+    """Notepad puts a mark before the text, and ends lines by CR and LF."""
+    expected = ImageListSource(folder)
+    for part in ("train", "database", "test"):
+        path = folder / f"{part}.txt"
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    source = ImageListSource(folder)
+    np.testing.assert_array_equal(source.labels, expected.labels)
+    np.testing.assert_array_equal(source.images(np.arange(6)), expected.images(np.arange(6)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"images/4.png 0 1 0\n\xff\xfe 0 1 0\n",
+            r"line 2: b'.xff.xfe 0 1 0' given; allowed: text",
+        ),
+        ("images/4.png 0 1 0\n".encode("utf-16"), "line 1: .* given; allowed: text in UTF-8"),
+        (b"images/4.png" + b" 1" * 600_000, "line 1: 1,200,012 bytes given; allowed: up to 1,048"),
+        (b"images/\0.png 0 1 0", r"1 of 5 image files are missing or no .*images/.x00.png"),
+        (b"images/\x1b[2J.png 0 1 0", r"first \S*images/\\x1b\[2J.png; allowed"),
+        (b"/dev/zero 0 1 0", "1 of 5 image files are missing or no regular files, first /dev/zero"),
+        (b"fifo 0 1 0", "1 of 5 image files are missing or no regular files, first .*/fifo"),
+        (b"x" * 9000 + b" 0 1 0", r"first \S{,310}\.\.\.; allowed"),
+    ],
+)
+def test_hostile_lists_end_in_one_line(folder, content, message):
+    os.mkfifo(folder / "fifo")
+    (folder / "test.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        ImageListSource(folder)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 800
+
+
+def test_a_list_that_is_a_fifo_does_not_hang(folder):
+    (folder / "test.txt").unlink()
+    os.mkfifo(folder / "test.txt")
+    with pytest.raises(InputError, match=r"where test.txt cannot be read: Not a regular file;"):
+        ImageListSource(folder)
+
+
+def test_all_unreadable_images_are_named_at_once(folder):
+    loaded = data.load("lists", "lists", folder=str(folder), image_size=4)
+    data.check_images(loaded)
+    whole = (folder / "images/2.png").read_bytes()
+    for number in (1, 2, 4):
+        (folder / f"images/{number}.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"^source: 3 of 6 images given that cannot be") as caught:
+        data.check_images(loaded)
+    for number in range(6):
+        path = f"image {folder}/images/{number}.png cannot be read: "
+        assert (path in str(caught.value)) == (number in (1, 2, 4))
+    for number in range(6):
+        (folder / f"images/{number}.png").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"6 of 6 .*4.png .*; and 1 more\. Mend them") as caught:
+        data.check_images(loaded)
+    assert "5.png" not in str(caught.value)
+    relabeled = sources.RelabeledSource(loaded.source, loaded.source.labels, ("a", "b", "c"))
+    with pytest.raises(InputError, match="6 of 6"):
+        data.check_images(dataclasses.replace(loaded, source=relabeled))
+    only_some = dataclasses.replace(loaded, train=loaded.train[:1], database=loaded.train[:1])
+    with pytest.raises(InputError, match=r"3 of 3 .*0.png .*4.png .*5.png"):
+        data.check_images(only_some)
+
+
+def test_images_are_checked_before_training_and_only_then(folder, tmp_path, monkeypatch):
+    """One in the test part ended a run after its training."""
+    config = tiny.get_config()
+    config.data.source, config.data.split = "lists", "lists"
+    config.data.options = {"folder": str(folder), "image_size": 8}
+    config.batch_size = 8
+    path = folder / "images/5.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"^config.data.source: 1 of 6 images given .*5.png"):
+        train.train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+    class BuiltError(Exception):
+        pass
+
+    def build(config, check_images):
+        raise BuiltError(check_images)
+
+    monkeypatch.setattr(train, "build", build)
+    frozen = ml_collections.FrozenConfigDict(config)
+    workdirs.claim(str(tmp_path / "begun"), frozen)
+    for name, checked in (("new", True), ("begun", False)):
+        with pytest.raises(BuiltError, match=str(checked)):
+            train.train(config, str(tmp_path / name))

@@ -84,7 +84,18 @@ def test_a_source_and_a_split_of_the_users_own():
             "split: .* given, which returns a tuple",
         ),
         ("embedded", "embedded", {"seed": -1}, "seed: -1 given; allowed: 0 and more"),
-        ("embedded", "official", {}, "source: the parts test given, so no part 'train'; allowed: "),
+        (
+            "embedded",
+            "official",
+            {},
+            "split: 'official' given; allowed for this source: embedded, .* the parts test given",
+        ),
+        ("embedded", "embedded", {"seed": 1.5}, "seed: 1.5 given; allowed: 0 and more"),
+        (None, "embedded", {}, "source: None given; allowed: a name"),
+        ("embedded", 5, {}, "split: 5 given; allowed: a name"),
+        ("random", "official", {"side": "8"}, "side: '8' given; allowed: int"),
+        ("random", "official", {"multi_label": 1}, "multi_label: 1 given; allowed: bool"),
+        ("idx", "official", {"folder": 5}, "folder: 5 given; allowed: str"),
     ],
 )
 def test_load_names_what_is_wrong(source, split, options, message):
@@ -127,7 +138,13 @@ def test_load_config_is_load_with_the_fields_and_leaves_none_to_the_source():
         ("tfds:none", "official", {"data_dir": "gone"}, "config.data.source: tfds:none given"),
         ("users_own.no_source", "official", {}, "config.data.source: a ndarray given"),
         ("embedded", "users_own.no_split", {}, "config.data.split: 'users_own.no_split' given"),
-        ("embedded", "official", {}, "config.data.source: the parts test given"),
+        ("embedded", "official", {}, "config.data.split: 'official' given; allowed for this"),
+        (
+            "random",
+            "embedded",
+            {},
+            "config.data.split: 'embedded' given; allowed for this source: official, lists, my_",
+        ),
         # No option of the source, so no field of the config.
         ("users_own.no_bytes", "official", {}, "images: float64"),
         ("users_own.half_black", "users_own.all_train", {"count": 4}, "train: 1 images given"),

@@ -45,7 +45,8 @@ def test_load_gives_the_same_images_every_time():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"side": 0}, "side: 0 given; allowed: 1 and more"),
+        ({"side": 0}, "side: 0 given; allowed: 1 to 10,000"),
+        ({"side": 10**13}, "side: 10000000000000 given; allowed: 1 to 10,000"),
         ({"channels": 2}, "channels: 2 given; allowed: 1 and 3"),
     ],
 )

@@ -153,6 +153,7 @@ def test_items_of_all_of_fashion_mnist(tmp_path, monkeypatch):
         ({"count": 0}, "count: 0 given; allowed: 2 and more"),
         ({"count": 1}, "count: 1 given; allowed: 2 and more"),
         ({"image_size": 27}, "image_size: 27 given; allowed: 28 and more"),
+        ({"image_size": 10**13}, "count: 10000 given, of images of 10000000000000 x 1"),
         ({"scene_seed": -1}, "scene_seed: -1 given; allowed: 0 and more"),
         ({"base": "mnist"}, "base: 'mnist' given; allowed: embedded, fashion_mnist"),
         ({"folder": "x"}, "unknown option folder; allowed: count, image_size, scene_seed, base"),

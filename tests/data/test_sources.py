@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-from PIL import Image
 
 from jhash.data import ArraySource, sources
 from jhash.errors import InputError
@@ -78,46 +77,3 @@ def test_relabeled_changes_labels_alone():
     sources.check_source(relabeled)
     np.testing.assert_array_equal(relabeled.images(np.array([3])), source.images(np.array([3])))
     assert relabeled.parts is source.parts
-
-
-def test_decode_images_converts_and_resizes(tmp_path):
-    rows, columns = np.mgrid[:40, :30]
-    pixels = np.stack([2 * rows, 4 * columns, rows + columns], axis=-1).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "color.png")
-    Image.fromarray(pixels[:20, :10, 0]).save(tmp_path / "gray.png")
-    paths = [str(tmp_path / name) for name in ("color.png", "gray.png")]
-    decoded = sources.decode_images(paths, paths, (20, 10, 3))
-    # A slope stays one away from the border: the mean of each block of 2x3 pixels.
-    blocks = pixels.reshape(20, 2, 10, 3, 3).mean((1, 3))
-    np.testing.assert_allclose(decoded[0, 1:-1, 1:-1], blocks[1:-1, 1:-1], atol=1)
-    np.testing.assert_array_equal(decoded[1], np.repeat(pixels[:20, :10, :1], 3, axis=2))
-    same = sources.decode_images(paths[:1], paths[:1], (40, 30, 3))
-    np.testing.assert_array_equal(same[0], pixels)
-    assert sources.decode_images(paths, paths, (20, 10, 1)).shape == (2, 20, 10, 1)
-    assert sources.decode_images([], [], (20, 10, 3)).shape == (0, 20, 10, 3)
-
-
-@pytest.mark.parametrize(
-    ("pixels", "ending", "mode"),
-    [
-        (np.full((4, 4), 40_000, np.uint16), "png", "I"),
-        (np.full((4, 4), 40_000, np.uint16), "tif", "I;16"),
-        (np.full((4, 4), 40_000, np.int32), "tif", "I"),
-        (np.full((4, 4), 0.5, np.float32), "tif", "F"),
-    ],
-)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_gray_values_of_more_than_8_bits_are_refused(tmp_path, pixels, ending, mode, channels):
-    """Pillow's `convert` would make white of all that is above 255, and black of 0.5."""
-    path = str(tmp_path / f"wide.{ending}")
-    Image.fromarray(pixels).save(path)
-    with pytest.raises(InputError, match=f"image {path} cannot be read: .*mode {mode}"):
-        sources.decode_images([path], [path], (4, 4, channels))
-
-
-def test_missing_files_are_found_in_order(tmp_path):
-    paths = [str(tmp_path / f"{number}.png") for number in range(1000)]
-    for number in range(1000):
-        if number not in (3, 700):
-            (tmp_path / f"{number}.png").touch()
-    assert sources.missing_files(paths) == [paths[3], paths[700]]

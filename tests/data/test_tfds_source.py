@@ -3,6 +3,10 @@
 import http.server
 import importlib.util
 import io
+import re
+import shutil
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,6 +18,7 @@ from PIL import Image
 from jhash import data
 from jhash.data import tfds_source
 from jhash.errors import InputError
+from tests.support import hostile
 
 TRAIN, TEST = 7, 3
 
@@ -257,3 +262,128 @@ def test_probe_takes_any_answer_and_waits_no_longer_than_told(handler, answer):
 
 def test_probe_of_nothing():
     assert not tfds_source._reachable("http://127.0.0.1:1", 0.5)
+
+
+@pytest.fixture
+def copied(prepared, tmp_path):
+    """A folder of data sets that a test may change: (its path, the folder of tiny_ids)."""
+    shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+    return tmp_path, tmp_path / "tiny_ids/1.0.0"
+
+
+def test_a_folder_imports_no_module(copied, monkeypatch):
+    """TFDS imports the module of a feature's class, which may lie in the current folder."""
+    folder, files = copied
+    (folder / "evil.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(folder)
+    features = files / "features.json"
+    scalar = "tensorflow_datasets.core.features.scalar.Scalar"
+    whole = features.read_text()
+    features.write_text(whole.replace(scalar, "evil.Scalar"))
+    assert "evil.Scalar" in features.read_text()
+    with pytest.raises(
+        InputError, match=r"^source: tfds:tiny_ids given, .* evil\.Scalar, which is"
+    ):
+        data.load("tfds:tiny_ids", "official", data_dir=folder)
+    assert "evil" not in sys.modules
+    features.write_text(whole)
+    data.load("tfds:tiny_ids", "official", data_dir=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("features.json", lambda text: text[: len(text) // 2]),
+        ("features.json", lambda text: "[" * 9999),
+        ("features.json", lambda text: '{"pythonClassName": "NoDot"}'),
+        ("features.json", lambda text: text.replace("label", "lab\x1b[2J\n")),
+        ("features.json", lambda text: text.replace('"3"', '"999999999999"')),
+        ("dataset_info.json", lambda text: text[: len(text) // 2]),
+        ("dataset_info.json", lambda text: text.replace("1.0.0", "x")),
+        ("dataset_info.json", lambda text: text.replace("array_record", "no_format")),
+    ],
+)
+def test_damaged_folders_end_in_one_line(copied, name, change):
+    folder, files = copied
+    content = (files / name).read_text()
+    (files / name).write_text(change(content))
+    assert (files / name).read_text() != content
+    with pytest.raises(InputError, match=r"^(source|label_key|class_names): ") as caught:
+        data.load("tfds:tiny_ids", "official", data_dir=folder)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 800
+
+
+def test_damaged_records_end_in_one_line(copied):
+    folder, files = copied
+    for path in files.glob("*.array_record*"):
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"^source: tfds:tiny_ids given, whose files in .* cannot"):
+        data.load("tfds:tiny_ids", "official", data_dir=folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [" image_folder", "", "a/b/root_dir=x", "kaggle:x", "huggingface:a/b", "../x", "a\nb", "a b"],
+)
+def test_names_that_are_no_data_set(name, tmp_path):
+    """TFDS takes arguments for a builder from them, and fetches code for those with a namespace."""
+    with pytest.raises(InputError, match=r"^source: 'tfds:.*' given; allowed: NAME, NAME/CON"):
+        data.load(f"tfds:{name}", "official", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["image_folder", "coco/2017", "cifar10:3.*.*", "none/x:1.0.0"])
+def test_names_with_a_config_or_a_version_that_are_not_prepared(name, tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "tensorflow" else find_spec(name)
+    )
+    with pytest.raises(InputError, match=rf"^source: tfds:{re.escape(name)} given, which is not"):
+        data.load(f"tfds:{name}", "official", data_dir=tmp_path)
+
+
+class TinyPair(TinyIds):
+    """Beside the image there are others, which are no images."""
+
+    features = {  # noqa: RUF012
+        **TinyIds.features,
+        "mask": tfds.features.Image(encoding_format="png"),
+        "frames": tfds.features.Sequence(tfds.features.Image(encoding_format="png")),
+        "pages": tfds.features.Sequence({"page": tfds.features.Image(encoding_format="png")}),
+    }
+
+    def example(self, number):
+        eps = lambda: io.BytesIO(hostile.EPS)  # noqa: E731
+        others = {"mask": eps(), "frames": [eps(), eps()], "pages": [{"page": eps()}]}
+        return {**super().example(number), **others}
+
+
+def test_only_the_image_and_the_label_are_decoded(tmp_path, monkeypatch):
+    """TFDS decodes all images of a record, by all that Pillow knows, PostScript included."""
+    TinyPair(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program is started"))
+    source = tfds_source.TfdsSource("tiny_pair", tmp_path, image_key="image")
+    assert len(source) == TRAIN + TEST
+    assert source.images(np.arange(10)).shape == (10, 6, 8, 3)
+    assert source.unreadable(np.arange(10)) == []
+    with pytest.raises(InputError, match="it is damaged or of another format; allowed: JPEG"):
+        tfds_source.TfdsSource("tiny_pair", tmp_path, 8, image_key="mask").images(np.arange(2))
+
+
+class TinyBroken(TinyIds):
+    """Half of an image is missing, in a part that is not the training part."""
+
+    def example(self, number):
+        example = super().example(number)
+        if number == TRAIN + 1:
+            example["image"] = io.BytesIO(example["image"].read()[:99])
+        return example
+
+
+def test_a_broken_image_is_found_before_training(tmp_path):
+    TinyBroken(data_dir=tmp_path, file_format="array_record").download_and_prepare()
+    loaded = data.load("tfds:tiny_broken", "official", data_dir=tmp_path)
+    with pytest.raises(
+        InputError, match=r"^source: 1 of 10 images .* image \d of tfds:tiny_broken"
+    ):
+        data.check_images(loaded)

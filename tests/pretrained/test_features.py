@@ -105,7 +105,7 @@ def test_features_of_a_file(config, source, tmp_path):
         features.load(config, source, INDICES, str(tmp_path))
     path.write_bytes(b"no array")
     with pytest.raises(
-        InputError, match=r"config.method.features.file: .*features.npy given; .* cannot be"
+        InputError, match=r"config.method.features.file: .*features.npy given; .* does not begin"
     ):
         features.load(config, source, INDICES, str(tmp_path))
 

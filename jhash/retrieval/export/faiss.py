@@ -62,7 +62,18 @@ def read(faiss_index: Any, bits: int | None) -> tuple[np.ndarray, int, np.ndarra
             f"faiss_index: {type(faiss_index).__name__} of {type(flat).__name__} given; allowed: "
             "IndexBinaryFlat, and IndexBinaryIDMap or IndexBinaryIDMap2 of one."
         )
-    data = faiss.vector_to_array(flat.xb).reshape(flat.ntotal, flat.code_size)
+    data = faiss.vector_to_array(flat.xb)
+    # A file that faiss has read may contradict itself.
+    if (
+        flat.d != 8 * flat.code_size
+        or data.size != flat.ntotal * flat.code_size
+        or (ids is not None and len(ids) != flat.ntotal)
+    ):
+        raise InputError(
+            f"faiss_index: {flat.ntotal} codes of {flat.d} bits in {data.size} bytes given; "
+            "allowed: as many bytes as the codes have, and as many ids as codes."
+        )
+    data = data.reshape(flat.ntotal, flat.code_size)
     if bits is None:
         bits = flat.d
     else:

@@ -11,13 +11,13 @@ import json
 import os
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.codes import MAX_BITS, WORD_BITS
-from jhash.system import files
+from jhash.system import files, reading
 
 MAGIC = b"JHASHIDX"
 VERSION = 1
@@ -82,10 +82,12 @@ def write(path: str, content: Content) -> None:
 
 
 def read(path: str) -> Content:
-    """Checks a file and maps it into memory.
+    """Reads a file into memory and checks it.
 
-    Codes and integer ids are read-only views of the mapped file. While they are in use, the file
-    may be replaced (as `write` does) or removed, but it must not be changed in place.
+    The content is a copy: what happens to the file later, even that it is changed in place or cut
+    off, changes nothing. All sizes are compared with that of the file before memory is taken, no
+    more than the size of codes, integer ids, and some 20 times that of strings and 64 times that of
+    metadata.
 
     Args:
       path: Path of the file.
@@ -95,24 +97,19 @@ def read(path: str) -> Content:
 
     Raises:
       InputError: There is no such file, or it is truncated, extended, damaged, of another format
-        or of another version. The message begins with the path.
+        or of another version, or does not fit into memory. The message begins with the path.
     """
     try:
-        with open(path, "rb") as file:
+        with reading.open_regular(path) as file:
             header = file.read(_HEADER_BYTES)
-            file_size = os.fstat(file.fileno()).st_size
             _check_header(path, header)
-            data = np.asarray(np.memmap(file, np.uint8, mode="r"))
+            count, bits, kind, table = _parse_header(path, header)
+            _check_size(path, os.fstat(file.fileno()).st_size, table)
+            codes, ids, offsets, metadata = _read_sections(path, file, table)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
-    count, bits, kind, table = _parse_header(path, header)
-    offset, size, _ = table[-1]
-    if file_size != offset + size:
-        state = "truncated" if file_size < offset + size else "extended"
-        raise InputError(
-            f"{path}: the file is {state}: it has {file_size} bytes instead of {offset + size}."
-        )
-    codes, ids, offsets, metadata = _checked_sections(path, data, table)
+    except MemoryError as error:
+        raise InputError(f"{path}: cannot be read: it does not fit into memory.") from error
     codes = codes.view("<u4").reshape(count, -(-bits // WORD_BITS)).astype(np.uint32, copy=False)
     if kind == _INTEGERS:
         ids = ids.view("<i8").astype(np.int64, copy=False)
@@ -129,7 +126,7 @@ def encode_metadata(metadata: dict) -> bytes:
     """
     try:
         text = json.dumps(metadata, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"metadata: a value that JSON cannot hold given ({error}); allowed: a dict that JSON "
             "can hold."
@@ -141,9 +138,9 @@ def encode_metadata(metadata: dict) -> bytes:
 
 def _decode_metadata(path: str, text: bytes) -> dict:
     try:
-        metadata = json.loads(text)
+        metadata = reading.parse_json(text)
     except ValueError as error:
-        raise _damaged(path, "metadata is not JSON") from error
+        raise _damaged(path, f"metadata is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise _damaged(path, "metadata is not a JSON object")
     return metadata
@@ -234,17 +231,32 @@ def _check_layout(path, count, bits, kind, table) -> None:
         raise _damaged(path, f"its sections do not fit {count} codes of {bits} bits")
 
 
-def _checked_sections(path, data, table) -> list[np.ndarray]:
+def _check_size(path: str, file_size: int, table) -> None:
+    """Checks that a file ends where its last section does."""
+    offset, size, _ = table[-1]
+    if file_size != offset + size:
+        state = "truncated" if file_size < offset + size else "extended"
+        raise InputError(
+            f"{path}: the file is {state}: it has {file_size} bytes instead of {offset + size}."
+        )
+
+
+def _read_sections(path: str, file: BinaryIO, table) -> list[np.ndarray]:
     """Returns the bytes of each section, after a check of its checksum and the padding before."""
     sections = []
     end = _HEADER_BYTES
     for name, (offset, size, checksum) in zip(_SECTIONS, table, strict=True):
-        if data[end:offset].any():
+        if any(file.read(offset - end)):
             raise _damaged(path, f"bytes before its {name} are not zero")
         end = offset + size
-        sections.append(data[offset:end])
-        if zlib.crc32(sections[-1]) != checksum:
+        section = np.empty(size, np.uint8)
+        if file.readinto(section) != size:  # type: ignore[attr-defined]
+            raise InputError(f"{path}: the file is truncated: it was cut off while it was read.")
+        if zlib.crc32(section.data) != checksum:
             raise _damaged(path, f"its {name} do not match their checksum")
+        sections.append(section)
+    if file.read(1):
+        raise InputError(f"{path}: the file is extended: it grew while it was read.")
     return sections
 
 

@@ -1,6 +1,7 @@
 """Index of packed codes under ids of the user's own: searched, changed and kept in a file."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -9,7 +10,7 @@ import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_codes, as_whole
-from jhash.retrieval.codes import MAX_BITS, Array, code_bytes
+from jhash.retrieval.codes import MAX_BITS, Array, code_bytes, shown
 from jhash.retrieval.export import faiss as faiss_codes
 from jhash.retrieval.index import file_format
 from jhash.retrieval.index.ids import Ids, as_ids, as_public
@@ -77,11 +78,10 @@ class HammingIndex:
 
     @classmethod
     def load(cls, path: str) -> "HammingIndex":
-        """Maps the file of an index into memory; `docs/index_format.md` describes the format.
+        """Reads the file of an index into memory; `docs/index_format.md` describes the format.
 
-        The whole file is checked, checksums included. Codes and integer ids stay in the file until
-        they are searched or changed. A change never reaches the file. While the index is in use,
-        the file may be replaced (also by `save`), but it must not be changed in place.
+        The whole file is checked, checksums included. The index is a copy: a change of it does not
+        reach the file before `save`, and no change of the file reaches the index.
 
         Args:
           path: Path of the file.
@@ -97,9 +97,9 @@ class HammingIndex:
         try:
             codes = as_codes("codes", content.codes, content.bits)
             ids = as_ids(content.ids, len(codes))
+            return cls(codes, content.bits, ids, content.metadata)
         except InputError as error:
             raise InputError(f"{path}: the file is damaged: {error}") from error
-        return cls(codes, content.bits, ids, content.metadata)
 
     @classmethod
     def from_faiss(
@@ -156,10 +156,11 @@ class HammingIndex:
         if self.id_kind == "string":
             return np.array(texts)
         try:
-            return np.array([int(text) for text in texts], np.int64)
+            return np.array([_parse_integer(text) for text in texts], np.int64)
         except (ValueError, OverflowError) as error:
             raise InputError(
-                f"texts: {' '.join(texts)} given; allowed: integers, as the ids of this index are."
+                f"texts: {shown(list(texts))} given; allowed: integers, as the ids of this index "
+                "are."
             ) from error
 
     def search(self, queries: Array, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -180,7 +181,7 @@ class HammingIndex:
         queries = as_codes("queries", queries, self.bits)
         snapshot = self._current()
         if snapshot.prepared is None:
-            raise InputError(f"k: {k!r} given; allowed: nothing, because the index is empty.")
+            raise InputError(f"k: {shown(k)} given; allowed: nothing, because the index is empty.")
         k = as_whole("k", k, 1, snapshot.count, "the index's length")
         distances = np.empty((len(queries), k), np.int32)
         ids = np.empty((len(queries), k), snapshot.ids.dtype)
@@ -365,3 +366,9 @@ def _batches(queries: int, k: int) -> Iterator[slice]:
     """Yields the queries of each batch, as slices."""
     size = _batch_size(k)
     return (slice(start, start + size) for start in range(0, queries, size))
+
+
+def _parse_integer(text: str) -> int:
+    if not re.fullmatch("[+-]?[0-9]+", text):
+        raise ValueError  # Python would take 1_0 for 10.
+    return int(text)

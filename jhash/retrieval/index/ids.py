@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array
+from jhash.retrieval.codes import Array, shown
 
 # Ids as callers give them.
 Ids = Array | Sequence[int] | Sequence[str]
@@ -54,7 +54,7 @@ def some(ids: Iterable) -> str:
     """Returns a text with the first three ids and the number of the others."""
     ids = list(ids)
     more = f" and {len(ids) - _NAMED:,} more" if len(ids) > _NAMED else ""
-    return ", ".join(map(repr, ids[:_NAMED])) + more
+    return ", ".join(map(shown, ids[:_NAMED])) + more
 
 
 def after_largest(ids: np.ndarray, minimum: int) -> int:
@@ -130,10 +130,10 @@ def _from_objects(values: list) -> np.ndarray:
         try:
             value.encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"ids: {value!r} given; allowed: Unicode text.") from error
+            raise InputError(f"ids: {shown(value)} given; allowed: Unicode text.") from error
         # NumPy's strings lose NUL characters at the end.
         if "\0" in value:
-            raise InputError(f"ids: {value!r} given; allowed: text without a NUL character.")
+            raise InputError(f"ids: {shown(value)} given; allowed: text without a NUL character.")
     array = np.empty(len(values), object)
     array[:] = values
     return array

@@ -21,7 +21,7 @@ class Rows:
 
     The content of a live position of `codes` and `ids` never changes. A removal marks rows as dead,
     and buffers that grow or are compacted are new arrays. So another thread may go on reading the
-    old ones. The buffers of a mapped file are full, so nothing is written to them.
+    old ones.
 
     Attributes:
       codes: Packed codes, uint32 [capacity, words].

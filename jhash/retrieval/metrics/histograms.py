@@ -26,7 +26,7 @@ import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, check_packed, code_bytes
+from jhash.retrieval.codes import Array, check_bits, check_packed, code_bytes
 
 # Rows that a chunk may have. Byte counters hold up to 255; small groups waste less in short chunks.
 _CHUNK_ROWS = (8, 16, 32, 64, 128, 224)
@@ -77,6 +77,7 @@ def distance_histograms(
     Raises:
       InputError: The codes have another length, or the labels do not match the codes or each other.
     """
+    bits = check_bits(bits)
     check_packed("q_codes", q_codes, bits)
     check_packed("db_codes", db_codes, bits)
     multi = np.ndim(q_labels) == 2
@@ -124,6 +125,13 @@ def _label_words(name: str, labels: Array, codes: Array) -> np.ndarray:
         )
     if ids:
         return np.ascontiguousarray(labels, np.int64).view(np.uint32).reshape(-1, 2)
+    wrong_NxC = (labels != 0) & (labels != 1)
+    if wrong_NxC.any():
+        item, label = np.argwhere(wrong_NxC)[0]
+        raise InputError(
+            f"{name}: {labels[item, label]} given for label {label} of item {item}; allowed: 0 and "
+            "1 in rows of labels."
+        )
     return _pack_rows(labels)
 
 

@@ -8,7 +8,7 @@ Letters in the shapes: Q queries, D = bits + 1 distances, 0 to bits.
 
 import numpy as np
 
-from jhash.errors import InputError
+from jhash.retrieval.checks import as_whole
 from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import counts
 
@@ -68,7 +68,7 @@ def precision_recall_curve(total: Array, relevant: Array) -> tuple[np.ndarray, n
       relevant: Number of relevant items at each distance, [Q, bits + 1].
 
     Returns:
-      (precision, recall), both float64 [bits + 1], by radius from 0 to bits.
+      (precision, recall), both float64 [bits + 1], by radius from 0 to bits; NaN without queries.
 
     Raises:
       InputError: The shapes of the histograms are wrong.
@@ -77,6 +77,8 @@ def precision_recall_curve(total: Array, relevant: Array) -> tuple[np.ndarray, n
     relevant_within_QxD = np.cumsum(relevant_QxD, axis=1)
     precision_QxD = counts.ratio(relevant_within_QxD, np.cumsum(total_QxD, axis=1))
     recall_QxD = counts.ratio(relevant_within_QxD, relevant_within_QxD[:, -1:])
+    if not len(total_QxD):
+        return np.full(total_QxD.shape[1], np.nan), np.full(total_QxD.shape[1], np.nan)
     return precision_QxD.mean(axis=0), recall_QxD.mean(axis=0)
 
 
@@ -84,6 +86,5 @@ def _within(total: Array, relevant: Array, radius: int) -> tuple[np.ndarray, np.
     """Cuts both histograms after the radius: int64 [Q, R] each, R = radius + 1."""
     total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
     bits = total_QxD.shape[1] - 1
-    if not 0 <= radius <= bits:
-        raise InputError(f"radius: {radius} given; allowed: 0 to {bits}, the code length.")
+    radius = as_whole("radius", radius, 0, bits, "the code length")
     return total_QxD[:, : radius + 1], relevant_QxD[:, : radius + 1]

@@ -18,7 +18,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array
+from jhash.retrieval.checks import as_whole
+from jhash.retrieval.codes import Array, is_real, shown
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.histograms import distance_histograms
 
@@ -57,12 +58,12 @@ def average_precision(total: Array, relevant: Array, at: int | None = None) -> n
     size = counts.database_size(n_QxD)
     harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, size + 1))])
     if at is not None:
-        counts.check_rank("at", at, size)
+        counts.check_rank("at", at, n_QxD)
     n_before_QxD = np.cumsum(n_QxD, axis=1) - n_QxD
     p_before_QxD = np.cumsum(p_QxD, axis=1) - p_QxD
     sums_QxD = _expected_sum(n_QxD, p_QxD, n_before_QxD, p_before_QxD, harmonic)
     if at is None:
-        return counts.ratio(sums_QxD.sum(axis=1), p_QxD.sum(axis=1))
+        return _at_most_1(counts.ratio(sums_QxD.sum(axis=1), p_QxD.sum(axis=1)))
 
     # The groups that lie in the top k as a whole.
     whole_QxD = n_before_QxD + n_QxD <= at
@@ -83,7 +84,7 @@ def average_precision(total: Array, relevant: Array, at: int | None = None) -> n
         inside_BxX = _expected_sum(t_Bx1, x_BxX, at - t_Bx1, p_before_Bx1, harmonic)
         values_BxX = counts.ratio(sums_Q[rows, None] + inside_BxX, p_before_Bx1 + x_BxX)
         result_Q[rows] = np.sum(probability_BxX * values_BxX, axis=1)
-    return result_Q
+    return _at_most_1(result_Q)
 
 
 def mean_average_precision(
@@ -106,7 +107,7 @@ def mean_average_precision(
         `top_percent`.
 
     Returns:
-      The mean; NaN without queries.
+      The mean; NaN without queries, 0 for an empty database if `at` is None.
 
     Raises:
       InputError: As `distance_histograms` and `average_precision` do.
@@ -123,15 +124,16 @@ def top_percent(percent: float, n: int) -> int:
       n: Size of the database.
 
     Returns:
-      The number of ranks.
+      The number of ranks, at least 1 if there are any.
 
     Raises:
-      InputError: `percent` is out of range.
+      InputError: `percent` is out of range, or `n` is no size.
     """
-    if not 0 < percent <= 100:
-        raise InputError(f"percent: {percent} given; allowed: more than 0, up to 100.")
+    if not is_real(percent) or not 0 < percent <= 100:
+        raise InputError(f"percent: {shown(percent)} given; allowed: more than 0, up to 100.")
+    n = as_whole("n", n, 0, np.iinfo(np.int64).max, "the size of the database")
     # Rounded before the ceiling, so that 0.1 % of 3000 is 3 in spite of binary fractions.
-    return math.ceil(round(percent * n / 100, 9))
+    return min(n, max(1, math.ceil(round(percent * n / 100, 9))))
 
 
 def precision_at(total: Array, relevant: Array, n: int) -> np.ndarray:
@@ -189,10 +191,11 @@ def relevant_at(total: Array, relevant: Array, n: int) -> np.ndarray:
       InputError: `n` is out of range, or the arrays are not histograms of one database.
     """
     total_QxD, relevant_QxD = counts.as_histograms(total, relevant)
-    counts.check_rank("n", n, counts.database_size(total_QxD))
+    counts.check_rank("n", n, total_QxD)
     before_QxD = np.cumsum(total_QxD, axis=1) - total_QxD
     taken_QxD = np.clip(n - before_QxD, 0, total_QxD)
-    return np.sum(relevant_QxD * counts.ratio(taken_QxD, total_QxD), axis=1)
+    expected_Q = np.sum(relevant_QxD * counts.ratio(taken_QxD, total_QxD), axis=1)
+    return np.minimum(expected_Q, n)  # Rounding may exceed n by a unit of the last digit.
 
 
 def precision_at_recall(total: Array, relevant: Array, recall: float) -> np.ndarray:
@@ -222,8 +225,8 @@ def precision_at_recall(total: Array, relevant: Array, recall: float) -> np.ndar
       InputError: `recall` is out of range, or the shapes of the histograms are wrong.
     """
     n_QxD, p_QxD = counts.as_histograms(total, relevant)
-    if not 0 < recall <= 1:
-        raise InputError(f"recall: {recall} given; allowed: more than 0, up to 1.")
+    if not is_real(recall) or not 0 < recall <= 1:
+        raise InputError(f"recall: {shown(recall)} given; allowed: more than 0, up to 1.")
     n_up_to_QxD = np.cumsum(n_QxD, axis=1)
     p_up_to_QxD = np.cumsum(p_QxD, axis=1)
     all_Qx1 = p_up_to_QxD[:, -1:]
@@ -237,6 +240,11 @@ def precision_at_recall(total: Array, relevant: Array, recall: float) -> np.ndar
     p_before_Qx1 = np.take_along_axis(p_up_to_QxD, group_Qx1, axis=1) - p_Qx1
     rank_Qx1 = n_before_Qx1 + (r_Qx1 - p_before_Qx1) * (n_Qx1 + 1) / (p_Qx1 + 1)
     return counts.ratio(r_Qx1, rank_Qx1)[:, 0]
+
+
+def _at_most_1(values_Q: np.ndarray) -> np.ndarray:
+    """Removes the rounding by which a mean of ones may exceed 1."""
+    return np.minimum(values_Q, 1.0)
 
 
 def _expected_sum(

@@ -1,11 +1,13 @@
 """The metrics that distances and labels give, under the names that `results.json` uses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from jhash.errors import InputError, in_config
-from jhash.retrieval.codes import Array
+from jhash.retrieval.checks import as_whole
+from jhash.retrieval.codes import Array, shown
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.lookup import (
     f_measure,
@@ -22,6 +24,7 @@ from jhash.retrieval.metrics.ranking import (
 
 # Recalls of `precision_at_recall_<p>`, in percent: those of DSTGeH's table and those between them.
 _RECALLS = (10, 20, 30, 40, 50, 60, 70, 80)
+_LARGEST = 2**63 - 1
 
 
 def queries_without_relevant(relevant: Array) -> int:
@@ -73,13 +76,25 @@ def summarize(
         bits, and `curve_top_precision` and `curve_top_recall` at the ranks in `curve_top`.
 
     Raises:
-      InputError: There are no queries, or an argument is out of range.
+      InputError: There are no queries, the database is empty, or an argument is out of range.
     """
+    _check_types(map_at, precision_ranks, lookup_radius)
     arguments = total, relevant, map_at, map_at_percent, precision_ranks, lookup_radius
     # The functions of single metrics have names of their own for these arguments.
     names = {"at": "map_at", "percent": "map_at_percent", "n": "precision_ranks"}
     with in_config(names | {"radius": "lookup_radius"}):
         return _summarize(*arguments)
+
+
+def _check_types(map_at: Any, precision_ranks: Any, lookup_radius: Any) -> None:
+    """Raises InputError for ranks or a radius that are no integers, and below 0 or 1."""
+    if map_at is not None:
+        as_whole("map_at", map_at, 1, _LARGEST, "ranks")
+    if isinstance(precision_ranks, str) or not isinstance(precision_ranks, Iterable):
+        raise InputError(f"precision_ranks: {shown(precision_ranks)} given; allowed: integers.")
+    for rank in precision_ranks:
+        as_whole("precision_ranks", rank, 1, _LARGEST, "ranks")
+    as_whole("lookup_radius", lookup_radius, 0, _LARGEST, "distances")
 
 
 def _summarize(
@@ -94,6 +109,8 @@ def _summarize(
     if len(total_QxD) == 0:
         raise InputError("total: no queries given; allowed: at least one.")
     size = counts.database_size(total_QxD)
+    if size == 0:
+        raise counts.empty_database()
     radius = min(lookup_radius, total_QxD.shape[1] - 1)
     result: dict[str, float | int | list] = {
         "map": counts.mean(average_precision(total_QxD, relevant_QxD)),

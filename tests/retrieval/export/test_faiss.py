@@ -62,6 +62,24 @@ def test_from_faiss():
             HammingIndex.from_faiss(other)
 
 
+@pytest.mark.parametrize("field", ["ntotal", "d", "code_size", "id_map"])
+def test_a_faiss_index_that_contradicts_itself(field):
+    made = faiss.IndexBinaryIDMap(faiss.IndexBinaryFlat(40))
+    made.add_with_ids(np.zeros((4, 5), np.uint8), np.arange(4))
+    flat = faiss.downcast_IndexBinary(made.index)
+    if field == "id_map":
+        faiss.copy_array_to_vector(np.arange(3), made.id_map)
+    else:
+        setattr(flat, field, getattr(flat, field) + 1000)
+    with pytest.raises(InputError, match=r"faiss_index: .* given; allowed: as many bytes"):
+        HammingIndex.from_faiss(made)
+
+
+def test_faiss_codes_that_are_too_long():
+    with pytest.raises(InputError, match="bits: 520 given; allowed: 1 to 512"):
+        HammingIndex.from_faiss(faiss.IndexBinaryFlat(520))
+
+
 @pytest.mark.parametrize("bits", [1, 7, 8, 9, 31, 32, 33, 39, 40])
 def test_from_faiss_with_a_code_length(bits):
     data = np.zeros((4, 5), np.uint8)

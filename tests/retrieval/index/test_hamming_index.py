@@ -504,3 +504,11 @@ def test_codes_by_id(ids):
     other = "string" if ids.dtype.kind == "i" else 7
     with pytest.raises(InputError, match="given; allowed: ids that are in the index"):
         index.codes([other])
+
+
+@pytest.mark.parametrize("text", ["1_0", " 1", "1.0", "", "x", "99999999999999999999"])
+def test_texts_that_are_no_integers_are_no_ids(text):
+    index = HammingIndex.build(np.zeros((11, 1), np.uint32), bits=8)
+    assert index.parse_ids(["10", "+3", "-1"]).tolist() == [10, 3, -1]
+    with pytest.raises(InputError, match=r"^texts: .* given; allowed: integers"):
+        index.parse_ids([text])

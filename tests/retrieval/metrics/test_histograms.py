@@ -125,5 +125,11 @@ def test_bad_input():
         InputError, match=r"q_labels: shape \(4,\) given, and \(4, 3\) for db_labels"
     ):
         count(codes, codes, labels, np.zeros((4, 3), bool), 32)
+    for wrong in (-1.0, 2.0, 0.5, np.nan):
+        rows = np.zeros((4, 40))
+        rows[2, 39] = wrong
+        message = rf"^db_labels: {wrong} given for label 39 of item 2; allowed: 0 and 1"
+        with pytest.raises(InputError, match=message):
+            count(codes, codes, np.zeros((4, 40)), rows, 32)
     with pytest.raises(InputError, match="bits: 513 given; allowed: 1 to 512"):
         count(codes, codes, labels, labels, 513)

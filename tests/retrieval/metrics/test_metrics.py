@@ -220,6 +220,8 @@ def test_top_percent():
     assert retrieval.top_percent(0.1, 3_000) == 3
     assert retrieval.top_percent(10, 101) == 11
     assert retrieval.top_percent(100, 5) == 5
+    assert retrieval.top_percent(1e-9, 5) == 1
+    assert retrieval.top_percent(50, 0) == 0
     with pytest.raises(InputError, match="percent: 0 given; allowed: more than 0, up to 100"):
         retrieval.top_percent(0, 5)
 
@@ -283,3 +285,99 @@ def test_bad_input():
         retrieval.average_precision(total, total[:, :1])
     with pytest.raises(InputError, match="total: no queries given; allowed: at least one"):
         retrieval.summarize(np.zeros((0, 3), int), np.zeros((0, 3), int))
+    for wrong, message in (
+        (np.array([[0, 8]]), "relevant: 8 of 7 items given for query 0 at distance 1; allowed: 0"),
+        (np.array([[-1, 0]]), "relevant: -1 of 3 items given for query 0 at distance 0"),
+        (np.array([[0.5, 1]]), "relevant: float64 given; allowed: integers"),
+    ):
+        with pytest.raises(InputError, match=message):
+            retrieval.precision_within(total, wrong, 0)
+    with pytest.raises(InputError, match=r"relevant: shape \(1, 1\) .*; allowed: \[Q, bits \+ 1\]"):
+        retrieval.precision_at_recall(total[:, :1], total[:, :1], 0.5)
+
+
+CALLS = {
+    "average_precision": lambda *counts: retrieval.average_precision(*counts),
+    "average_precision at": lambda *counts: retrieval.average_precision(*counts, 1),
+    "precision_at": lambda *counts: retrieval.precision_at(*counts, 1),
+    "recall_at": lambda *counts: retrieval.recall_at(*counts, 1),
+    "precision_at_recall": lambda *counts: retrieval.precision_at_recall(*counts, 0.5),
+    "precision_within": lambda *counts: retrieval.precision_within(*counts, 1),
+    "recall_within": lambda *counts: retrieval.recall_within(*counts, 1),
+}
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_queries_there_is_no_number():
+    nothing = np.zeros((0, 3), np.int32)
+    for name, call in CALLS.items():
+        assert call(nothing, nothing).shape == (0,), name
+    np.testing.assert_array_equal(retrieval.precision_recall_curve(nothing, nothing), np.nan)
+    codes, labels = retrieval.pack_codes(np.ones((4, 2))), np.arange(4)
+    for at in (None, 1):
+        found = retrieval.mean_average_precision(codes[:0], codes, labels[:0], labels, 2, at)
+        assert math.isnan(found)
+
+
+@pytest.mark.filterwarnings("error")
+def test_in_an_empty_database_there_are_no_ranks():
+    empty = np.zeros((2, 3), np.int32)
+    for name, call in CALLS.items():
+        if name in ("average_precision at", "precision_at", "recall_at"):
+            with pytest.raises(InputError, match=r"^total: an empty database given; allowed: one"):
+                call(empty, empty)
+        else:
+            np.testing.assert_array_equal(call(empty, empty), [0, 0], name)
+    with pytest.raises(InputError, match=r"^total: an empty database given; allowed: one item"):
+        retrieval.summarize(empty, empty)
+
+
+@pytest.mark.parametrize("share", ["none", "all", "some"])
+@pytest.mark.parametrize("distances", [[1] * 9, [0] * 4 + [3] * 5, list(range(9)), [2]])
+def test_degenerate_rankings_are_those_of_all_orders(distances, share):
+    """Ties everywhere, nowhere, a single item; everything, nothing or something is relevant."""
+    distances, n = np.array(distances), len(distances)
+    related = np.full(n, share == "all")
+    if share == "some":
+        related[::2] = True
+    total, relevant = histogram(distances, related, 9)
+    rng = np.random.default_rng(0)
+    # All orders if they are few, and else so many that the mean is that of all within 5 errors.
+    few = math.prod(math.factorial(count) for count in np.bincount(distances)) < 5000
+    drawn = [np.argsort(distances + 0.5 * rng.random(n)) for _ in range(4000)]
+    ranked = related[np.array(list(orders(distances)) if few else drawn)]
+
+    def check(found, values):
+        error = 0 if few else 5 * np.std(values) / math.sqrt(len(values))
+        assert abs(found[0] - np.mean(values)) <= error + 1e-12
+        assert 0 <= found[0] <= 1
+
+    for k in (1, n):
+        check(
+            retrieval.average_precision(total, relevant, k),
+            [ranked_precision(r, k) for r in ranked],
+        )
+        check(retrieval.precision_at(total, relevant, k), ranked[:, :k].mean(1))
+        recall = ranked[:, :k].sum(1) / max(1, related.sum())
+        check(retrieval.recall_at(total, relevant, k), recall)
+    summary = retrieval.summarize(total, relevant, map_at=10**6, precision_ranks=(10**6,))
+    assert summary[f"map_at_{n}"] == pytest.approx(summary["map"], abs=1e-12)
+    if share == "all":
+        assert summary["map"] == pytest.approx(1, abs=1e-12)
+        assert summary[f"precision_at_{n}"] == summary["f1"] == 1
+    elif share == "none":
+        assert summary["map"] == summary[f"precision_at_{n}"] == summary["f1"] == 0
+    else:
+        assert summary[f"precision_at_{n}"] == pytest.approx(related.mean())
+        if few and len(set(distances.tolist())) == n > 1:
+            expected = average_precision_score(related, -distances)
+            assert summary["map"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_rounding_makes_no_number_larger_than_1():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        total = rng.integers(0, 50, (1, 12))
+        for at in (None, *rng.integers(1, total.sum(), 3).tolist()):
+            assert retrieval.average_precision(total, total, at) <= 1
+            assert at is None or retrieval.precision_at(total, total, at) <= 1

@@ -1,0 +1,240 @@
+"""Decoding of image files, which may be damaged, or made to do harm.
+
+A file is decoded only if it is of one of `FORMATS`: Pillow would try many others, and start another
+program for some. Its size is read from its header and compared with limits before any pixel is
+decoded. Threads that decode at the same time share a fixed amount of memory, for which they wait.
+"""
+
+import contextlib
+import functools
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent import futures
+
+import numpy as np
+from PIL import Image
+
+from jhash.errors import InputError
+from jhash.system import reading
+
+# JPEG includes MPO, which some cameras and phones write.
+FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+# Pillow refuses images of more pixels, too, but only warns of half as many.
+MAX_PIXELS = 178_956_970
+MAX_BYTES = 1 << 30
+MAX_SIDE = 10_000  # Pixels to which a source may resize images.
+CHANNELS = {1: "L", 3: "RGB"}  # Pillow's modes by number of channels.
+
+_THREADS = 16  # Pillow decodes and resizes without the GIL, and reading waits for the disk.
+_CHUNK = 256  # number of paths that one task of a thread checks
+# Prefixes of Pillow's modes of 16 and 32 bits and of floats, which it would clip to 8 bits.
+_WIDE_MODES = ("I", "F")
+
+
+class _Shared:
+    """An amount of something that threads share: one that needs more than is left waits."""
+
+    def __init__(self, total: int):
+        self._left = total
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def take(self, amount: int) -> Iterator[None]:
+        """Takes an amount, at most the total, for the time of the block."""
+        with self._changed:
+            self._changed.wait_for(lambda: amount <= self._left)
+            self._left -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += amount
+                self._changed.notify_all()
+
+
+# Bytes of the files and pixels of the images that all threads decode at the same time. A pixel
+# takes up to 16 bytes: 4 in the image, and as many in the decoder, in a copy of other colors, and
+# in the first pass of resizing. A thread takes bytes before it takes pixels, so that none waits for
+# ever.
+_bytes = _Shared(MAX_BYTES)
+_pixels = _Shared(MAX_PIXELS)
+# Pillow warns of what it reads nevertheless, in lines for programmers, thousands of them for some
+# files. What it cannot read is an error.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def decode_images(
+    files: Sequence[str | bytes], names: Sequence[str], image_shape: tuple[int, int, int]
+) -> np.ndarray:
+    """Decodes image files in parallel, each as `decode_image` does.
+
+    Args:
+      files: Paths, or the contents of files.
+      names: Name of each file in error messages.
+      image_shape: (height, width, channels).
+
+    Returns:
+      uint8 [B, height, width, channels].
+
+    Raises:
+      InputError: A file cannot be read or decoded; the message gives its name.
+    """
+    decoded = np.empty((len(files), *image_shape), np.uint8)
+
+    def decode(slot: int) -> None:
+        decoded[slot] = decode_image(files[slot], names[slot], image_shape)
+
+    list(_pool().map(decode, range(len(files))))  # `list` waits, and raises errors of threads.
+    return decoded
+
+
+def decode_image(file: str | bytes, name: str, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Decodes an image file to a given shape.
+
+    An image of another size is resized bilinearly, with Pillow's antialiasing and regardless of its
+    aspect ratio, as in the loaders of HashNet and DeepHash. Transparency and EXIF orientation are
+    ignored, and so are all frames but the first.
+
+    Args:
+      file: Path, or the content of a file.
+      name: Name of the file in error messages.
+      image_shape: (height, width, channels); 1 channel converts to gray, 3 to RGB.
+
+    Returns:
+      uint8 [height, width, channels].
+
+    Raises:
+      InputError: The file is no regular file or cannot be read, is of no format in `FORMATS`, has
+        more than MAX_BYTES bytes or MAX_PIXELS pixels, is damaged, or has gray values of more than
+        8 bits.
+    """
+    height, width, channels = image_shape
+    mode = CHANNELS[channels]
+    with _opened(file, name, width) as opened:
+        opened.load()
+        image = opened if opened.mode == mode else opened.convert(mode)
+        if image.size != (width, height):
+            image = image.resize((width, height), Image.Resampling.BILINEAR)
+        return np.asarray(image).reshape(image_shape)
+
+
+def find_unreadable(
+    files: Sequence[str | bytes], names: Sequence[str], image_shape: tuple[int, int, int]
+) -> list[str]:
+    """Finds the image files that `decode_image` refuses, in parallel.
+
+    All of a file is decoded, since a header is whole in a file that is cut off. A JPEG is decoded
+    to an eighth of its size, which finds the same damage in less time.
+
+    Args:
+      files: Paths, or the contents of files.
+      names: Name of each file in error messages.
+      image_shape: (height, width, channels) to which images are to be decoded.
+
+    Returns:
+      The messages of the errors, in the order of the files.
+    """
+    _, width, channels = image_shape
+
+    def check(slot: int) -> str | None:
+        try:
+            with _opened(files[slot], names[slot], width) as opened:
+                opened.draft(opened.mode, (1, 1))
+                opened.load()
+                opened.crop((0, 0, 1, 1)).convert(CHANNELS[channels])
+        except InputError as error:
+            return str(error)
+        return None
+
+    errors = _pool().map(check, range(len(files)))
+    return [error for error in errors if error is not None]
+
+
+def missing_files(paths: Sequence[str]) -> list[str]:
+    """Returns the paths without a regular file; checks them in parallel, for slow disks."""
+
+    def check(start: int) -> list[str]:
+        return [path for path in paths[start : start + _CHUNK] if not os.path.isfile(path)]
+
+    chunks = _pool().map(check, range(0, len(paths), _CHUNK))
+    return [path for chunk in chunks for path in chunk]
+
+
+@contextlib.contextmanager
+def _opened(file: str | bytes, name: str, width: int) -> Iterator[Image.Image]:
+    """Opens an image, decodes no pixels yet; all errors in the block become InputErrors.
+
+    Args:
+      file: Path, or the content of a file.
+      name: Name of the file in error messages.
+      width: The width to which the image is to be resized.
+    """
+    try:
+        with (
+            _content(file) as content,
+            Image.open(io.BytesIO(content), formats=_formats()) as image,
+        ):
+            pixels = _check(image, width)
+            with _pixels.take(pixels):
+                yield image
+        return
+    except Image.UnidentifiedImageError:
+        reason = f"it is damaged or of another format; allowed: {', '.join(FORMATS)}"
+        cause = None
+    except Image.DecompressionBombError as error:
+        reason, cause = _too_large(f"more than {MAX_PIXELS:,}"), error
+    except OSError as error:
+        reason, cause = error.strerror or str(error), error
+    except Exception as error:  # A damaged file can raise nearly anything in a decoder.
+        reason, cause = str(error) or type(error).__name__, error
+    raise InputError(f"image {name} cannot be read: {reason}") from cause
+
+
+@contextlib.contextmanager
+def _content(file: str | bytes) -> Iterator[bytes]:
+    """Yields the content of a file. Pillow would map a file that is open into memory."""
+    if isinstance(file, bytes):
+        yield file
+        return
+    with reading.open_regular(file) as opened:
+        size = os.fstat(opened.fileno()).st_size
+        if size > MAX_BYTES:
+            raise InputError(f"it has {size:,} bytes; allowed: up to {MAX_BYTES:,}")
+        with _bytes.take(size):
+            content = opened.read(size)
+            opened.close()
+            yield content
+
+
+def _check(image: Image.Image, width: int) -> int:
+    """Checks mode and size, and returns the number of pixels for which there has to be memory."""
+    if image.mode.startswith(_WIDE_MODES):
+        raise InputError(
+            f"its pixels are of more than 8 bits (Pillow's mode {image.mode}); allowed: 8 bits. "
+            "Convert it first, as only you know which range of values matters."
+        )
+    # Pillow first resizes the rows, so that a narrow and very high image becomes a large one. It
+    # has turned a TIFF by then, as the orientation in its header says.
+    pixels = max(image.width * image.height, width * max(image.size))
+    if pixels > MAX_PIXELS:
+        raise InputError(_too_large(f"{image.width:,} x {image.height:,}"))
+    return pixels
+
+
+def _too_large(given: str) -> str:
+    return f"it has {given} pixels; allowed: up to {MAX_PIXELS:,}, also with its rows resized"
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Returns those of the formats that this version of Pillow knows, by its names."""
+    Image.init()
+    return tuple(name.upper() for name in FORMATS if name.upper() in Image.OPEN)
+
+
+@functools.cache
+def _pool() -> futures.ThreadPoolExecutor:
+    return futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="jhash-images")

@@ -1,0 +1,128 @@
+"""Reading of NumPy arrays (.npy) that somebody else may have written.
+
+`numpy.load` allocates what a header declares, and a file that it maps into memory ends the process
+if another one cuts the file off. Here the size is compared with that of the file first, and files
+are read.
+"""
+
+import math
+import os
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from jhash.errors import InputError
+from jhash.system import reading, text
+
+_KINDS = "biuf"  # Booleans, integers, floating point.
+_MAX_DIMENSIONS = 8
+_MAX_HEADER = 10_000  # Bytes, as numpy.load.
+
+
+class _Header(NamedTuple):
+    dtype: np.dtype
+    order: str
+    shape: tuple[int, ...]
+    start: int  # The offset of the first element.
+
+
+def shape(path: str | os.PathLike) -> tuple[int, ...]:
+    """Reads the shape of an array.
+
+    Raises:
+      InputError: As for `read`.
+    """
+    with _open(path) as file:
+        return _header(file, path).shape
+
+
+def read(path: str | os.PathLike, rows: np.ndarray | None = None) -> np.ndarray:
+    """Reads an array, or some of its rows.
+
+    Args:
+      path: File that `numpy.save` wrote.
+      rows: Indices of the rows, int64 [n]; by default all of the array.
+
+    Returns:
+      The array or [n, ...], in the byte order of this machine.
+
+    Raises:
+      InputError: The file cannot be read, is damaged, or holds something else than numbers.
+    """
+    with _open(path) as file:
+        header = _header(file, path)
+        try:
+            if rows is None or header.order == "F":
+                array = _read_all(file, header)
+                return array if rows is None else array[rows]
+            return _read_rows(file, header, rows)
+        except EOFError:
+            raise _refusal(path, "it became shorter while it was read") from None
+        except ValueError as error:  # Sizes whose product is 0 may still be too large for NumPy.
+            raise _refusal(path, str(error)) from error
+
+
+def _open(path) -> BinaryIO:
+    try:
+        return reading.open_regular(path)
+    except OSError as error:
+        raise _refusal(path, error.strerror) from error
+
+
+def _refusal(path, reason) -> InputError:
+    return InputError(f"path: {path} given; allowed: .npy files of numbers, but {reason}.")
+
+
+def _header(file: BinaryIO, path) -> _Header:
+    """Reads the header of an array and checks it."""
+    try:
+        version = np.lib.format.read_magic(file)
+        start = file.tell()
+        length_bytes, parse = {
+            (1, 0): (2, np.lib.format.read_array_header_1_0),
+            (2, 0): (4, np.lib.format.read_array_header_2_0),
+        }[version]
+        # NumPy compares the length with a limit only when it has read as much.
+        if int.from_bytes(file.read(length_bytes), "little") > _MAX_HEADER:
+            raise ValueError
+        file.seek(start)
+        sizes, fortran_order, dtype = parse(file)
+    except Exception as error:  # NumPy evaluates the header as Python, which can fail anyhow.
+        raise _refusal(path, "it does not begin like one") from error
+    if dtype.kind not in _KINDS:
+        raise _refusal(path, f"its elements are {text.shortened(str(dtype))}")
+    whole = all(type(size) is int and size >= 0 for size in sizes)
+    if len(sizes) > _MAX_DIMENSIONS or not whole:
+        raise _refusal(path, f"its shape is {text.shortened(str(list(sizes)))}")
+    size, start = math.prod(sizes) * dtype.itemsize, file.tell()
+    found = os.fstat(file.fileno()).st_size - start
+    if size > found:
+        declared = f"{dtype} {text.shortened(str(list(sizes)))}"
+        raise _refusal(path, f"it has {found} bytes of the {size} that {declared} takes")
+    return _Header(dtype, "F" if fortran_order else "C", tuple(sizes), start)
+
+
+def _read_all(file: BinaryIO, header: _Header) -> np.ndarray:
+    array = np.empty(math.prod(header.shape), header.dtype)
+    _fill(file, array.view(np.uint8))
+    return _native(array).reshape(header.shape, order=header.order)
+
+
+def _read_rows(file: BinaryIO, header: _Header, rows: np.ndarray) -> np.ndarray:
+    row_shape = header.shape[1:]
+    row_bytes = math.prod(row_shape) * header.dtype.itemsize
+    content = np.empty((len(rows), row_bytes), np.uint8)
+    for place in np.argsort(rows, kind="stable"):
+        file.seek(header.start + int(rows[place]) * row_bytes)
+        _fill(file, content[place])
+    return _native(content.view(header.dtype)).reshape(len(rows), *row_shape)
+
+
+def _fill(file: BinaryIO, content: np.ndarray) -> None:
+    """Fills bytes, uint8 [n], from a file; raises EOFError if it ends before."""
+    if file.readinto(content) != content.size:
+        raise EOFError
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

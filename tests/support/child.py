@@ -1,0 +1,54 @@
+"""Training in processes of their own, which may be killed.
+
+They are forked from a server that has imported JAX but not started it, which takes less time than
+new processes.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import time
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["tests.support.child_run"])
+
+
+class Child:
+    """A process that trains `tests.support.tiny` on two devices.
+
+    Attributes:
+      process: The process.
+    """
+
+    def __init__(self, workdir, cache, output, **fields):
+        """Starts the process.
+
+        Args:
+          workdir: Folder of the run.
+          cache: Folder of compiled programs, of the test's own: a kill may leave a torn file.
+          output: File to which the process writes what it prints.
+          **fields: Fields of the config; a dot in a name is written `__`.
+        """
+        from tests.support import child_run
+
+        self._output = output
+        arguments = (str(workdir), str(cache), str(output), fields)
+        self.process = _SERVER.Process(target=child_run.train, args=arguments)
+        self.process.start()
+
+    def wait_until(self, reached):
+        """Waits until a function returns true; returns whether the process was alive then."""
+        deadline = time.monotonic() + 120
+        while not reached() and self.process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self.process.is_alive()
+
+    def signal(self, number):
+        """Sends a signal to the process, if it is alive."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+    def end(self):
+        """Waits for the end of the process; returns (exit status, what it has printed)."""
+        self.process.join(240)
+        return self.process.exitcode, self._output.read_text()
