@@ -1,20 +1,28 @@
 """Trains a config, or evaluates a run: python launch.py --config=configs/fdah.py."""
 
 import os
+import signal
 import sys
+
+# While modules are imported, and while Python ends, Ctrl-C ends the process without a traceback.
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
 from jhash import evaluate, train
-from jhash.commands import overrides
-from jhash.errors import InputError, NonFiniteError
+from jhash.commands import boundary, config_file, overrides
+from jhash.errors import InputError
 from jhash.runs import paths, workdirs
-from jhash.system import imports, malloc
+from jhash.system import imports, interrupts, malloc
 
+# The words of the command line that are flags, in which the flag of a config finds overrides.
+_words: list[str] = []
 _CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "The config: FILE.py or FILE.py:ARGUMENT."
+    "config", None, "The config: FILE.py or FILE.py:ARGUMENT.", sys_argv=_words
 )
+flags.FLAGS["config"].parser = config_file.Parser(_words)
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "The run's folder; default: a folder per config, in runs/."
 )
@@ -26,6 +34,8 @@ _TRUST = flags.DEFINE_list(
 _MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "eval"], "train: train and evaluate; eval: evaluate --workdir again."
 )
+# The overrides that the flags do not handle, by field; see `overrides.take_open`.
+_taken: dict[str, dict] = {}
 
 
 def main(_):
@@ -41,55 +51,55 @@ def main(_):
             # The run may be somebody else's, and so may be the files in the current folder.
             sys.path.remove(os.getcwd())
         workdir = _WORKDIR.value
-        results = evaluate.evaluate_workdir(workdir, _TRUST.value)
+        results = evaluate.evaluate_workdir(workdir, _TRUST.value, overrides.metrics(_taken))
         trust_modules = _TRUST.value
     else:
         trust_modules = None  # The config is code of the user's, so the modules that it names are.
-        _check_config()
-        workdir = _WORKDIR.value or workdirs.default(_CONFIG.value)
+        if not _CONFIG.present:
+            raise InputError(
+                "--config: none given; allowed: a file, such as --config=configs/fdah.py."
+            )
+        workdir = workdirs.default(_CONFIG.value) if _WORKDIR.value is None else _WORKDIR.value
         results = train.train(_CONFIG.value, workdir)
     from jhash import report  # Takes half a second, for which no error message should wait.
     from jhash.report import summary
 
     print(f"\n{summary.table(results)}\n")
-    for line in report.write([workdir], paths.report(workdir), trust_modules):
+    with interrupts.held(lambda: _without_report(workdir)), interrupts.at_once():
+        missing = report.write([workdir], paths.report(workdir), trust_modules)
+    for line in missing:
         print(f"jhash: {line}", file=sys.stderr)
     print(summary.next_commands(workdir, imports.users_modules()))
 
 
-def _check_config():
-    if not _CONFIG.present:
-        raise InputError("--config: none given; allowed: a file, such as --config=configs/fdah.py.")
-    path = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
-    if not os.path.exists(path):
-        raise InputError(
-            f"--config: {path} given; allowed: a file, and there is none of that name."
-        )
+def _without_report(workdir):
+    return f"{workdir} has all results; `python -m jhash report {workdir}` writes the page."
 
 
 def _parse(arguments):
-    # In place, because the flag of a config reads sys.argv itself.
-    sys.argv[:], taken = overrides.take_open(arguments)
+    _words[:], taken = overrides.take_open(arguments)
+    _taken.update(taken)
     try:
-        parsed = app.parse_flags_with_usage(sys.argv)
-    except AttributeError as error:
-        refused = overrides.unknown_field(error, arguments)
-        if refused is None:
-            raise
-        raise refused from error
+        parsed = flags.FLAGS(_words)
+    except flags.Error as error:
+        _refuse_use(overrides.explain(error))
+    if parsed[1:]:
+        _refuse_use(f"{parsed[1]!r} given; allowed: flags alone, which begin with --.")
     if _CONFIG.present:
         overrides.apply_open(_CONFIG.value, taken)
     return parsed
 
 
+def _refuse_use(message):
+    print(f"jhash: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def _run():
     # A user's own loss, method or source lies in the folder where the command is given.
     sys.path.append(os.getcwd())
-    try:
-        app.run(main, flags_parser=_parse)
-    except (InputError, NonFiniteError) as error:
-        sys.exit(f"jhash: {error}")
+    app.run(main, flags_parser=_parse)
 
 
 if __name__ == "__main__":
-    _run()
+    boundary.leave(boundary.run(_run))

@@ -1,11 +1,15 @@
 """Evaluation: encodes queries and database, searches, and writes codes and results of a run."""
 
 import math
+import os
+import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from jhash import models, parallel, retrieval
@@ -16,28 +20,51 @@ from jhash.runs import code_files, log, paths, provenance, schema, workdirs
 from jhash.runs.checkpoints import Checkpoints
 from jhash.system import imports
 
+# The images of which codes have these names, for messages.
+_IMAGES = {"queries": "the queries", "encoded": "the database", "learned": "the database"}
 
-def evaluate_workdir(workdir: str, trust_modules: Collection[str] = ()) -> dict:
+
+def evaluate_workdir(
+    workdir: str | os.PathLike[str],
+    trust_modules: Collection[str] = (),
+    metrics: Mapping[str, Any] | None = None,
+) -> dict:
     """Evaluates the newest checkpoint of a run, whether the run is finished or not; see `evaluate`.
 
     Args:
       workdir: Folder of the run, which may be somebody else's.
       trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
+      metrics: Fields of `config.metrics` that replace those of the run, from now on.
 
     Raises:
       InputError: There is no run in the folder, it has no checkpoint yet, or it names a module that
         is not trusted.
     """
     with imports.opening(trust_modules):
-        experiment = build(workdirs.load(workdir))
-        with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
-            saved = checkpoints.restore(experiment.first())
-            if checkpoints.newest is None:
-                raise InputError(
-                    f"--workdir: {workdir} given, whose run has no checkpoint yet; allowed: runs "
-                    "with at least one."
-                )
-        return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
+        workdir = workdirs.as_path(workdir)
+        config = _with_metrics(workdirs.load(workdir), metrics or {})
+        workdirs.check_writable(workdir)
+        experiment = build(config)
+        with workdirs.evaluating(workdir):
+            with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
+                saved = checkpoints.restore(experiment.first())
+                if checkpoints.newest is None:
+                    raise InputError(
+                        f"--workdir: {workdir} given, whose run has no checkpoint yet; allowed: "
+                        "runs with at least one."
+                    )
+            workdirs.claim(workdir, config)
+            return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
+
+
+def _with_metrics(config, metrics):
+    """Replaces fields of `config.metrics`; what they may be is checked when the config is built."""
+    changed = ml_collections.ConfigDict(config.to_dict())
+    if isinstance(changed.get("metrics"), ml_collections.ConfigDict):
+        for name, value in metrics.items():
+            with changed.metrics.ignore_type():
+                changed.metrics[name] = value
+    return ml_collections.FrozenConfigDict(changed)
 
 
 def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str) -> dict:
@@ -75,6 +102,7 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
         if kind in codes:
             results[kind] = _metrics(config, experiment.data, codes["queries"], codes[kind])
             results[f"map_{kind}"] = results[kind]["map"]
+            _warn_of_collapse(kind, results[kind], experiment.data)
     results |= experiment.method.extra_results(config, experiment.data, state)
     reconstructed = reconstruction.measure(experiment, variables, workdir)
     if reconstructed is not None:
@@ -105,13 +133,31 @@ def _codes(experiment, encode, train_state, state):
     outputs["encoded"] = encode(train_state, data.database)
     seconds = time.perf_counter() - began
     codes = {
-        name: np.asarray(retrieval.pack_codes(method.hash_outputs(outputs_of_set)))
+        name: _pack(f"hash outputs of {_IMAGES[name]}", method.hash_outputs(outputs_of_set))
         for name, outputs_of_set in outputs.items()
     }
     learned = method.learned_codes(experiment.config, data, state)
     if learned is not None:
-        codes["learned"] = np.asarray(retrieval.pack_codes(learned))
+        codes["learned"] = _pack(f"learned codes of {_IMAGES['learned']}", learned)
     return codes, seconds
+
+
+def _pack(name, values):
+    """Packs codes; errors call the values by a name."""
+    with in_config({"values": name}):
+        return np.asarray(retrieval.pack_codes(values))
+
+
+def _warn_of_collapse(kind, metrics, data):
+    """Says so if images of several classes all have one code, with which any order is random."""
+    labels = data.labels(data.database)
+    if metrics["distinct_codes"] == 1 and (labels != labels[0]).any():
+        print(
+            f"jhash: the {kind} codes have collapsed: all {len(labels)} database images have the "
+            "same code, so that their ranking is random. The images are alike, or the training "
+            "went wrong; a lower config.optimizer.learning_rate may help.",
+            file=sys.stderr,
+        )
 
 
 def _save_codes(workdir, data, codes, **made_by):

@@ -16,30 +16,24 @@ import numpy as np
 import optax
 from flax import linen as nn
 
-from jhash import data, methods, models, optimizers, parallel, pretrained, rng
+from jhash import (
+    config_fields,
+    data,
+    methods,
+    models,
+    optimizers,
+    parallel,
+    pretrained,
+    rng,
+)
 from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
 
-# Fields that every config has; `configs/common.py` describes them.
-_FIELDS = """
-    seed bits loss weights mean epochs batch_size eval_batch_size idle_devices log_every
-    checkpoint_every keep_checkpoints method.name model.name metrics
-    data.source data.split data.seed data.options image.size image.scale image.crop image.channels
-    augment.pad augment.flip augment.views optimizer.name optimizer.learning_rate
-    optimizer.weight_decay optimizer.schedule optimizer.warmup optimizer.decay
-    optimizer.decay_epochs optimizer.arguments
-"""
 # The max number of images in the mean image; they are evenly spaced over the training set.
 _MEAN_IMAGES = 10_000
-# Fields that count something, and the max allowed value of each.
-_COUNTS = {
-    "bits": 512,
-    "epochs": 10**6,
-    "log_every": 10**9,
-    "checkpoint_every": 10**6,
-    "keep_checkpoints": 10**6,
-}
+# The default eval_batch_size, which fits smaller data, too: a batch is filled up to its size.
+_EVAL_BATCH = 1000
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -130,19 +124,28 @@ class Experiment:
         return models.without_axis(self.model).init(key, x, train=False)
 
 
-def build(config: ml_collections.FrozenConfigDict) -> Experiment:
+def build(config: ml_collections.FrozenConfigDict, check_images: bool = False) -> Experiment:
     """Builds everything that a config names.
 
+    Args:
+      config: The config.
+      check_images: Whether to decode all images first; see `data.check_images`.
+
     Raises:
-      InputError: A field of the config is not allowed; the message names it.
+      InputError: A field of the config is not allowed, or an image cannot be decoded; the message
+        names the field.
     """
-    _check_fields(config)
-    method = methods.load(config.method.name, config.loss)
-    devices = _check(config, method)
+    method = check(config)
+    devices = _devices(config)
     model = build_model(config)
-    split, state = _prepare(config, method)
+    checked = _check_model(config, method, model)
+    weights = _weights(config)
+    optimizers.build(config.optimizer, config.optimizer.learning_rate)
+    split, state = _prepare(config, method, check_images)
+    if not checked:
+        _check_model(config, method, model, split.source.image_shape[2])
     model = with_head(model, method, config, split)
-    weights, mean = _weights(config, split)
+    mean = _mean(config, split, weights)
     optimizer, steps_per_epoch = _optimizer(config, method, split, state)
     return Experiment(
         config,
@@ -161,8 +164,13 @@ def build(config: ml_collections.FrozenConfigDict) -> Experiment:
 def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
     """Builds the model that a config names, without a head."""
     fields = dict(config.model)
-    with in_config({"name": "config.model.name", "bits": "config.bits", "fields": "config.model"}):
+    with in_config(_model_fields(config) | {"bits": "config.bits", "fields": "config.model"}):
         return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
+
+
+def _model_fields(config):
+    """Returns the config's field of each field of the model, for `in_config`."""
+    return {name: f"config.model.{name}" for name in config.model}
 
 
 def with_head(model: nn.Module, method: methods.Method, config, data) -> nn.Module:
@@ -181,19 +189,39 @@ def with_head(model: nn.Module, method: methods.Method, config, data) -> nn.Modu
     return model if head is None else WithHead(model, head)
 
 
-def _check_fields(config):
-    """Checks that no field is missing, as in a config of another version of jhash."""
-    for field in _FIELDS.split():
-        group, _, name = field.rpartition(".")
-        if name not in (config.get(group, {}) if group else config):
-            raise InputError(
-                f"config.{field}: none given; allowed: configs with this field, such as those that "
-                "begin with configs.common.base. Another version of jhash may have made this one."
-            )
+def check(config: Any) -> methods.Method:
+    """Checks a config as far as it takes neither data nor devices, and loads its method.
+
+    Args:
+      config: A config, or anything that was given in place of one.
+
+    Returns:
+      The method.
+
+    Raises:
+      InputError: It is no config, or a field is missing, unknown or not allowed.
+    """
+    config_fields.check(config)
+    method = methods.load(config.method.name, config.loss)
+    if method.fields is not None:
+        known = {"name": config_fields.text(empty=False), **method.fields}
+        config_fields.check_group(config.method, known, "config.method")
+        config_fields.refuse_unknown(config.method, known, "config.method", bool(config.loss))
+    config_fields.refuse_unknown(config, config_fields.COMMON, "config", method.own)
+    learns = bool(method.loss or method.make_step)
+    # A method with `pretrain` needs no epochs, and one without a step cannot have any.
+    if config.epochs < 1 and not method.pretrain:
+        raise InputError(f"config.epochs: {config.epochs} given; allowed: 1 or more.")
+    if config.epochs and not learns:
+        raise InputError(
+            f"config.epochs: {config.epochs} given; allowed: 0, as {config.method.name} is fitted "
+            "without training."
+        )
+    return method
 
 
-def _check(config, method):
-    """Checks counts and batch sizes, and returns the number of devices that train."""
+def _devices(config):
+    """Returns the number of devices that train, which can share the batches."""
     with in_config("config."):
         devices = parallel.training_devices(config.batch_size, config.idle_devices)
         parallel.check_batch_size("eval_batch_size", config.eval_batch_size, devices)
@@ -203,33 +231,56 @@ def _check(config, method):
             f"config.batch_size {config.batch_size} equally.",
             file=sys.stderr,
         )
-    learns = bool(method.loss or method.make_step)
-    for name, largest in _COUNTS.items():
-        # A method with `pretrain` needs no epochs, and one without a step cannot have any.
-        smallest = 0 if name == "epochs" and method.pretrain else 1
-        largest = 0 if name == "epochs" and not learns else largest
-        if not smallest <= config[name] <= largest:
-            raise InputError(
-                f"config.{name}: {config[name]} given; allowed: "
-                + (f"{smallest} to {largest}." if smallest < largest else f"{largest}.")
-            )
-    if config.augment.views < 1:
-        raise InputError(f"config.augment.views: {config.augment.views} given; allowed: 1 or more.")
     return devices
 
 
-def _prepare(config, method):
+def _check_model(config, method, model, channels=None):
+    """Checks that the model takes images of the config's size, without computing anything.
+
+    Args:
+      config: The config.
+      method: The method.
+      model: The model, without a head.
+      channels: Number of channels of the source's images; None before there is a source.
+
+    Returns:
+      Whether the check was made. A model of the user's own may need the source's channels.
+    """
+    own = not type(model).__module__.startswith("jhash.")
+    channels = config.image.channels or channels or (None if own else 3)
+    if channels is None:
+        return False
+    side, field = config.image.size, "size"
+    if config.image.crop is not None:
+        side, field = config.image.crop, "crop"
+    fields = {"size": f"config.image.{field}", "images": f"config.image.{field}"}
+    with in_config(_model_fields(config) | fields | {"fields": "config.model"}):
+        outputs = models.check(model, config.model.name, side, channels)
+    # What other methods take the bits from is their own affair; before a fit there are none.
+    plain = method.hash_outputs is methods.Method.hash_outputs and method.initialize is None
+    if plain and hasattr(outputs, "shape") and outputs.shape != (1, config.bits):
+        raise InputError(
+            f"config.model.name: {config.model.name!r} given, which maps an image to "
+            f"{list(outputs.shape[1:])} numbers; allowed: models that map it to "
+            f"[{config.bits}], as config.bits says."
+        )
+    return True
+
+
+def _prepare(config, method, check_images):
     """Loads the data, and returns data and state as the method prepares them."""
-    split, state = method.prepare(
-        config, data.load_config(config.data), rng.stream(config.seed, "prepare")
-    )
+    loaded = data.load_config(config.data)
+    if check_images:
+        with in_config({"source": "config.data.source"}):
+            data.check_images(loaded)
+    split, state = method.prepare(config, loaded, rng.stream(config.seed, "prepare"))
     return split, jax.tree.map(jnp.asarray, state)
 
 
-def _weights(config, split):
-    """Returns the published weights, or None, and the mean image."""
+def _weights(config):
+    """Reads the published weights, if there are any."""
     if not config.weights:
-        return None, _mean_image(split, config.mean)
+        return None
     with in_config({"path": "config.weights"}):
         weights = pretrained.load(config.model.name, config.weights)
     if config.image.scale != weights.scale:
@@ -237,7 +288,18 @@ def _weights(config, split):
             f"config.image.scale: {config.image.scale} given with config.weights; allowed: "
             f"{weights.scale:g}, with which the published weights were trained."
         )
-    return weights, np.asarray(weights.mean, np.float32)
+    return weights
+
+
+def _mean(config, split, weights):
+    """Returns the mean image, that of published weights if there are any."""
+    mean = _mean_image(split, config.mean) if weights is None else weights.mean
+    mean = np.asarray(mean, np.float32)
+    image = jax.ShapeDtypeStruct((1, *split.source.image_shape), np.uint8)
+    fields = {"channels": "config.image.channels", "crop": "config.image.crop"}
+    with in_config(fields | {"mean": "config.weights"}):
+        jax.eval_shape(lambda images: preprocess.eval_images(images, mean, **config.image), image)
+    return mean
 
 
 def _optimizer(config, method, split, state):
@@ -248,9 +310,24 @@ def _optimizer(config, method, split, state):
             f"config.method.name: {config.method.name!r} given, whose begin_epoch returned no "
             "sample; allowed: methods that return at least one."
         )
+    _check_sizes(config, len(indices), len(split.source))
     steps = len(batches.batch_indices(indices, config.batch_size))
     rate = optimizers.schedule(config.optimizer, config.epochs * steps, steps)
     return optimizers.build(config.optimizer, rate), steps
+
+
+def _check_sizes(config, samples, images):
+    """Checks that no batch is larger than the data, since it is filled up to its size."""
+    for name, most, counted in (
+        ("batch_size", samples, f"{samples} samples per epoch"),
+        ("eval_batch_size", max(images, _EVAL_BATCH), f"{images} images"),
+    ):
+        # Without epochs, as for shallow methods, no batch is trained on.
+        if config[name] > most and (config.epochs or name != "batch_size"):
+            raise InputError(
+                f"config.{name}: {config[name]} given; allowed: 1 to {most}, as the data have "
+                f"{counted}."
+            )
 
 
 def _epoch_indices(config, method, split, state, epoch):

@@ -2,11 +2,15 @@
 
 import inspect
 
+import jax
+import jax.numpy as jnp
 import optax
 
+from jhash import config_fields
 from jhash.errors import InputError
 
-_SCHEDULES = ("constant", "cosine", "step")
+# Max number of characters of an error of optax within an error.
+_REASON = 200
 
 
 def schedule(config, total_steps, steps_per_epoch):
@@ -24,12 +28,11 @@ def schedule(config, total_steps, steps_per_epoch):
       An optax schedule.
 
     Raises:
-      InputError: The schedule is unknown, or the warmup is outside [0, 1).
+      InputError: A value is not allowed.
     """
+    config_fields.check_group(config, config_fields.COMMON["optimizer"], "config.optimizer")
     rate = config.learning_rate
     warmup = round(config.warmup * total_steps)
-    if not 0 <= config.warmup < 1:
-        raise InputError(f"config.optimizer.warmup: {config.warmup} given; allowed: [0, 1).")
     match config.schedule:
         case "constant":
             main = optax.constant_schedule(rate)
@@ -38,10 +41,6 @@ def schedule(config, total_steps, steps_per_epoch):
         case "step":
             main = optax.exponential_decay(
                 rate, config.decay_epochs * steps_per_epoch, config.decay, staircase=True
-            )
-        case unknown:
-            raise InputError(
-                f"config.optimizer.schedule: {unknown!r} given; allowed: {', '.join(_SCHEDULES)}."
             )
     if not warmup:
         return main
@@ -64,7 +63,8 @@ def build(config, learning_rate):
       The optimizer.
 
     Raises:
-      InputError: optax has no such optimizer, or it does not take these arguments.
+      InputError: optax has no such optimizer, it does not take these arguments or their values, or
+        it needs more than gradients, as lbfgs does.
     """
     maker = getattr(optax, config.name, None)
     if not callable(maker) or "learning_rate" not in inspect.signature(maker).parameters:
@@ -82,8 +82,23 @@ def build(config, learning_rate):
             f"config.optimizer.arguments: {', '.join(unknown)} given; allowed: arguments of "
             f"optax.{config.name}, {', '.join(allowed)}."
         )
-    if "weight_decay" in parameters:
-        return maker(learning_rate, weight_decay=config.weight_decay, **arguments)
-    return optax.chain(
-        optax.add_decayed_weights(config.weight_decay), maker(learning_rate, **arguments)
-    )
+    try:
+        if "weight_decay" in parameters:
+            made = maker(learning_rate, weight_decay=config.weight_decay, **arguments)
+        else:
+            decay = optax.add_decayed_weights(config.weight_decay)
+            made = optax.chain(decay, maker(learning_rate, **arguments))
+        jax.eval_shape(lambda: _step_once(made))
+    except Exception as error:  # Anything, as optax looks at few of its arguments.
+        raise InputError(
+            f"config.optimizer.name: {config.name!r} given with the arguments {arguments}; "
+            "allowed: optimizers and arguments that make a step from gradients alone "
+            f"({type(error).__name__}: {' '.join(str(error).split())[:_REASON]})."
+        ) from error
+    return made
+
+
+def _step_once(optimizer):
+    """Makes a step for a layer, only to see that the optimizer can."""
+    params = {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}
+    return optimizer.update(params, optimizer.init(params), params)

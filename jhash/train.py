@@ -1,6 +1,8 @@
 """The training loop that all methods share: prepare, epochs, evaluate. It names no method."""
 
+import contextlib
 import functools
+import os
 import time
 
 import jax
@@ -13,12 +15,17 @@ from jhash.data import augment, batches
 from jhash.encoding import SourceEncoder
 from jhash.errors import InputError
 from jhash.experiment import Experiment, TrainState, build
+from jhash.runs import epochs as runs_epochs
 from jhash.runs import paths, workdirs
 from jhash.runs.epochs import Epochs
+from jhash.system import faults, interrupts
 
 
-def train(config, workdir: str) -> dict:
+def train(config, workdir: str | os.PathLike[str]) -> dict:
     """Trains as the config says, or continues where an earlier process stopped; then evaluates.
+
+    Ctrl-C and SIGTERM stop the training after the current step and save it; see
+    `interrupts.held`. The next call continues with the next step, and ends with the same bits.
 
     Args:
       config: A config like those in `configs/`.
@@ -28,20 +35,58 @@ def train(config, workdir: str) -> dict:
       The results, as in `results.json`.
 
     Raises:
-      InputError: The config cannot be built, or the folder cannot hold its run.
+      InputError: The config cannot be built, the folder cannot hold its run, a file cannot be
+        written, or memory is short.
       NonFiniteError: A metric became NaN or infinite; the last good checkpoint stays.
+      KeyboardInterrupt: Ctrl-C has stopped the call.
     """
+    workdir = workdirs.as_path(workdir)
+    workdirs.check_writable(workdir)
     config = workdirs.check(workdir, config)
-    experiment = build(config)
+    begun = os.path.exists(paths.config(workdir))
+    # The images of a run that has begun were checked then.
+    experiment = build(config, check_images=not begun)
+    if not begun:
+        experiment.method.check(config, experiment.data)
+    first = experiment.first()
+
+    def kept():
+        saved = runs_epochs.kept(workdir, experiment.steps_per_epoch)
+        if saved:
+            return f"{workdir} keeps {saved}; the same command goes on from there."
+        return f"{workdir} has no checkpoint yet; the same command begins anew" + (
+            f", but takes what {paths.pretrain(workdir)} keeps."
+            if os.path.isdir(paths.pretrain(workdir))
+            else "."
+        )
+
     # The folder is claimed only now, since a config that cannot be built should leave no folder.
-    with workdirs.lock(workdir):
+    with interrupts.held(kept), _faults_explained(config, kept), workdirs.lock(workdir):
         workdirs.claim(workdir, config)
         encode = SourceEncoder(experiment)
-        saved = _train(experiment, encode, workdir)
-        return evaluate.evaluate(experiment, encode, saved, workdir)
+        saved = _train(experiment, first, encode, workdir)
+        with interrupts.at_once(), workdirs.evaluating(workdir):
+            return evaluate.evaluate(experiment, encode, saved, workdir)
 
 
-def _train(experiment, encode, workdir):
+@contextlib.contextmanager
+def _faults_explained(config, kept):
+    """Turns errors that the system causes in the block into InputErrors that say what is kept."""
+    try:
+        yield
+    except Exception as error:
+        line = faults.explain(error)
+        if line is None:
+            raise
+        if faults.is_memory(error):
+            line += (
+                f" A lower config.batch_size ({config.batch_size} here) or config.eval_batch_size "
+                f"({config.eval_batch_size} here) needs less."
+            )
+        raise InputError(f"{line} {kept()}") from error
+
+
+def _train(experiment, first, encode, workdir):
     """Runs the remaining epochs, and returns the content of the last checkpoint."""
     config, method = experiment.config, experiment.method
     step = _map_step(experiment)
@@ -56,9 +101,14 @@ def _train(experiment, encode, workdir):
         unit="img",
         unit_scale=True,
     ) as epochs:
-        saved = epochs.restore(experiment.first())
+        indices = None
+        if epochs.within:
+            saved, indices = _split_order(epochs.restore(_with_order(experiment, first)))
+        else:
+            saved = epochs.restore(first)
         if method.pretrain and not epochs.begun:
-            saved = _pretrain(experiment, saved, workdir)
+            with interrupts.at_once():
+                saved = _pretrain(experiment, saved, workdir)
             epochs.save(0, saved)
         train_state = parallel.replicate(saved["train_state"], experiment.devices)
         state, seconds = saved["state"], saved["seconds"]
@@ -67,30 +117,76 @@ def _train(experiment, encode, workdir):
             # A restored state has NumPy arrays, whose arithmetic in the method's hooks rounds
             # differently from that of JAX. So every epoch begins with JAX arrays.
             state = jax.tree.map(jnp.asarray, state)
-            indices = experiment.epoch_indices(state, epoch)
-            train_state, state = _run_epoch(
+            if indices is None:
+                indices = experiment.epoch_indices(state, epoch)
+            train_state, state, done = _run_epoch(
                 experiment, step, train_state, state, indices, epoch, epochs
             )
-            state, metrics = method.end_epoch(
-                config, experiment.data, state, indices, functools.partial(encode, train_state)
-            )
+            try:
+                if done < experiment.steps_per_epoch:
+                    raise interrupts.Interrupted
+                with interrupts.at_once():
+                    # A copy of the containers, in case the method changes them before a signal.
+                    new_state, metrics = method.end_epoch(
+                        config,
+                        experiment.data,
+                        jax.tree.map(lambda leaf: leaf, state),
+                        indices,
+                        functools.partial(encode, train_state),
+                    )
+            except interrupts.Interrupted:
+                seconds = seconds + (time.perf_counter() - began)
+                saved = _checkpoint(train_state, state, seconds)
+                steps = epoch * experiment.steps_per_epoch + done
+                epochs.log.check(steps, epoch, _totals(saved))
+                epochs.stop(epoch, done, _with_order(experiment, saved, indices))
+            state, indices = new_state, None
             steps = (epoch + 1) * experiment.steps_per_epoch
             if metrics:
                 epochs.log.write(steps, epoch + 1, jax.device_get(metrics))
             seconds = seconds + (time.perf_counter() - began)
-            if (epoch + 1) % config.checkpoint_every and epoch + 1 < config.epochs:
+            due = (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs
+            if not due and not interrupts.requested():
                 continue
-            saved = {
-                "train_state": parallel.unreplicate(train_state),
-                "state": state,
-                "seconds": seconds,
-            }
-            saved = jax.device_get(saved)
+            saved = _checkpoint(train_state, state, seconds)
             # A value that is not finite may show in no metric; the last good checkpoint must not be
             # replaced by one that holds it.
             epochs.log.check(steps, epoch + 1, _totals(saved))
             epochs.save(epoch + 1, saved)
+            interrupts.stop_if_requested()
     return saved
+
+
+def _checkpoint(train_state, state, seconds):
+    """Returns the content of a checkpoint, on the host; see `Experiment.first`."""
+    return jax.device_get(
+        {"train_state": parallel.unreplicate(train_state), "state": state, "seconds": seconds}
+    )
+
+
+def _with_order(experiment, saved, indices=()):
+    """Adds the order of an epoch's samples to the content of a checkpoint within the epoch.
+
+    The method may have drawn the order from a state that has changed since.
+
+    Args:
+      experiment: The experiment.
+      saved: The content of a checkpoint at the end of an epoch.
+      indices: The order, int [N]; it may be empty if only structure, shapes and dtypes matter.
+
+    Returns:
+      The content, with the order filled up to a length that every epoch has.
+    """
+    order = np.zeros(experiment.steps_per_epoch * experiment.config.batch_size, np.int64)
+    order[: len(indices)] = indices
+    return {**saved, "order": order, "samples": np.asarray(len(indices))}
+
+
+def _split_order(saved):
+    """Undoes `_with_order`; returns (saved, indices)."""
+    saved = dict(saved)
+    order, samples = saved.pop("order"), saved.pop("samples")
+    return saved, order[: int(samples)]
 
 
 def _pretrain(experiment, first, workdir):
@@ -207,9 +303,12 @@ def make_forward(experiment: Experiment):
 
 
 def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
-    """Runs the steps of one epoch, and returns train state and state.
+    """Runs the remaining steps of one epoch, or fewer if a signal asks to stop.
 
     The metrics of a step are fetched only when the next step has begun, so that no device waits.
+
+    Returns:
+      (train_state, state, steps): `steps` of the epoch are done and logged.
     """
     config = experiment.config
     steps = experiment.steps_per_epoch
@@ -222,9 +321,10 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
         )
     replicated = parallel.replicate(state, experiment.devices)
     changed = False
-    number = epoch * steps
+    done = epochs.steps_done(epoch)
+    number = epoch * steps + done
     late = None  # The number and the metrics of the previous step.
-    for batch in batches.prefetch(experiment.data.source, orders):
+    for batch in batches.prefetch(experiment.data.source, orders[done:]):
         share = parallel.shard(batch, experiment.devices)
         train_state, new_state, metrics = step(train_state, replicated, share)
         if new_state is not None:
@@ -234,8 +334,12 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
         if late:
             _report(config, epochs, epoch, *late)
         late = number, metrics
-    _report(config, epochs, epoch, *late)
-    return train_state, parallel.unreplicate(replicated) if changed else state
+        if interrupts.requested():
+            break
+    if late:
+        _report(config, epochs, epoch, *late)
+    state = parallel.unreplicate(replicated) if changed else state
+    return train_state, state, number - epoch * steps
 
 
 def _report(config, epochs, epoch, number, metrics):

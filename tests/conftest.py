@@ -1,6 +1,7 @@
 """Every test sees a CPU with eight simulated devices; set before JAX starts."""
 
 import os
+import signal
 import tempfile
 
 import pytest
@@ -16,6 +17,11 @@ os.environ["XLA_FLAGS"] = (
 _COMPILED = tempfile.TemporaryDirectory(prefix="jhash-tests-")
 os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+# A shell without job control starts what is in the background with Ctrl-C ignored, which processes
+# inherit. Tests send themselves and others this signal.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Of the files, those that take longest: first, so that no process ends with them alone.

@@ -15,7 +15,7 @@ from jhash.errors import InputError
 from jhash.experiment import build
 from jhash.methods import fitting, load
 from jhash.runs import workdirs
-from tests.support import tiny
+from tests.support import signals, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -77,7 +77,7 @@ def final_state(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_a_killed_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
+def test_a_killed_and_stopped_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
     config = tiny_config(method)
     train.train(config, str(tmp_path / "whole"))
     run_epoch = train._run_epoch
@@ -91,6 +91,13 @@ def test_a_killed_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
         patch.setattr(train, "_run_epoch", killed_in_the_third)
         with pytest.raises(KilledError):
             train.train(config, str(tmp_path / "broken"))
+    in_the_third = lambda config, epochs, epoch, *_: epoch == 2  # noqa: E731
+    with (
+        signals.coming(monkeypatch, train, "_report", in_the_third),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        train.train(config, str(tmp_path / "broken"))
+    assert (tmp_path / "broken" / "interrupted").exists()
     train.train(config, str(tmp_path / "broken"))
     assert final_state(tmp_path / "whole") == final_state(tmp_path / "broken")
 

@@ -13,7 +13,7 @@ ROOT = Path(jhash.__file__).parent
 # From the bottom up; those of one level do not import each other.
 LEVELS = (
     ("errors", "rng"),
-    ("system",),
+    ("system", "config_fields"),
     ("losses", "solvers", "parallel", "retrieval", "data"),
     ("models", "runs"),
     ("pretrained",),
@@ -103,16 +103,24 @@ INTERNAL = {
     "losses": set(),
     "solvers": set(),
     "system": set(),
-    "runs": set(),
+    "runs": {"events", "kept"},
     "parallel": set(),
-    "retrieval": {"checks", "check_bits", "check_packed", "code_bytes"},
+    "retrieval": {
+        "checks",
+        "check_bits",
+        "check_packed",
+        "code_bytes",
+        "is_real",
+        "is_whole",
+        "shown",
+    },
     "retrieval.metrics": {"counts"},
     "retrieval.search": {"selection", "tiles", "distance_dtype"},
     "retrieval.index": {"file_format", "ids", "rows"},
     "retrieval.export": set(),
     "models.layers": {"convolutions", "coupling", "mean_and_max", "normalize"},
     "models.heads": set(),
-    "encoding": {"compatibility", "image_search", "reconstruction", "Classes"},
+    "encoding": {"compatibility", "encoder_file", "image_search", "reconstruction", "Classes"},
 }
 
 

@@ -61,6 +61,12 @@ def test_arguments_reach_optax():
         ),
         ({"schedule": "linear"}, r"schedule: 'linear' given; allowed: constant, cosine, step"),
         ({"warmup": 1.0}, r"warmup: 1\.0 given; allowed: \[0, 1\)"),
+        ({"decay": 0.0}, r"config\.optimizer\.decay: 0\.0 given; allowed: a finite number above 0"),
+        (
+            {"name": "sgd", "arguments": {"momentum": "much"}},
+            r"optimizer\.name: 'sgd' given with the arguments \{'momentum': 'much'\}; allowed",
+        ),
+        ({"name": "lbfgs"}, r"config\.optimizer\.name: 'lbfgs' given .* from gradients alone"),
     ],
 )
 def test_bad_fields_are_named(fields, message):

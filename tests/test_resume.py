@@ -1,57 +1,49 @@
-"""A run that is killed at any moment and started again ends with the same bits."""
+"""A run that is killed or stopped at any moment and started again ends with the same bits."""
 
 import hashlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
+import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from jhash.runs.checkpoints import Checkpoints
-from tests.support import quick
+from tests.support.child import Child
 
-ROOT = Path(__file__).resolve().parent.parent
 # What may differ between two runs of one config.
 TIMES = ("train_seconds", "encode_seconds_per_image", "seconds")
+EPOCHS = 6
 
 
-def launch(workdir, cache, multi_label):
-    environment = {
-        **os.environ,
-        **quick.ENVIRONMENT,
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-        # Of its own: a killed process may leave a torn file.
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
-        "PYTHONPATH": str(ROOT),
-    }
-    command = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/tests/support/tiny.py"]
-    command += [f"--workdir={workdir}", "--config.epochs=12"]
-    command += [f"--config.data.options.multi_label={multi_label}"]
-    return subprocess.Popen(
-        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+class Runs:
+    """Runs of one config, in a folder of the test's."""
 
+    def __init__(self, folder, multi_label):
+        self._folder = folder
+        self._fields = {"epochs": EPOCHS, "data__options": {"multi_label": multi_label}}
 
-def finish(process):
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output.decode()
+    def start(self, name):
+        """Starts a process that begins or continues the run of that name."""
+        output = self._folder / f"{name}.txt"
+        return Child(self._folder / name, self._folder / "cache", output, **self._fields)
+
+    def finish(self, name):
+        """Trains the run of that name to its end."""
+        status, output = self.start(name).end()
+        assert status == 0, output
 
 
 def final_state(workdir):
     """Every leaf of the last checkpoint but the time, as bytes."""
-    import orbax.checkpoint as ocp
-
     manager = ocp.CheckpointManager(workdir / "checkpoints")
-    tree = manager.restore(12, args=ocp.args.StandardRestore())
+    tree = manager.restore(EPOCHS, args=ocp.args.StandardRestore())
     manager.close()
     tree.pop("seconds")
-    return tree
+    return jax.tree.map(lambda leaf: np.asarray(leaf).tobytes(), tree)
 
 
 def results(workdir):
@@ -63,39 +55,18 @@ def results(workdir):
     return timeless(json.loads((workdir / "results.json").read_text()))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("multi_label", [False, True])
-def test_killed_runs_end_with_the_same_bits(tmp_path, multi_label):
-    whole, broken, cache = tmp_path / "whole", tmp_path / "broken", tmp_path / "cache"
-    finish(launch(whole, cache, multi_label))
-    random.seed(0)
-    kills = 0
-    # Once the run has come so far, at a moment that the test does not choose: in the first epochs,
-    # around later checkpoints, and in the evaluation.
-    stages = [(lambda n=n: has_epoch(broken, n), 0.1) for n in (0, 1, 6)]
-    stages.append((lambda: (broken / "codes").exists(), 0))
-    for reached, spread in stages:
-        process = launch(broken, cache, multi_label)
-        deadline = time.time() + 120
-        while not reached() and process.poll() is None and time.time() < deadline:
-            time.sleep(0.001)
-        time.sleep(random.uniform(0, spread))
-        if process.poll() is None:
-            process.send_signal(signal.SIGKILL)
-            kills += 1
-        process.communicate()
-    assert kills == len(stages), "a run ended before it was killed"
-    finish(launch(broken, cache, multi_label))
+def log_file(workdir):
+    """What tells a log from that of an earlier process, which this one replaces when it begins."""
+    path = workdir / "metrics.jsonl"
+    return path.stat().st_ino if path.exists() else None
 
-    import jax
 
-    left, right = final_state(whole), final_state(broken)
-    assert jax.tree.structure(left) == jax.tree.structure(right)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(left):
-        other = right
-        for key in path:
-            other = other[getattr(key, "key", getattr(key, "idx", None))]
-        assert np.asarray(leaf).tobytes() == np.asarray(other).tobytes(), path
+def has_epoch(workdir, epoch):
+    return f'"epoch": {epoch},' in (workdir / "metrics.jsonl").read_text()
+
+
+def assert_same_bits(whole, broken):
+    assert final_state(whole) == final_state(broken)
     assert (whole / "metrics.jsonl").read_bytes() == (broken / "metrics.jsonl").read_bytes()
     assert results(whole) == results(broken)
     encoder = (whole / "encoder.bin").read_bytes()
@@ -107,11 +78,42 @@ def test_killed_runs_end_with_the_same_bits(tmp_path, multi_label):
         ):
             assert all(np.array_equal(one[key], two[key]) for key in one.files)
             assert one["network"] == hashlib.sha256(encoder[32:]).hexdigest()
+    names = [sorted(path.name for path in run.iterdir()) for run in (whole, broken)]
+    assert names[0] == names[1]
 
 
-def has_epoch(workdir, epoch):
-    path = workdir / "metrics.jsonl"
-    return path.exists() and f'"epoch": {epoch},' in path.read_text()
+@pytest.mark.slow
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_killed_and_stopped_runs_end_with_the_same_bits(tmp_path, multi_label):
+    runs, whole, broken = Runs(tmp_path, multi_label), tmp_path / "whole", tmp_path / "broken"
+    runs.finish("whole")
+    rng = random.Random(multi_label)
+    # Once the run has come so far, at a moment that the test does not choose: in the first epochs,
+    # around later checkpoints, and in the evaluation.
+    stages = [
+        (signal.SIGKILL, lambda: has_epoch(broken, 0), 0.1),
+        (signal.SIGTERM, lambda: has_epoch(broken, 0), 0.05),
+        (signal.SIGKILL, lambda: has_epoch(broken, 1), 0.1),
+        (signal.SIGINT, lambda: has_epoch(broken, 2), 0.02),
+        (signal.SIGKILL, lambda: (broken / "codes").exists(), 0),
+    ]
+    statuses = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+    # Several labels per image change what the method computes, and nothing about resuming.
+    for number, reached, spread in stages[:: 2 if multi_label else 1]:
+        before = log_file(broken)
+        child = runs.start("broken")
+        child.wait_until(lambda before=before: log_file(broken) != before)
+        assert child.wait_until(reached), "a run ended before it was stopped"
+        time.sleep(rng.uniform(0, spread))
+        child.signal(number)
+        status, output = child.end()
+        assert status == statuses[number], output
+        assert "Traceback" not in output
+        if number != signal.SIGKILL:
+            assert output.splitlines()[-1].startswith("jhash: stopped by "), output
+            assert " keeps the checkpoint after " in output
+    runs.finish("broken")
+    assert_same_bits(whole, broken)
 
 
 def test_a_half_written_checkpoint_is_ignored(tmp_path):

@@ -1,7 +1,9 @@
 """The loop: equal on 1 and 8 devices, stopped by NaN, traced once per run."""
 
 import dataclasses
+import errno
 import json
+import os
 
 import chex
 import jax
@@ -9,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.io
+from flax import linen as nn
 
 from jhash import encoding, evaluate, parallel, train
 from jhash.data import batches
@@ -18,7 +21,8 @@ from jhash.experiment import build
 from jhash.methods.deep import fdah
 from jhash.models import cnn_f
 from jhash.pretrained import cnn_f as published
-from jhash.runs import workdirs
+from jhash.runs import code_files, workdirs
+from jhash.runs.checkpoints import Checkpoints
 from tests.support import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -149,6 +153,32 @@ def test_a_workdir_of_another_config_is_refused(tmp_path):
     assert (tmp_path / "results.json").read_bytes() == before
 
 
+@pytest.mark.slow
+def test_a_run_may_be_measured_otherwise_without_being_another_run(tmp_path):
+    config = tiny.get_config()
+    config.epochs = 1
+    first = train.train(config, tmp_path)
+    lines = (tmp_path / "metrics.jsonl").read_bytes()
+    config.metrics.map_at = 50
+    again = train.train(config, tmp_path)
+    assert again["encoded"]["map_at_50"] > 0
+    assert (again["map_encoded"], again["steps"]) == (first["map_encoded"], first["steps"])
+    assert (tmp_path / "metrics.jsonl").read_bytes() == lines
+    # An older version wrote this, and stopped after the training.
+    stranded = json.loads((tmp_path / "config.json").read_text())
+    assert stranded["metrics"]["map_at"] == 50
+    stranded["metrics"]["map_at_percent"] = 200.0
+    (tmp_path / "config.json").write_text(json.dumps(stranded))
+    with pytest.raises(InputError, match=r"^config\.metrics\.map_at_percent: 200\.0 given"):
+        evaluate.evaluate_workdir(tmp_path, ["tests"])
+    mended = {"map_at_percent": 10, "map_at": None}
+    results = evaluate.evaluate_workdir(tmp_path, ["tests"], mended)
+    assert "map_at_50" not in results["encoded"]
+    assert results["encoded"]["map_top_10_percent"] > 0
+    kept = json.loads((tmp_path / "config.json").read_text())["metrics"]
+    assert kept == stranded["metrics"] | mended
+
+
 def test_a_digest_depends_on_all_that_shapes_the_forward_pass(tmp_path):
     experiment = build(workdirs.check("none", tiny.get_config()))
     variables = experiment.first()["train_state"].variables
@@ -167,6 +197,47 @@ def test_a_digest_depends_on_all_that_shapes_the_forward_pass(tmp_path):
     fields = {"image.scale": 1.0, "image.size": 6, "model.convolutions": (2,), "bits": 11}
     for field, value in {**fields, "method.name": "tests.support.poison_method"}.items():
         assert digest(field, value) != unchanged, field
+
+
+def test_every_write_of_the_evaluation_may_fail(tmp_path, monkeypatch):
+    """The error names a file of the run, all files are whole, and the next evaluation is right."""
+    config = tiny.get_config()
+    config.epochs = 1
+    monkeypatch.setattr(jax, "local_device_count", lambda: 1)
+    expected = train.train(config, str(tmp_path))
+    experiment = build(workdirs.check("none", config))
+    encode, saved = encoding.SourceEncoder(experiment), experiment.first()
+    with Checkpoints(str(tmp_path / "checkpoints")) as checkpoints:
+        saved = checkpoints.restore(saved)
+    replace, failed = os.replace, []
+    for failing in range(20):
+        calls = []
+
+        def fail(*arguments, failing=failing, calls=calls):
+            calls.append(arguments)
+            if len(calls) == failing + 1:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            replace(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", fail)
+            try:
+                evaluate.evaluate(experiment, encode, saved, str(tmp_path))
+            except OSError as error:
+                failed.append(os.path.relpath(error.filename, tmp_path))
+        if len(calls) <= failing:
+            break
+        assert json.loads((tmp_path / "results.json").read_text())["map_encoded"]
+        encoder.load(str(tmp_path), ["tests"])
+        for path in (tmp_path / "codes").iterdir():
+            code_files.read(str(path))
+        assert not list(tmp_path.rglob("*.tmp"))
+    codes = [f"codes/{name}.npz" for name in ("queries", "database", "database_learned")]
+    assert sorted(failed) == sorted(["encoder.bin", *codes, "results.json"])
+    results = json.loads((tmp_path / "results.json").read_text())
+    times = ("encode_seconds_per_image", "train_seconds")
+    same = lambda content: {k: v for k, v in content.items() if k not in times}  # noqa: E731
+    assert same(results) == same(expected)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"bits": 12', b"[]", b"\xff"])
@@ -199,20 +270,37 @@ def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):
         ("keep_checkpoints", 0, r"config\.keep_checkpoints: 0 given"),
         ("log_every", 0, r"config\.log_every: 0 given"),
         ("weights", "vgg.mat", r"config\.weights: vgg\.mat given; .* of small_cnn\.SmallCNN"),
+        ("batch_size", 168, r"config\.batch_size: 168 given; allowed: 1 to 160, as the data have"),
+        ("eval_batch_size", 8000, r"eval_batch_size: 8000 given; allowed: 1 to 1000, as the data"),
+        ("metrics.map_at_percent", 200.0, r"config\.metrics\.map_at_percent: 200\.0 given"),
+        ("image.size", 3, r"config\.image\.size: 3 given; allowed: sides .* such as 28, 32"),
+        ("image.crop", 3, r"config\.image\.crop: 3 given; allowed: sides .* such as 28, 32"),
+        ("model.hidden", 0, r"config\.model: .*hidden=0 given; allowed: what the docstring of"),
+        ("model.convolutions", (1, 1), r"config\.model: .*convolutions=\(1, 1\).* given; allowed"),
+        ("model.name", f"{__name__}.SevenBits", r"config\.model\.name: .* an image to \[7\] numb"),
+        ("optimizer.name", "lbfgs", r"config\.optimizer\.name: 'lbfgs' given"),
     ],
 )
 def test_bad_fields_are_named(tmp_path, field, value, message):
     config = tiny.get_config()
-    config[field] = value
+    if value == f"{__name__}.SevenBits":
+        config.model = {}
+    config.update_from_flattened_dict({field: value})
     with pytest.raises(InputError, match=message):
-        train.train(config, str(tmp_path))
-
-
-def test_a_bad_field_of_the_metrics_is_named(tmp_path):
-    config = tiny.get_config()
-    config.epochs, config.metrics.map_at_percent = 1, 200.0
-    with pytest.raises(InputError, match=r"^config\.metrics\.map_at_percent: 200\.0 given"):
         train.train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+class SevenBits(nn.Module):
+    """A model that does not give as many numbers as the config has bits."""
+
+    bits: int
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, train):
+        """Maps images to seven numbers."""
+        return nn.Dense(7)(x.reshape(len(x), -1))
 
 
 @pytest.mark.parametrize("field", ["augment.views", "weights", "metrics"])

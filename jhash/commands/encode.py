@@ -1,7 +1,7 @@
 """The command `python -m jhash encode`: image files to codes."""
 
 from jhash.commands import images, parser
-from jhash.data import image_files
+from jhash.data import decoding, image_files
 from jhash.system import files
 
 _SUMMARY = "encode images with the model of a run"
@@ -14,8 +14,12 @@ and EXIF rotation are ignored. From there on it is encoded as in the run's evalu
 and gets the same code, bit for bit (measured on CPUs). With another batch size, a bit
 whose output is as good as 0 can in principle differ.
 
-Images that cannot be read, and those of 16 bits or floats, are reported on stderr,
-counted and left out. That is no error (exit status 0) unless none can be read.
+Images that cannot be read are reported on stderr, counted and left out. That is no
+error (exit status 0) unless none can be read. They are regular files of the formats
+{", ".join(decoding.FORMATS)},
+with up to {decoding.MAX_PIXELS // 10**6} million pixels of 8 bits per channel. In names
+that are shown, characters that a terminal would obey, such as line ends, are written
+as \\n.
 
 CODES.npz holds:
   codes    uint32 [N, words]; bit j of a code is bit j % 32 of word j // 32

@@ -10,7 +10,7 @@ import tqdm
 
 from jhash.commands import add_trust, at_least
 from jhash.data import image_files
-from jhash.errors import InputError, in_config
+from jhash.errors import InputError, in_config, printable
 
 
 def encode(
@@ -35,7 +35,7 @@ def encode(
     ) as bar:
         for batch_codes, batch_errors in file_encoder.encode(paths, batch_size):
             for error in filter(None, batch_errors):
-                bar.write(f"jhash: {error}", file=sys.stderr)
+                bar.write(f"jhash: {printable(error)}", file=sys.stderr)
             codes.append(batch_codes)
             errors += batch_errors
             bar.update(len(batch_errors))

@@ -3,7 +3,7 @@
 import itertools
 
 from jhash.commands import images, parser
-from jhash.errors import in_config
+from jhash.errors import in_config, printable
 from jhash.system import files
 
 _BUILD = """
@@ -156,7 +156,7 @@ def _info(arguments):
     print(f"{arguments.index}: {_size(index)}.")
     print(f"ids: {'integers' if index.id_kind == 'int64' else 'strings'}")
     for name, value in index.metadata.items():
-        print(f"{name}: {value}")
+        print(printable(f"{name}: {value}"))
 
 
 def _export(arguments):

@@ -3,14 +3,15 @@
 import argparse
 import os
 import sys
+from typing import NoReturn
 
-from jhash.commands import encode, index, report, search
-from jhash.errors import InputError
+from jhash.commands import boundary, encode, index, report, search
 
 _DESCRIPTION = """\
 Retrieval with a trained run (train one with launch.py). COMMAND --help has examples.
 
-exit status: 0 done; 1 failed, for the reason that is printed; 2 wrong use.
+exit status: 0 done; 1 failed, for the reason that is printed; 2 wrong use; 130 after
+Ctrl-C, 143 after SIGTERM, 141 if the reader of the output has closed it.
 """
 
 
@@ -21,12 +22,20 @@ def main(arguments: list[str] | None = None) -> int:
       arguments: The words of the command; by default those that the process was started with.
 
     Returns:
-      The exit status: 0 when done; 1 after an error that the user can mend, printed in one line;
-      130 after Ctrl-C; 141 if the reader of the output has closed it.
+      The exit status; see `boundary.run`.
 
     Raises:
       SystemExit: The arguments are wrong (status 2), or help was printed (status 0).
     """
+    return boundary.run(lambda: _run(arguments))
+
+
+def script() -> NoReturn:
+    """Runs the command of this process, and ends the process; see `boundary.leave`."""
+    boundary.leave(main())
+
+
+def _run(arguments):
     # File names may have characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
@@ -34,19 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     # modules that this very command trusts.
     if getattr(parsed, "trust_modules", ()) and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    try:
-        parsed.run(parsed)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Python flushes once more when it ends, which must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        return 130
-    except (InputError, OSError) as error:
-        print(f"jhash: {error}", file=sys.stderr)
-        return 1
-    return 0
+    parsed.run(parsed)
 
 
 def _parser():

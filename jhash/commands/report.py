@@ -3,7 +3,7 @@
 import sys
 
 from jhash.commands import add_trust, parser
-from jhash.errors import in_config
+from jhash.errors import in_config, printable
 from jhash.system import files
 
 _SUMMARY = "write a page with the curves and retrieved images of runs"
@@ -40,7 +40,7 @@ def run(arguments):
     with in_config({"workdirs": "RUN", "path": "--output"}):
         missing = report.write(workdirs, path, arguments.trust_modules)
     for line in missing:
-        print(f"jhash: {line}", file=sys.stderr)
+        print(f"jhash: {printable(line)}", file=sys.stderr)
     print(f"The report is in {path}.")
 
 

@@ -4,7 +4,8 @@ import json
 
 from jhash.commands import add_trust, at_least, images, parser
 from jhash.commands import index as indexes
-from jhash.errors import InputError, in_config
+from jhash.errors import InputError, in_config, printable
+from jhash.system import text
 
 _SUMMARY = "search an index for the images nearest to query images"
 _DETAILS = """
@@ -12,7 +13,8 @@ Results are exact and sorted by Hamming distance, among equal distances by the o
 insertion. Images are read as by encode. Those that cannot be read are reported on
 stderr and left out; that is an error only if none can be read.
 
---json prints one line per query:
+In names that are shown, characters that a terminal would obey, such as line ends, are
+written as \\n. --json keeps them. It prints one line per query:
   {"query": FILE_OR_ID, "results": [{"rank": 1, "distance": 0, "id": "a.png"}, ...]}
 and for an image that cannot be read {"query": FILE, "error": REASON}.
 """
@@ -56,8 +58,10 @@ def run(arguments):
         raise InputError(
             f"--index: {arguments.index} given, which is empty; allowed: one with codes."
         )
+    from jhash import parallel
     from jhash.encoding import image_search
 
+    parallel.device_count()  # Names a platform that does not start.
     _check_bounds(index, arguments.k, arguments.radius)
     if arguments.id:
         names = list(dict.fromkeys(arguments.id))
@@ -96,7 +100,8 @@ def _ranked(result):
 
 
 def _print_json(name, result, error):
-    line = {"query": name}
+    # JSON has no half characters, by which Python stands for bytes that are no text.
+    line = {"query": text.decodable(name)}
     if error:
         line["error"] = error
     else:
@@ -110,7 +115,7 @@ def _print_json(name, result, error):
 def _print_table(name, result, error):
     if error:
         return  # Reported already.
-    print(f"{name}\n{'rank':>6}  {'distance':>8}  id")
+    print(f"{printable(name)}\n{'rank':>6}  {'distance':>8}  id")
     for rank, (distance, identifier) in _ranked(result):
-        print(f"{rank:>6}  {distance:>8}  {identifier}")
+        print(f"{rank:>6}  {distance:>8}  {printable(str(identifier))}")
     print()

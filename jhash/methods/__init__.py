@@ -11,6 +11,9 @@ function below that names it. `data` is a `jhash.data.Data`; `indices` are int64
 
 prepare(config, data, key) -> (data, state)
     Called whenever a process starts: checks, first values. Default: an empty state.
+check(config, data)
+    Called before a run trains, but not before an evaluation: refuses what `pretrain` would refuse
+    late, such as a missing file. Default: none.
 head(config, data) -> flax module or None
     Trainable layers behind any model, called as `module(outputs, train)` with the model's outputs;
     it gives a dict of arrays [B, ...]. It may use only `num_classes` and `multi_label` of `data`,
@@ -51,6 +54,11 @@ fit(features, labels, bits, key) -> params
 encode(params, features) -> [N, bits]
     Shallow methods: hash outputs of any features, traced by jit.
 
+FIELDS
+    The fields of `config.method` besides `name`, by name, and the values that they may have, in the
+    words of `jhash.config_fields`. Other values and fields are refused before any work. Without it
+    `config.method` may have any fields.
+
 `batch` holds `labels` ([B] class ids or [B, C] 0/1), `index` (int32 [B], into the source), `key` (a
 PRNG key of this step, the same on every device) and `step` (int32, steps done before). Outputs are
 [B, bits] or a dict of arrays [B, ...]; with `config.augment.views` = 2 or more they have a leading
@@ -59,7 +67,8 @@ same arguments.
 """
 
 import dataclasses
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -75,6 +84,10 @@ PACKAGES = ("jhash.methods.deep", "jhash.methods.shallow")
 def _prepare(config, data, key):
     del config, key
     return data, {}
+
+
+def _check(config, data):
+    del config, data
 
 
 def _head(config, data):
@@ -108,6 +121,9 @@ def _extra_results(config, data, state):
 class Method:
     """The functions of a method, with the defaults filled in; see the module's docstring.
 
+    `fields` is the module's FIELDS, or None. `own` is true if the method or its loss may read
+    further fields of the config, since it is the user's own.
+
     `initialize(config, data, params) -> params` replaces the model's first parameters. A module
     cannot have it: the loader makes it for shallow methods, whose parameters have the shapes of
     what `fit` returns.
@@ -115,6 +131,7 @@ class Method:
 
     loss: Callable[..., tuple[Any, dict[str, Any]]] | None = None
     prepare: Callable[..., Any] = _prepare
+    check: Callable[..., None] = _check
     head: Callable[..., Any] = _head
     initialize: Callable[..., Any] | None = None
     pretrain: Callable[..., Any] | None = None
@@ -125,9 +142,11 @@ class Method:
     learned_codes: Callable[..., Any] = _learned_codes
     extra_results: Callable[..., dict[str, Any]] = _extra_results
     make_step: Callable[..., Any] | None = None
+    fields: Mapping[str, Any] | None = None
+    own: bool = False
 
 
-_HOOKS = {field.name for field in dataclasses.fields(Method)} - {"initialize"}
+_HOOKS = {field.name for field in dataclasses.fields(Method)} - {"initialize", "fields", "own"}
 
 
 def load(name: str, loss: str = "") -> Method:
@@ -150,9 +169,25 @@ def load(name: str, loss: str = "") -> Method:
         functions = fitting.functions(name, module) | functions
     if loss:
         functions["loss"] = imports.find_attribute(loss, PACKAGES, "config.loss")
+    if "loss" in functions:
+        field = "config.loss" if loss else "config.method.name"
+        _check_loss(functions["loss"], field, loss or name)
     if not functions.keys() & {"loss", "pretrain", "make_step"}:
         raise InputError(
             f"config.method.name: {name} given; allowed: modules with a function loss, fit, "
             f"pretrain or make_step, of which {module.__name__} has none."
         )
-    return Method(**functions)
+    own = bool(loss) or not module.__name__.startswith("jhash.")
+    fields = getattr(module, "FIELDS", functions.pop("fields", None))
+    return Method(**functions, fields=fields, own=own)
+
+
+def _check_loss(function, field, name):
+    """Checks that a loss is a function that can be called with the four arguments of one."""
+    arguments = ("outputs", "batch", "state", "config")
+    try:
+        inspect.signature(function).bind(*arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{field}: {name!r} given; allowed: functions of {', '.join(arguments)} ({error})."
+        ) from error

@@ -26,7 +26,8 @@ def functions(name: str, module) -> dict:
       module: Module of the method, which has `fit`.
 
     Returns:
-      The functions `prepare`, `initialize` and `pretrain` by name; see `jhash.methods`.
+      The functions `prepare`, `check`, `initialize` and `pretrain`, and FIELDS as `fields`; see
+      `jhash.methods`.
 
     Raises:
       InputError: The module has no `encode`.
@@ -38,8 +39,10 @@ def functions(name: str, module) -> dict:
         )
     return {
         "prepare": functools.partial(_prepare, name),
+        "check": _check,
         "initialize": functools.partial(_initialize, module),
         "pretrain": functools.partial(_pretrain, module),
+        "fields": {"features": features.FIELDS},
     }
 
 
@@ -67,6 +70,11 @@ def _prepare(name, config, data, key):
     return data, {}
 
 
+def _check(config, data):
+    """Checks that the features can be computed."""
+    features.check(config.method.features, data.source)
+
+
 def _initialize(module, config, data, params):
     """Adds the parameters of a fit to random features; only their shapes matter.
 
@@ -77,7 +85,7 @@ def _initialize(module, config, data, params):
     if not data.multi_label:  # Every class is among them: shapes may depend on their number.
         _, places = np.unique(data.labels(data.train), return_index=True)
         few = np.union1d(few, data.train[places])
-    width = features.width(config.method.features, data.source)
+    width = features.check(config.method.features, data.source)
     random = jax.random.normal(jax.random.key(0), (len(few), width))
     return {**params, "hash": _fit(module, config, data, few, random)}
 
@@ -85,7 +93,14 @@ def _initialize(module, config, data, params):
 def _pretrain(module, config, data, params, state, folder):
     """Puts the fitted hash function and the weights of the backbone into `params`."""
     v_Nxz = features.load(config.method.features, data.source, data.train, folder)
-    params = {**params, "hash": _fit(module, config, data, data.train, v_Nxz)}
+    fitted = _fit(module, config, data, data.train, v_Nxz)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fitted)):
+        raise InputError(
+            f"config.method.features: features up to {np.abs(v_Nxz).max():.3g} given, with which "
+            f"the fit of {config.method.name} is NaN or infinite; allowed: smaller features, whose "
+            "squares are finite in float32."
+        )
+    params = {**params, "hash": fitted}
     if backbone := features.extractor(config.method.features).variables.get("params"):
         params["backbone"] = backbone
     return jax.tree.map(np.asarray, params), state

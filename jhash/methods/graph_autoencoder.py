@@ -12,7 +12,6 @@ Shapes in names: N nodes, z features, B nodes of a batch, L bits, W inputs of a 
 """
 
 import functools
-import math
 from typing import NamedTuple
 
 import jax
@@ -20,15 +19,31 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jhash import config_fields
 from jhash.errors import InputError
 from jhash.losses import graph as losses
 from jhash.models import stacked_autoencoder
 from jhash.runs.epochs import Epochs
 from jhash.solvers import factored_graph
+from jhash.system import interrupts
 
 # The gain of layers before the codes, at which tanh is nearly linear.
 HIDDEN_GAIN = 0.5
 STARTS = ("principal", "random")
+_FIELDS = {
+    "metric": config_fields.choice(*factored_graph.METRICS),
+    "hidden": config_fields.integers(1),
+    "slope": config_fields.positive(1),
+    "start": config_fields.choice(*STARTS),
+    "mu": config_fields.number(0, 1),
+    "pretrain_epochs": config_fields.integer(0, 10**6),
+    "epochs": config_fields.integer(0, 10**6),
+    "batch": config_fields.integer(1),
+    **dict.fromkeys(
+        ("alpha", "beta", "gamma", "gain", "pretrain_rate", "learning_rate"),
+        config_fields.number(),
+    ),
+}
 
 
 class Options(NamedTuple):
@@ -91,7 +106,7 @@ def train(
       NonFiniteError: A loss became NaN or infinite.
     """
     nodes = len(v_Nxz)
-    _check(options, nodes)
+    check(options, nodes, bits)
     graph = factored_graph.METRICS[options.metric](jnp.asarray(v_Nxz, jnp.float32))
     widths = (nodes, *options.hidden, bits)
     layers = len(widths) - 1
@@ -112,9 +127,15 @@ def train(
         unit="epoch",
         disable=None,
     ) as epochs:
+        metrics_by_step = []  # In the epoch that a signal has cut short.
         if epochs.begun:
-            phase = _Phase(graph, options, plan[epochs.done - 1], steps)
-            saved = epochs.restore({"params": params, "state": phase.empty(params)})
+            newest = epochs.done if epochs.within else epochs.done - 1
+            phase = _Phase(graph, options, plan[newest], steps)
+            fresh = {"params": params, "state": phase.empty(params)}
+            if epochs.within:
+                fresh["metrics"] = phase.stack_metrics([], steps)
+            saved = epochs.restore(fresh)
+            metrics_by_step = phase.split_metrics(saved.pop("metrics", {}), epochs.within)
             saved = jax.tree.map(jnp.asarray, saved)
             params, state = saved["params"], saved["state"]
         for epoch in epochs:
@@ -125,10 +146,18 @@ def train(
                 params = _start(params, untouched, graph, start_key, options)
                 state = phase.begin(params)
             order = jax.random.permutation(jax.random.fold_in(order_key, epoch), nodes)
-            params, state, metrics = phase.epoch(params, state, np.asarray(order))
-            epochs.log.write((epoch + 1) * steps, epoch + 1, metrics)
-            epochs.save(epoch + 1, jax.device_get({"params": params, "state": state}))
+            params, state, metrics_by_step = phase.epoch(
+                params, state, np.asarray(order), metrics_by_step
+            )
+            tree = jax.device_get({"params": params, "state": state})
+            if len(metrics_by_step) < steps:
+                tree["metrics"] = phase.stack_metrics(metrics_by_step, steps)
+                epochs.stop(epoch, len(metrics_by_step), tree)
+            epochs.log.write((epoch + 1) * steps, epoch + 1, phase.means(state, metrics_by_step))
+            metrics_by_step = []
+            epochs.save(epoch + 1, tree)
             epochs.bar.update()
+            interrupts.stop_if_requested()
     if not plan:
         params = _start(params, range(layers), graph, start_key, options)
     return _outputs(params, graph, options)
@@ -143,6 +172,7 @@ class _Phase:
 
     def __init__(self, graph, options, layer, steps):
         self.layer = layer
+        self._names = ("second_order", "weights") if layer is None else (f"reconstruction_{layer}",)
         self._graph = graph
         self._batch = options.batch
         if layer is None:
@@ -226,25 +256,48 @@ class _Phase:
                 state = self._begin(params, state, self._graph, nodes)
         return state
 
-    def epoch(self, params, state, order):
-        """Trains on all nodes once, in the given order.
+    def epoch(self, params, state, order, metrics_by_step):
+        """Trains on all nodes once, in the given order, or on fewer if a signal asks to stop.
+
+        Args:
+          params: Parameters of all layers.
+          state: State of the phase.
+          order: Order of the nodes, int [N].
+          metrics_by_step: Metrics of the steps of this epoch that are done.
 
         Returns:
-          (params, state, metrics); metrics are means over the steps.
+          (params, state, metrics_by_step): the metrics of all steps that are done now.
         """
-        metrics_by_step = []
-        for nodes in _batches(order, self._batch):
+        metrics_by_step = list(metrics_by_step)
+        for nodes in _batches(order, self._batch)[len(metrics_by_step) :]:
             params, state, metrics = self._step(params, state, self._graph, nodes)
             metrics_by_step.append(metrics)
-        metrics_by_step = jax.device_get(metrics_by_step)
+            if interrupts.requested():
+                break
+        return params, state, jax.device_get(metrics_by_step)
+
+    def means(self, state, metrics_by_step):
+        """Returns the metrics of an epoch; they are means over its steps."""
         metrics = {}
-        for name in metrics_by_step[0]:
+        for name in self._names:
             metrics[name] = float(np.mean([step_metrics[name] for step_metrics in metrics_by_step]))
         if self.layer is None:
             # The loss of the codes as they were computed in the steps of this epoch.
             first = losses.first_order_loss(state["codes"], *self._graph)
-            metrics["first_order"] = float(first) / len(order)
-        return params, state, metrics
+            metrics["first_order"] = float(first) / len(state["codes"])
+        return metrics
+
+    def stack_metrics(self, metrics_by_step, steps):
+        """Returns the metrics of steps as float32 [steps] by name, for a checkpoint."""
+        stacked = {name: np.zeros(steps, np.float32) for name in self._names}
+        for step, metrics in enumerate(metrics_by_step):
+            for name in self._names:
+                stacked[name][step] = metrics[name]
+        return stacked
+
+    def split_metrics(self, stacked, steps):
+        """Undoes `stack_metrics` for the steps that were done."""
+        return [{name: stacked[name][step] for name in self._names} for step in range(steps)]
 
 
 def _by_inputs(updates, _):
@@ -312,25 +365,22 @@ def _outputs(params, graph, options):
     return np.concatenate(outputs)[:nodes]
 
 
-def _check(options, nodes):
-    """Raises InputError for an option that is not allowed."""
-    finite = lambda value: 0 <= value < math.inf  # noqa: E731
-    rules = {
-        "hidden": (lambda widths: all(width >= 1 for width in widths), "widths of 1 or more"),
-        "slope": (lambda value: 0 < value <= 1, "(0, 1]"),
-        "metric": (
-            lambda value: value in factored_graph.METRICS,
-            ", ".join(factored_graph.METRICS),
-        ),
-        "start": (lambda value: value in STARTS, ", ".join(STARTS)),
-        "mu": (lambda value: 0 <= value <= 1, "[0, 1]"),
-        "pretrain_epochs": (lambda value: value >= 0, "0 or more"),
-        "epochs": (lambda value: value >= 0, "0 or more"),
-        "batch": (lambda value: 1 <= value <= nodes, f"1 to {nodes}, the number of nodes"),
-    }
-    for name in ("alpha", "beta", "gamma", "gain", "pretrain_rate", "learning_rate"):
-        rules[name] = (finite, "a finite number >= 0")
-    for name, (holds, words) in rules.items():
-        given = getattr(options, name)
-        if not holds(given):
-            raise InputError(f"{name}: {given!r} given; allowed: {words}.")
+def check(options: Options, nodes: int, bits: int) -> None:
+    """Checks options for a graph of a number of nodes, and the code length.
+
+    Raises:
+      InputError: An option is not allowed; the message names it.
+    """
+    config_fields.check_group(options._asdict(), _FIELDS)
+    if options.batch > nodes:
+        raise InputError(
+            f"batch: {options.batch} given; allowed: 1 to {nodes}, the number of nodes."
+        )
+    # The layer of codes begins only when those before it have been trained, which is late to fail.
+    if options.start == "principal" and options.hidden:
+        most = min(nodes, options.hidden[-1])
+        if bits > most:
+            raise InputError(
+                f"bits: {bits} given; allowed: 1 to {most}, as each bit starts as a principal "
+                f"component of the {options.hidden[-1]} last hidden units of {nodes} nodes."
+            )

@@ -14,17 +14,29 @@ the range of the lattice become NaN.
 """
 
 import dataclasses
+import functools
 import inspect
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
+from jhash import config_fields
 from jhash.errors import InputError
 from jhash.models import heads, layers
 from jhash.system import imports
 
-__all__ = ["build", "count_parameters", "heads", "layers", "without_axis"]
+__all__ = ["build", "check", "count_parameters", "heads", "layers", "without_axis"]
+
+# What the fields of jhash's models that are ints may be, at least.
+_COUNT = config_fields.integer(0)
+# Fields that every flax module has.
+_OF_FLAX = ("parent", "name")
+# Sides of images, in pixels, that an error names as allowed if the model takes them.
+_SIDES = (28, 32, 64, 96, 224, 256)
+# Max number of characters of an error of another library within an error.
+_REASON = 200
 
 
 def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> nn.Module:
@@ -49,17 +61,78 @@ def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> 
         raise InputError(f"name: {name!r} given; allowed: classes of flax.linen.Module.")
     if bits < 1:
         raise InputError(f"bits: {bits} given; allowed: 1 and more.")
-    allowed = [f.name for f in dataclasses.fields(model) if f.name not in ("parent", "name")]
+    allowed = [f.name for f in dataclasses.fields(model) if f.name not in _OF_FLAX]
     fields = {"bits": bits, "axis_name": axis_name, **fields}
     if unknown := sorted(set(fields) - set(allowed)):
         raise InputError(
             f"fields: {', '.join(unknown)} given; allowed: {', '.join(allowed)}, which {name} has."
         )
+    if model.__module__.startswith("jhash."):
+        counts = {f.name: _COUNT for f in dataclasses.fields(model) if f.type is int}
+        given = {name: value for name, value in fields.items() if name in counts}
+        config_fields.check_group(given, {name: counts[name] for name in given})
     return model(**{name: _hashable(value) for name, value in fields.items()})
 
 
 def _hashable(value):
     return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def check(model: nn.Module, name: str, size: int, channels: int) -> Any:
+    """Checks that a model takes images of a size; only shapes are computed.
+
+    Args:
+      model: The model.
+      name: Name of the model, for the message.
+      size: Side of the images in pixels.
+      channels: Number of channels of the images.
+
+    Returns:
+      The shapes and dtypes of the outputs for one image.
+
+    Raises:
+      InputError: The model takes images of other sizes, or, if it is one of jhash's own, its fields
+        have values with which it takes none. (What a user's model raises for all sizes is passed on
+        as it is.)
+    """
+    try:
+        return _trace(model, size, channels)
+    except InputError:
+        raise
+    except Exception as error:  # Layers raise nearly anything for shapes that they cannot have.
+        fitting = [other for other in _SIDES if _takes(model, other, channels)]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:_REASON]
+        if fitting:
+            raise InputError(
+                f"size: {size} given; allowed: sides in pixels that {name} takes, such as "
+                f"{', '.join(map(str, fitting))} ({reason})."
+            ) from error
+        if not type(model).__module__.startswith("jhash."):
+            raise
+        given = [f.name for f in dataclasses.fields(model) if f.name not in _OF_FLAX]
+        values = ", ".join(f"{field}={getattr(model, field)!r}" for field in given)
+        raise InputError(
+            f"fields: {values} given; allowed: what the docstring of {name} describes ({reason})."
+        ) from error
+
+
+def _trace(model, size, channels):
+    """Returns the shapes of the outputs for one image; raises what the layers raise."""
+    image = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
+    init = functools.partial(without_axis(model).init_with_output, train=False)
+    outputs, variables = jax.eval_shape(init, jax.random.key(0), image)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        if not leaf.size:
+            raise ValueError(f"{jax.tree_util.keystr(path)} has the shape {list(leaf.shape)}")
+    return outputs
+
+
+def _takes(model, size, channels):
+    try:
+        _trace(model, size, channels)
+    except Exception:
+        return False
+    return True
 
 
 def without_axis(model: nn.Module) -> nn.Module:

@@ -13,11 +13,20 @@ def device_count():
     """Returns the number of local devices.
 
     Raises:
-      InputError: There is more than one process.
+      InputError: There is more than one process, or JAX cannot start the platform that the
+        environment variable JAX_PLATFORMS names.
     """
-    if jax.process_count() > 1:
+    try:
+        processes = jax.process_count()
+    except (RuntimeError, AssertionError) as error:  # The latter for cuda without its plugin.
+        reason = " ".join(str(error).split())
         raise InputError(
-            f"jax.process_count(): {jax.process_count()} given; allowed: 1, as jhash uses the "
+            f"JAX_PLATFORMS: {jax.config.jax_platforms!r} given; allowed: platforms that JAX can "
+            f"start here, such as cpu{f' ({reason})' if reason else ''}."
+        ) from error
+    if processes > 1:
+        raise InputError(
+            f"jax.process_count(): {processes} given; allowed: 1, as jhash uses the "
             "devices of one process."
         )
     return jax.local_device_count()

@@ -36,5 +36,7 @@ def write(
         with files.replacing(path, "wb") as file:
             file.write(content.encode())
     except OSError as error:
-        raise InputError(f"path: {path} given, which cannot be written: {error}.") from error
+        raise InputError(
+            f"path: {path} given, which cannot be written: {error.strerror or error}."
+        ) from error
     return missing

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jhash.errors import printable
+
 
 def table(head: list[list[str]], rows: list[str]) -> str:
     """Makes a table that scrolls if it is too wide.
@@ -57,5 +59,5 @@ def tag(name: str, content: str, **attributes: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """Escapes what HTML would read as markup."""
-    return html.escape(str(value))
+    """Escapes what HTML would read as markup, and what `printable` escapes."""
+    return html.escape(printable(str(value)))

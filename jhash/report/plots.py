@@ -11,6 +11,8 @@ import numpy as np
 from matplotlib import style
 from matplotlib.figure import Figure
 
+from jhash.errors import printable
+
 # Okabe and Ito's colors, which color-blind readers can tell apart; the palest is left out.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -129,7 +131,7 @@ def two_histograms(
             handles.append(plot.stairs(share, edges, label=label, fill=True, **look))
         plot.set(ylim=(0, None))
     means = [
-        f"{label} lie {share @ places:.3g} apart on average"
+        f"{label} lie {share @ places:.3g} apart on average" if share.any() else f"no {label}"
         for share, label in zip(shares, labels, strict=True)
     ]
     return Picture(title, f"{title}. {'; '.join(means)}.", svg.getvalue())
@@ -161,7 +163,7 @@ def _drawing(xlabel, ylabel):
         yield plot, handles, svg
         if len(handles) > 1:
             # matplotlib's own list leaves out labels that begin with an underscore.
-            labels = [handle.get_label() for handle in handles]
+            labels = [printable(handle.get_label()) for handle in handles]
             columns = 1 if max(map(len, labels)) > 24 else 2
             figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -10,7 +10,7 @@ from jhash.report import grid
 from jhash.report.markup import image, note, row, table, tag, text, warning
 from jhash.runs import paths
 from jhash.runs.finished import Run
-from jhash.runs.schema import DAMAGED
+from jhash.system import archives
 
 IMAGES = 10
 
@@ -76,10 +76,12 @@ def _numbers(results):
 def _read(run):
     path = paths.reconstruction(run.workdir)
     try:
-        with np.load(path) as file:
-            saved = _Saved(*(file[field] for field in _Saved._fields))
-            _check(saved)
-    except DAMAGED as error:
+        arrays = archives.read(path, _Saved._fields)
+        if missing := [field for field in _Saved._fields if field not in arrays]:
+            raise ValueError(f"it has no {' and no '.join(missing)}")
+        saved = _Saved(**arrays)
+        _check(saved)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be read ({error}).") from error
     return _Saved(*(array[:IMAGES] for array in saved))
 
@@ -92,6 +94,7 @@ def _check(saved):
         original.dtype == reconstructed.dtype == np.uint8
         and original.shape == reconstructed.shape
         and (original.ndim, in_range.dtype, ids.dtype.kind) == (4, bool, "i")
+        and original.shape[3:] in ((1,), (3,))
         and labels.dtype.kind in "iu"
         and labels.ndim <= 2
         and count == in_range.shape == ids.shape == labels.shape[:1]

@@ -1,8 +1,6 @@
 """Files of codes, NumPy archives: those in the `codes/` of a run, and those of `jhash encode`."""
 
 import os
-import zipfile
-import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +8,10 @@ import numpy as np
 from jhash.errors import InputError
 from jhash.retrieval import HammingIndex
 from jhash.retrieval.checks import as_codes
+from jhash.retrieval.codes import MAX_BITS
+from jhash.retrieval.index.ids import as_ids
 from jhash.runs import paths
-from jhash.system import files
+from jhash.system import archives, files
 
 _MADE_BY = ("run", "network")
 
@@ -54,24 +54,15 @@ def write(path: str, codes: np.ndarray, ids: np.ndarray, **more: Any) -> None:
 def read(path: str) -> Content:
     """Reads a file of codes.
 
+    Memory for its arrays is limited by the size of the file; see `archives`.
+
     Raises:
-      InputError: The file cannot be read, or has no codes or no bits; the message begins with the
-        path.
+      InputError: The file cannot be read, has no codes or no bits, or something in it has another
+        type or shape than `Content` says; the message begins with the path.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = dict(file)
-        bits = int(content.get("bits", 0))
-    except OSError as error:
-        raise InputError(f"{path}: the file cannot be read: {error}") from error
-    except (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: the file is no file of codes (.npz), or it is damaged."
-        ) from error
-    if missing := [name for name in ("codes", "bits") if name not in content]:
-        raise InputError(f"{path}: the file has no {' and no '.join(missing)}.")
-    metadata = {name: str(content[name]) for name in _MADE_BY if name in content}
-    return Content(content["codes"], bits, content.get("ids"), metadata, content.get("labels"))
+    content = _read(path)
+    _check_codes_and_ids(path, content)
+    return content
 
 
 def read_labeled(path: str, bits: int) -> Content:
@@ -88,24 +79,21 @@ def read_labeled(path: str, bits: int) -> Content:
       InputError: The file is damaged, or something in it is missing or of another shape; the
         message begins with the path.
     """
-    content = read(path)
-    for name, max_dimensions in ("labels", 2), ("ids", 1):
-        array = getattr(content, name)
-        if array is None:
-            raise InputError(f"{path}: the file has no {name}.")
-        if array.dtype.kind not in "iub" or not 1 <= array.ndim <= max_dimensions:
-            raise InputError(
-                f"{path}: {name}: {array.dtype}{list(array.shape)} given; allowed: integers, "
-                f"[N]{' or [N, C]' if max_dimensions == 2 else ''}."
-            )
-    counts = [len(getattr(content, name)) for name in ("codes", "labels", "ids")]
-    if content.bits != bits or len(set(counts)) > 1 or not counts[0]:
+    content = _read(path)
+    labels = _integers(path, "labels", content.labels, 2)
+    ids = _integers(path, "ids", content.ids, 1)
+    codes = len(np.atleast_1d(content.codes))  # They may still be anything.
+    if content.bits != bits or not codes == len(labels) == len(ids) or not codes:
         raise InputError(
-            f"{path}: {counts[0]} codes of {content.bits} bits, {counts[1]} labels and {counts[2]} "
+            f"{path}: {codes} codes of {content.bits} bits, {len(labels)} labels and {len(ids)} "
             f"ids given; allowed: equally many of each, at least 1, and {bits} bits as in "
             "results.json."
         )
-    as_codes(path, content.codes, bits)
+    if labels.ndim == 2 and np.any((labels < 0) | (labels > 1)):
+        raise InputError(f"{path}: labels beyond 0 and 1 given; allowed: 0 or 1, [N, C].")
+    if ids.min() < 0:
+        raise InputError(f"{path}: ids: {ids.min()} given; allowed: 0 or more.")
+    _check_codes_and_ids(path, content)
     return content
 
 
@@ -140,3 +128,48 @@ def load_index(workdir: str, database: str = "encoded") -> HammingIndex:
         raise InputError(f"workdir: {workdir} given; its codes cannot be read: {error}") from error
     made_by = {"run": os.path.abspath(workdir), "database": database}
     return HammingIndex.build(content.codes, content.bits, content.ids, made_by | content.metadata)
+
+
+def _read(path: str) -> Content:
+    """Reads a file of codes; the codes, ids and labels may be any arrays."""
+    try:
+        content = archives.read(path, ("codes", "bits", "ids", "labels", *_MADE_BY))
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read: {error}") from error
+    if missing := [name for name in ("codes", "bits") if name not in content]:
+        raise InputError(f"{path}: the file has no {' and no '.join(missing)}.")
+    bits = content["bits"]
+    if bits.ndim or bits.dtype.kind not in "iu" or not 1 <= bits <= MAX_BITS:
+        shown = bits.item() if bits.dtype.kind in "biuf" and not bits.ndim else _describe(bits)
+        raise InputError(f"{path}: bits: {shown} given; allowed: an integer, 1 to {MAX_BITS}.")
+    for name in _MADE_BY:
+        if name in content and (content[name].ndim or content[name].dtype.kind != "U"):
+            raise InputError(
+                f"{path}: {name}: {_describe(content[name])} given; allowed: one text."
+            )
+    metadata = {name: str(content[name]) for name in _MADE_BY if name in content}
+    return Content(content["codes"], int(bits), content.get("ids"), metadata, content.get("labels"))
+
+
+def _integers(path: str, name: str, array: np.ndarray | None, max_dimensions: int) -> np.ndarray:
+    if array is None:
+        raise InputError(f"{path}: the file has no {name}.")
+    if array.dtype.kind not in "iub" or not 1 <= array.ndim <= max_dimensions:
+        raise InputError(
+            f"{path}: {name}: {_describe(array)} given; allowed: integers, [N]"
+            f"{' or [N, C]' if max_dimensions == 2 else ''}."
+        )
+    return array
+
+
+def _check_codes_and_ids(path: str, content: Content) -> None:
+    try:
+        as_codes("codes", content.codes, content.bits)
+        if content.ids is not None:
+            as_ids(content.ids, len(content.codes))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _describe(array: np.ndarray) -> str:
+    return f"{array.dtype}{list(array.shape)}"

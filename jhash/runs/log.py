@@ -1,5 +1,6 @@
 """The log of a training: `metrics.jsonl`, TensorBoard, and a check that all metrics are finite."""
 
+import contextlib
 import json
 import math
 import os
@@ -7,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorboardX
 
 from jhash.errors import InputError, NonFiniteError
 from jhash.runs import paths, schema
-from jhash.system import files
+from jhash.system import files, reading
 
 
 class Log:
@@ -22,17 +22,22 @@ class Log:
     writes the same bytes whether it is interrupted or not.
     """
 
-    def __init__(self, workdir: str, step: int):
+    def __init__(self, workdir: str, step: int, epoch: int | None = None):
         """Opens the files, and drops what was written after the checkpoint.
 
         Args:
           workdir: Folder of the run.
           step: Number of steps done at the checkpoint; 0 if there is none.
+          epoch: Number of epochs done at the checkpoint. It matters only for a checkpoint after the
+            last step of an epoch, but before the epoch's end, whose line has the same step.
         """
         self._path = paths.metrics(workdir)
-        _keep_until(self._path, step)
+        _keep_until(self._path, step, math.inf if epoch is None else epoch)
         self._file = open(self._path, "a", buffering=1)  # noqa: SIM115 - closed by close()
-        self._events = tensorboardX.SummaryWriter(paths.tensorboard(workdir), purge_step=step + 1)
+        # Imported by trainings alone, since it imports PyTorch, if that is installed, for seconds.
+        from jhash.runs.events import Events
+
+        self._events = Events(paths.tensorboard(workdir), step + 1)
 
     def __enter__(self):
         return self
@@ -42,9 +47,13 @@ class Log:
 
     def close(self) -> None:
         """Writes everything to disk and closes the files."""
-        self.flush()
-        self._file.close()
-        self._events.close()
+        try:
+            self.flush()
+        finally:
+            # What could not be written is tried once more here, and fails again.
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._events.close()
 
     def check(self, step: int, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Checks metrics.
@@ -75,25 +84,31 @@ class Log:
         """Checks metrics, as `check` does, and writes them as a line."""
         self.check(step, epoch, metrics)
         values = {name: float(value) for name, value in metrics.items()}
-        self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
+        with files.naming(self._path):
+            self._file.write(json.dumps({"step": step, "epoch": epoch, **values}) + "\n")
         self.write_events(step, values)
 
     def write_events(self, step: int, values: dict[str, float]) -> None:
         """Writes values to TensorBoard only; meant for times and rates."""
-        for name, value in values.items():
-            self._events.add_scalar(name, value, step)
+        self._events.write(step, values)
 
     def flush(self) -> None:
         """Writes everything so far to disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with files.naming(self._path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._events.flush()
 
 
 def last_line(workdir: str) -> dict:
-    """Reads the last metrics that a run has written; empty before the first."""
-    lines = _whole_lines(paths.metrics(workdir))
-    return json.loads(lines[-1]) if lines else {}
+    """Reads the last metrics that a run has written; empty before the first.
+
+    Raises:
+      InputError: The file is damaged; the message begins with its path.
+    """
+    path = paths.metrics(workdir)
+    lines = _whole_lines(path)
+    return _parse(path, len(lines), lines[-1]) if lines else {}
 
 
 def read_lines(workdir: str) -> list[dict]:
@@ -105,25 +120,36 @@ def read_lines(workdir: str) -> list[dict]:
       InputError: The file is damaged; the message begins with its path.
     """
     path = paths.metrics(workdir)
-    try:
-        lines = [json.loads(line) for line in _whole_lines(path)]
-    except schema.DAMAGED as error:
-        raise InputError(f"{path}: the file cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        schema.check_line(f"{path}, line {number}", line)
-    return lines
+    return [_parse(path, number, line) for number, line in enumerate(_whole_lines(path), 1)]
 
 
-def _keep_until(path, step):
-    """Drops the lines after `step`, and the last line if a kill left it unfinished."""
-    lines = _whole_lines(path)
+def _keep_until(path, step, epoch):
+    """Drops the lines after a checkpoint, and the last line if a kill left it unfinished."""
     if os.path.exists(path):
-        with files.replacing(path) as file:
-            file.writelines(line for line in lines if json.loads(line)["step"] <= step)
+        kept = []
+        for number, line in enumerate(_whole_lines(path), 1):
+            content = _parse(path, number, line)
+            if content["step"] <= step and content["epoch"] <= epoch:
+                kept.append(line)
+        with files.replacing(path, "wb") as file:
+            file.writelines(kept)
 
 
 def _whole_lines(path):
     if not os.path.exists(path):
         return []
-    with open(path) as file:
-        return [line for line in file if line.endswith("\n")]
+    try:
+        with reading.open_regular(path) as file:
+            return [line for line in file if line.endswith(b"\n")]
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read: {error.strerror}.") from error
+
+
+def _parse(path, number, line):
+    place = f"{path}, line {number}"
+    try:
+        parsed = reading.parse_json(line)
+    except ValueError as error:
+        raise InputError(f"{place}: the file is damaged; it is not JSON: {error}.") from error
+    schema.check_line(place, parsed)
+    return parsed

@@ -22,9 +22,19 @@ def lock(workdir: str) -> str:
     return os.path.join(workdir, ".lock")
 
 
+def evaluation_lock(workdir: str) -> str:
+    """The file that the evaluating process locks."""
+    return os.path.join(workdir, ".evaluation.lock")
+
+
 def checkpoints(workdir: str) -> str:
     """The folder of checkpoints."""
     return os.path.join(workdir, "checkpoints")
+
+
+def interrupted(workdir: str) -> str:
+    """The folder of the checkpoint within an epoch that a signal leaves; see `runs.epochs`."""
+    return os.path.join(workdir, "interrupted")
 
 
 def pretrain(workdir: str) -> str:

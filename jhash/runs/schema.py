@@ -1,17 +1,16 @@
 """The schema of `results.json`, checked when written and read, and of `metrics.jsonl`."""
 
 import json
-import zipfile
-import zlib
+import reprlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jhash.errors import InputError
 from jhash.runs import paths
-from jhash.system import files
+from jhash.system import files, reading, text
 
-# The exceptions that reading a damaged file can raise.
-DAMAGED = OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error
+# Characters of a value in a message.
+_SHOWN = 40
 
 
 class _Rule(NamedTuple):
@@ -119,9 +118,8 @@ def read_results(workdir: str) -> dict[str, Any]:
     """
     path = paths.results(workdir)
     try:
-        with open(path, encoding="utf-8") as file:
-            results = json.load(file)
-    except DAMAGED as error:
+        results = reading.read_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: the file cannot be read: {error}") from error
     check_results(path, results)
     return results
@@ -148,7 +146,7 @@ def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASE
     for name in results["config"]["metrics"]:
         if name not in _METRICS:
             raise InputError(
-                f"{path}: config.metrics: {name} given; allowed: {', '.join(_METRICS)}."
+                f"{path}: config.metrics: {_name(name)} given; allowed: {', '.join(_METRICS)}."
             )
         _check(path, results, {f"config.metrics.{name}": _METRICS[name]})
 
@@ -183,14 +181,19 @@ def _require(place, holder, name, rule, prefix=""):
     """Raises InputError unless `holder` is an object whose field `name` fulfills the rule."""
     if not _OBJECT.holds(holder):
         raise InputError(f"{place}: {_shown(holder)} given; allowed: {_OBJECT.words}.")
+    field = f"{place}: {prefix}{_name(name)}"
     if name not in holder:
-        raise InputError(f"{place}: {prefix}{name}: nothing given; allowed: {rule.words}.")
+        raise InputError(f"{field}: nothing given; allowed: {rule.words}.")
     if not rule.holds(holder[name]):
-        raise InputError(
-            f"{place}: {prefix}{name}: {_shown(holder[name])} given; allowed: {rule.words}."
-        )
+        raise InputError(f"{field}: {_shown(holder[name])} given; allowed: {rule.words}.")
+
+
+def _name(name):
+    """Returns a name of a file's own as a message can show it."""
+    return text.shortened(name, _SHOWN)
 
 
 def _shown(value):
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    """Returns the beginning of a value; no more of it is made, however large or deep it is."""
+    shown = repr(value[: _SHOWN + 1]) if isinstance(value, str) else reprlib.repr(value)
+    return text.shortened(shown, _SHOWN)

@@ -9,33 +9,55 @@ from typing import TypeAlias
 
 import ml_collections
 
+from jhash import config_fields
 from jhash.errors import InputError
 from jhash.runs import paths
-from jhash.system import files
+from jhash.system import files, reading, text
 
 Config: TypeAlias = ml_collections.ConfigDict | ml_collections.FrozenConfigDict
 
 
 def default(config: Config) -> str:
-    """Returns the default folder of a config, in `runs/`; every config has one of its own."""
+    """Returns the default folder of a config, in `runs/`; every config has one of its own.
+
+    Raises:
+      InputError: A field of the config is missing or not allowed.
+    """
+    config_fields.check(config)
     digest = hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:8]
     name = f"{config.method.name}-{config.data.split}-{config.bits}bits-{digest}"
     return os.path.join("runs", name)
 
 
+def as_path(workdir: str | os.PathLike[str]) -> str:
+    """Returns the path of a run's folder as a text.
+
+    Raises:
+      InputError: It is no path.
+    """
+    path = os.fspath(workdir) if isinstance(workdir, str | os.PathLike) else None
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise InputError(f"--workdir: {workdir!r} given; allowed: the path of a folder.")
+    return path
+
+
 def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     """Checks that a folder may hold a run of a config; changes nothing on disk.
+
+    `config.metrics` may differ: how a run is measured does not change what is trained.
 
     Returns:
       The config as a later process will read it from the folder.
 
     Raises:
-      InputError: The folder holds a run of another config (the message names the fields that
-        differ), or files that are no run.
+      InputError: A field of the config is missing or not allowed, or the folder holds a run of
+        another config (the message names the fields that differ), or files that are no run.
     """
+    config_fields.check(config)
     given = plain(config)
     if os.path.exists(paths.config(workdir)):
-        differences = _differences(plain(load(workdir)), given)
+        there = plain(load(workdir)) | {"metrics": given["metrics"]}
+        differences = _differences(there, given)
         if differences:
             raise InputError(
                 f"--workdir: {workdir} given, which holds a run of another config; allowed: a new "
@@ -49,10 +71,33 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     return ml_collections.FrozenConfigDict(given)
 
 
+def check_writable(workdir: str) -> None:
+    """Checks that files can be written to the folder of a run; changes nothing on disk.
+
+    Raises:
+      InputError: They cannot.
+    """
+    try:
+        files.check_folder(workdir)
+    except OSError as error:
+        raise InputError(
+            f"--workdir: {workdir} given, in which no file can be made: {error.strerror}; allowed: "
+            "a folder, or one that can be made."
+        ) from error
+
+
 def claim(workdir: str, config: Config) -> None:
-    """Writes a config that passed `check` into its folder, which is made if need be."""
-    if not os.path.exists(paths.config(workdir)):
-        files.write_json(paths.config(workdir), plain(config))
+    """Writes a config into its folder, which is made if need be and whose lock is held.
+
+    Of a run of the same config with other metrics, the metrics are replaced.
+
+    Raises:
+      InputError: Another process has claimed the folder for another config since `check`.
+    """
+    check(workdir, config)
+    path = paths.config(workdir)
+    if not os.path.exists(path) or plain(load(workdir)) != plain(config):
+        files.write_json(path, plain(config))
 
 
 @contextlib.contextmanager
@@ -65,12 +110,33 @@ def lock(workdir: str) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(files.lock(paths.lock(workdir), wait=False))
+            _lock_folder(workdir, stack)
         except BlockingIOError as error:
             raise InputError(
                 f"--workdir: {workdir} given, in which another process is training; allowed: a "
                 "folder in which none is. Wait for it or stop it."
             ) from error
         yield
+
+
+def evaluating(workdir: str) -> contextlib.AbstractContextManager[int]:
+    """Returns a lock on what an evaluation writes, for which other evaluations wait.
+
+    It is to be held from before the checkpoint is read. Otherwise the evaluation of an older
+    checkpoint could replace files of the newest one, some or all.
+    """
+    return files.lock(paths.evaluation_lock(workdir), wait=True)
+
+
+def _lock_folder(workdir, stack):
+    """Locks the folder itself, in case somebody removes the lock's file while a process trains."""
+    try:
+        stack.enter_context(files.lock(os.path.realpath(workdir), wait=False, make=False))
+    except BlockingIOError:
+        raise
+    except OSError:
+        # Not every file system locks folders; the file is locked anyway.
+        pass
 
 
 def load(workdir: str) -> ml_collections.FrozenConfigDict:
@@ -81,15 +147,23 @@ def load(workdir: str) -> ml_collections.FrozenConfigDict:
     """
     path = paths.config(workdir)
     try:
-        with open(path) as file:
-            config = json.load(file)
+        config = reading.read_json(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{path}: there is no such file, so there is no run.") from error
+    except OSError as error:
+        raise InputError(f"{path}: the file cannot be read: {error.strerror}.") from error
     except ValueError as error:
         raise InputError(f"{path}: the file is damaged; it is not JSON: {error}.") from error
     if not isinstance(config, dict):
         raise InputError(f"{path}: the file is damaged; it holds no JSON object.")
-    return ml_collections.FrozenConfigDict(config)
+    try:
+        frozen = ml_collections.FrozenConfigDict(config)
+        plain(frozen)
+        return frozen
+    # Names that a config cannot have, groups within lists, and deep nesting.
+    except (AttributeError, ValueError, TypeError, KeyError, RecursionError) as error:
+        reason = text.shortened(str(error), 200)
+        raise InputError(f"{path}: the file is damaged; it holds no config: {reason}.") from error
 
 
 def plain(config: Config) -> dict:

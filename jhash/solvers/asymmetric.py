@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jhash.errors import InputError
 from jhash.solvers.label_groups import group_by_label, one_hot
 
 # Number of (row, query) pairs whose affinities are in memory at a time: 32 MiB of float32.
@@ -48,12 +49,23 @@ def solve_regression(
     Returns:
       W, float32 [c, bits]. For class ids, c is 1 + the largest id of images and queries.
 
+    Raises:
+      InputError: There are no images or queries, no image has a label, labels do not fit what they
+        belong to, values are NaN or infinite, or `gamma3` is not above 0.
+
     References:
       FDAH (Lin et al. 2021), eq. 7, which lacks the tilde of S~; the derivative of eq. 4 has it.
       Y'Y is singular when a class is absent or label columns are dependent, so 1e-6 of the mean of
       its diagonal is added to its diagonal (the ridge). The row of W of an absent class is then 0,
       and Y W is unchanged to rounding.
     """
+    _check("codes", codes, "labels", labels)
+    _check("query_outputs", query_outputs, "query_labels", query_labels)
+    _check_width("query_outputs", query_outputs, "codes", codes)
+    if not gamma3 > 0:
+        raise InputError(f"gamma3: {gamma3} given; allowed: numbers above 0.")
+    if np.ndim(labels) == 2 and not np.any(labels):
+        raise InputError("labels: rows of zeros given; allowed: a label for at least one image.")
     num_classes = _count_classes(labels, query_labels)
     labels_KxC, group_index = group_by_label(labels, num_classes)
     counts = np.bincount(group_index, minlength=len(labels_KxC)).astype(np.float32)
@@ -95,11 +107,23 @@ def solve_codes(
     Returns:
       int8 [n, bits] in {-1, +1}.
 
+    Raises:
+      InputError: There are no queries, labels do not fit what they belong to, or values are NaN or
+        infinite, which have no sign.
+
     References:
       FDAH (Lin et al. 2021), eq. 9. The paper leaves sgn(0) open. A query to which no image is
       similar has tau = 0 and no influence. There is none when queries are training samples.
     """
     num_classes = len(w)
+    _check("w", w)
+    _check("query_outputs", query_outputs, "query_labels", query_labels)
+    _check_width("query_outputs", query_outputs, "w", w)
+    largest = max(np.max(labels, initial=0), np.max(query_labels, initial=0))
+    if np.ndim(labels) == 1 and largest >= num_classes:
+        raise InputError(
+            f"w: {num_classes} rows given; allowed: {largest + 1} or more, one for every class."
+        )
     labels_KxC, group_index = group_by_label(labels, num_classes)
     counts = np.bincount(group_index, minlength=len(labels_KxC)).astype(np.float32)
     codes = solve_group_codes(
@@ -118,6 +142,30 @@ def solve_codes(
 def sign(x: jax.Array) -> jax.Array:
     """Returns the signs of a real array of any shape, float32 in {-1, +1}, with sgn(0) = +1."""
     return jnp.where(x >= 0, 1.0, -1.0)
+
+
+def _check(name, values, labels_name="", labels=()):
+    """Raises InputError unless values are finite, and one row for each of some labels."""
+    values = np.asarray(values)
+    if values.ndim != 2 or not len(values):
+        raise InputError(
+            f"{name}: shape {values.shape} given; allowed: [rows, bits], 1 row or more."
+        )
+    if labels_name and len(labels) != len(values):
+        raise InputError(
+            f"{labels_name}: {len(labels)} labels given; allowed: {len(values)}, one for each row "
+            f"of {name}."
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{name}: NaN or infinity given; allowed: finite numbers.")
+
+
+def _check_width(name, values, other, others):
+    if np.shape(values)[1] != np.shape(others)[1]:
+        raise InputError(
+            f"{name}: {np.shape(values)[1]} bits given; allowed: {np.shape(others)[1]}, as in "
+            f"{other}."
+        )
 
 
 def _count_classes(labels, query_labels):

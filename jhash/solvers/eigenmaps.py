@@ -36,12 +36,17 @@ def eigenmaps(weights: scipy.sparse.csr_array, count: int, key: jax.Array) -> np
       column's entry of largest magnitude is positive. The same key gives the same result.
 
     Raises:
-      InputError: `count` is not allowed (the message calls it `bits`, as methods do), or the graph
-        has so much symmetry that the eigensolver fails.
+      InputError: `count` is not allowed (the message calls it `bits`, as methods do), the graph has
+        no edges, or it has so much symmetry that the eigensolver fails.
     """
     weights = weights.astype(np.float64)
     degrees = weights.sum(1)
     joined = np.flatnonzero(degrees)
+    if len(joined) < 2:
+        raise InputError(
+            f"weights: a graph of {len(degrees)} samples without edges given; allowed: graphs with "
+            "edges, of features that are neither all alike nor all opposite."
+        )
     if not 1 <= count < len(joined):
         raise InputError(
             f"bits: {count} given; allowed: 1 to {len(joined) - 1}, as each bit takes an "

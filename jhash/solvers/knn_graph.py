@@ -34,9 +34,11 @@ def nearest(v_Nxz: jax.Array, neighbors: int) -> tuple[jax.Array, jax.Array]:
       index).
 
     Raises:
-      InputError: `neighbors` is not in 1 to N - 1.
+      InputError: `neighbors` is not in 1 to N - 1, or there is a single sample.
     """
     samples = len(v_Nxz)
+    if samples < 2:
+        raise InputError(f"v_Nxz: {samples} samples given; allowed: 2 or more, to be neighbors.")
     if not 1 <= neighbors < samples:
         raise InputError(
             f"neighbors: {neighbors} given; allowed: 1 to {samples - 1}, "
@@ -69,14 +71,19 @@ def build(v_Nxz: np.ndarray, neighbors: int) -> scipy.sparse.csr_array:
       float32 [N, N], symmetric, with a diagonal of zeros and without stored zeros.
 
     Raises:
-      InputError: As for `nearest`, or features are NaN, infinite, or too large for a cosine.
+      InputError: As for `nearest`, or features are NaN, infinite, or too large or small for a
+        cosine.
     """
-    indices, cosines = map(np.asarray, nearest(v_Nxz, neighbors))
-    if not np.isfinite(cosines).all():
+    v_Nxz = np.asarray(v_Nxz, np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        squares_N = np.square(v_Nxz).sum(1)
+    # With such a length a row would have a cosine of 0, or none, with every other.
+    if not np.isfinite(squares_N).all() or v_Nxz[squares_N == 0].any():
         raise InputError(
             "v_Nxz: features given whose cosines are NaN or infinite; allowed: finite features, "
-            "whose squares are finite in float32."
+            "whose squares are finite in float32, and not all 0 unless the features are."
         )
+    indices, cosines = map(np.asarray, nearest(v_Nxz, neighbors))
     samples = len(indices)
     starts = np.arange(0, indices.size + 1, neighbors)
     weights = np.maximum(cosines, 0).reshape(-1)

@@ -26,10 +26,14 @@ def components(features: jax.Array, count: int) -> tuple[jax.Array, jax.Array]:
       does not matter.
 
     Raises:
-      InputError: There are fewer features, or fewer samples, than components. The message calls
-        `count` `bits`, as methods do.
+      InputError: There are fewer features, or fewer samples, than components, or there are none.
+        The message calls `count` `bits`, as methods do.
     """
     samples, width = features.shape
+    if not samples * width:
+        raise InputError(
+            f"features: {samples} samples of {width} features given; allowed: 1 or more of both."
+        )
     if count > min(samples, width):
         raise InputError(
             f"bits: {count} given; allowed: 1 to {min(samples, width)}, as there are {samples} "

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ import flax.serialization
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.support import hostile
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -166,8 +169,21 @@ def test_bad_input_is_named(jhash, run, photos, tmp_path):
 
     assert "no file or folder missing" in error("--run", run, "--images", "missing")
     (tmp_path / "empty").mkdir()
-    assert "ends in one of .bmp" in error("--run", run, "--images", tmp_path / "empty")
-    assert "same id, 0.png" in error("--run", run, "--images", photos, photos)
+    message = error("--run", run, "--images", tmp_path / "empty")
+    assert "with no file; allowed: folders in which some file ends in one of .avif" in message
+    (tmp_path / "empty" / "a.HEIC").touch()
+    (tmp_path / "empty" / "b.heic").touch()
+    message = error("--run", run, "--images", tmp_path / "empty")
+    assert "with 2 files that are not read (2 .heic); allowed: " in message
+    assert "of the formats JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF." in message
+    twice = f"{photos}/0.png given twice; allowed: each image once"
+    assert twice in error("--run", run, "--images", photos, photos)
+    (tmp_path / "other").mkdir()
+    shutil.copy(photos / "0.png", tmp_path / "other")
+    message = error("--run", run, "--images", photos, tmp_path / "other")
+    assert (
+        f"{photos}/0.png and {tmp_path}/other/0.png given, which would have the same id" in message
+    )
     assert "--mode=eval --workdir=nothing" in error("--run", "nothing", "--images", photos)
     broken = tmp_path / "broken"
     broken.mkdir()
@@ -185,3 +201,29 @@ def test_bad_input_is_named(jhash, run, photos, tmp_path):
         message = error("--run", broken, "--images", photos)
         expected = f"{broken}/encoder.bin: format version {found} given; allowed: 2, which "
         assert expected + "python launch.py --mode=eval" in message
+
+
+def test_what_is_among_images_and_is_none(jhash, run, photos, tmp_path):
+    """Nothing of this is opened, and nothing hangs: FIFOs, sockets, loops, folders, names."""
+    folder = tmp_path / "images"
+    (folder / "folder.jpg").mkdir(parents=True)
+    os.mkfifo(folder / "fifo.png")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(folder)  # The path of a socket has to be short.
+        server.bind("socket.png")
+        os.chdir(here)
+    odd = b"\xff\n\x1b[2J.png"
+    for name in (odd, b"a.png"):
+        shutil.copy(photos / "2.png", os.path.join(os.fsencode(folder), name))
+    (folder / "eps.png").write_bytes(hostile.EPS)
+    made, out, err = encode(jhash, run, tmp_path / "codes.npz", "--images", folder)
+    assert made["ids"].tolist() == [r"\xff" + "\n\x1b[2J.png", "a.png"]
+    np.testing.assert_array_equal(made["codes"][0], made["codes"][1])
+    assert "Encoded 2 of 7 images (5 cannot be read, see above)" in out
+    assert len(err.splitlines()) == 5
+    assert all(line.isprintable() for line in err.splitlines())
+    for name in ("fifo", "zero", "socket"):
+        assert f"image {folder / name}.png cannot be read: Not a regular file" in err

@@ -175,7 +175,7 @@ def test_integer_ids_are_read_as_such(jhash, run, tmp_path):
     assert HammingIndex.load(path).ids.tolist() == [n for n in range(199) if n != 3]
     status, _, err = jhash("index", "remove", "--index", path, "3.png")
     assert status == 1
-    assert "ID: 3.png given; allowed: integers, as the ids of this index are." in err
+    assert "ID: ['3.png'] given; allowed: integers, as the ids of this index are." in err
 
 
 def test_codes_of_another_network_are_refused(jhash, copy, tmp_path):
@@ -279,12 +279,12 @@ def test_files_that_hold_no_codes(jhash, tmp_path):
 
     assert "No such file" in error()
     path.write_text("no archive")
-    assert "is no file of codes" in error()
+    assert "the file is no NumPy archive (.npz), or it is damaged" in error()
     np.save(path.open("wb"), np.zeros(3))
-    assert "is no file of codes" in error()
+    assert "the file is no NumPy archive (.npz), or it is damaged" in error()
     np.savez(path, codes=np.zeros((2, 1), np.uint32))
     assert f"{path}: the file has no bits" in error()
     np.savez(path, codes=np.zeros((2, 1), np.uint32), bits=40)
     assert "40 bits take 2 words" in error()
     path.write_bytes(path.read_bytes()[:-30])
-    assert "is no file of codes" in error()
+    assert "the file is no NumPy archive (.npz), or it is damaged" in error()

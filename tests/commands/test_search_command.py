@@ -1,6 +1,7 @@
 """python -m jhash search: against distances counted bit by bit."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -175,3 +176,46 @@ def test_bad_input_is_named(jhash, index, tmp_path):
     for wrong in (("-k", "0"), ("-k", "x"), ("--radius", "-1"), ("--image", "a"), ("--run", "r")):
         assert error("--index", index, "--id", "0.png", *wrong)[0] == 2
     assert error("--index", index)[0] == 2
+
+
+HOSTILE = ["a\nb.png", "\x1b[2J\x1b]0;x\x07.png", "gnp.\u202egpj", "<b>&.png", "c\\d.png"]
+
+
+def test_names_that_a_terminal_would_obey(jhash, index, tmp_path):
+    """Ids may have any characters; a table shows them harmlessly, JSON has them as they are."""
+    path = tmp_path / "i.index"
+    HammingIndex.build(np.arange(5, dtype=np.uint32)[:, None], 12, HOSTILE).save(path)
+    for name in HOSTILE:
+        status, out, err = jhash("search", "--index", path, "--id", name, "-k", "5")
+        assert status == 0, err
+        lines = out.split("\n")
+        assert len(lines) == 9
+        assert all(line.isprintable() for line in lines)
+        assert ascii(name)[1:-1].replace("\\\\", "\\") in lines[0]
+    status, out, err = jhash("search", "--index", path, "--json", "-k", "5", "--id", *HOSTILE)
+    assert status == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert [line["query"] for line in lines] == HOSTILE
+    assert {found["id"] for found in lines[0]["results"]} == set(HOSTILE)
+    status, _, err = jhash("search", "--index", path, "--id", "\x1b[2J\n")
+    assert status == 1
+    assert err.endswith("\n")
+    assert err[:-1].isprintable()
+
+
+def test_files_that_are_no_images(jhash, index, tmp_path):
+    """A FIFO would be waited for, and a device has no end."""
+    os.mkfifo(tmp_path / "fifo.png")
+    undecodable = os.fsdecode(os.fsencode(tmp_path) + b"/\xff\n\x1b[2J.png")
+    queries = [tmp_path / "fifo.png", "/dev/zero", "/proc/self/mem", tmp_path, undecodable]
+    status, out, err = jhash("search", "--index", index, "--json", "--image", *queries)
+    assert status == 1
+    lines = [json.loads(line) for line in out.splitlines()]
+    reasons = [line["error"].rsplit(": ", 1)[1] for line in lines]
+    assert reasons[:4] == [*["Not a regular file"] * 3, "Is a directory"]
+    assert lines[4]["query"] == f"{tmp_path}/\\xff\n\x1b[2J.png"
+    out.encode()
+    for line in lines:
+        line["query"].encode()  # No half characters, which many readers of JSON refuse.
+    assert len(err.splitlines()) == 6
+    assert all(line.isprintable() for line in err.splitlines())

@@ -53,6 +53,25 @@ def test_refuses(name, bits, fields, message):
         models.build(name, bits, **fields)
 
 
+def test_images_too_small_for_a_model_are_named_and_what_is_large_enough():
+    model = models.build("small_cnn.SmallCNN", 12, axis_name="devices")
+    with pytest.raises(InputError, match=r"^size: 3 given; allowed: sides .* such as 28, 32, 64"):
+        models.check(model, "small_cnn.SmallCNN", 3, 3)
+    assert models.check(model, "small_cnn.SmallCNN", 28, 3).shape == (1, 12)
+
+
+def test_an_error_of_a_users_model_for_all_sizes_is_passed_on():
+    class Wrong(nn.Module):
+        bits: int = 12
+        axis_name: str | None = None
+
+        def __call__(self, x, train):
+            return x.nothing
+
+    with pytest.raises(AttributeError, match="nothing"):
+        models.check(Wrong(), "users.Wrong", 28, 3)
+
+
 def test_count_parameters_needs_no_arrays():
     tree = jax.eval_shape(lambda: nn.Dense(7).init(jax.random.key(0), jnp.zeros((1, 10**6))))
     assert models.count_parameters(tree) == 7_000_007

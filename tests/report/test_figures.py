@@ -137,3 +137,10 @@ def test_long_training_curves_are_averaged(trained, monkeypatch):
     [line] = drawn["loss"]
     np.testing.assert_allclose(line.x, np.arange(2, 901, 3))
     np.testing.assert_allclose(line.y, np.arange(2, 901, 3))
+
+
+def test_a_histogram_without_pairs_is_said_to_have_none():
+    counts = np.array([0, 3, 1]), np.zeros(3, np.int64)
+    labels = "relevant pairs", "other pairs"
+    picture = plots.two_histograms("Distances", counts, labels, "Hamming distance")
+    assert "relevant pairs lie 1.25 apart on average; no other pairs." in picture.alt

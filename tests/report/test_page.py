@@ -1,5 +1,6 @@
 """The page as a file: it needs nothing else, is reproducible, and can do without images."""
 
+import os
 import re
 from xml.etree import ElementTree
 
@@ -65,6 +66,19 @@ def test_without_images_the_rest_is_written(trained, tmp_path, config, codes, me
     assert not page.grids
     assert len(page.row("map")) == 2
     assert sum(image["src"].startswith("data:image/svg") for image in page.images) > 5
+
+
+def test_names_that_are_no_text_are_shown_harmlessly(trained, tmp_path):
+    """Such a name ended in a UnicodeEncodeError."""
+    name = os.fsdecode(b"\xff\n\x1b[2J<b>")
+    page = write_page(
+        tmp_path, copy_run(trained, tmp_path / name), copy_run(trained, tmp_path / "b")
+    )
+    assert r"<h1>jhash report: \udcff\n\x1b[2J&lt;b&gt;, b</h1>" in page.text
+    assert "\x1b" not in page.text
+    for image in page.images:
+        if image["src"].startswith("data:image/svg"):  # XML has no such characters.
+            ElementTree.fromstring(decode(image["src"], "svg+xml"))
 
 
 def test_names_are_escaped(trained, tmp_path):

@@ -63,3 +63,46 @@ def test_an_index_of_a_run_s_database(tmp_path):
     np.savez(path, codes=codes)
     with pytest.raises(InputError, match=r"workdir: .* given; its codes cannot be read"):
         code_files.load_index(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"bits": 8.5}, r"bits: 8\.5 given; allowed: an integer, 1 to 512"),
+        ({"bits": 64.0}, r"bits: 64\.0 given"),
+        ({"bits": True}, "bits: True given"),
+        ({"bits": "64"}, r"bits: <U2\[\] given"),
+        ({"bits": [64]}, r"bits: int64\[1\] given"),
+        ({"bits": 0}, "bits: 0 given"),
+        ({"bits": 513}, "bits: 513 given"),
+        ({"bits": 48}, "codes: row 0, with bits set beyond the 48"),
+        ({"bits": 32}, "codes: 2 words per code given; allowed: 1"),
+        ({"codes": CODES.astype(int)}, r"codes: int64\[6, 2\] given"),
+        ({"codes": np.uint32(5)}, r"codes: uint32\[\] given"),
+        ({"codes": np.array([None])}, r"codes: Python objects \(pickle\) given; .* integers"),
+        (
+            {"ids": np.array([1, "a"] * 3, object)},
+            r"ids: Python objects \(pickle\) given; .* strings",
+        ),
+        ({"ids": np.arange(6.0)}, "ids: float given; allowed: integers only, or strings only"),
+        ({"ids": np.arange(5)}, r"ids: shape \[5\] given; allowed: one id per code, \[6\]"),
+        ({"ids": np.zeros(6, int)}, "ids: 0 given more than once"),
+        ({"ids": np.array([b"a"] * 6)}, r"ids: '\|S1' given"),
+        ({"run": 5}, r"run: int64\[\] given; allowed: one text"),
+        ({"network": ["a", "b"]}, r"network: <U1\[2\] given"),
+    ],
+)
+def test_arrays_of_another_kind_are_named(tmp_path, arrays, message):
+    path = tmp_path / "codes.npz"
+    np.savez(path, **{"codes": CODES, "bits": 64} | arrays)
+    with pytest.raises(InputError, match=f"^{path}: {message}"):
+        code_files.read(str(path))
+
+
+def test_a_file_of_no_codes_is_an_empty_index(tmp_path):
+    path = tmp_path / "codes.npz"
+    np.savez(path, codes=CODES[:0], bits=64, ids=np.arange(0))
+    content = code_files.read(str(path))
+    assert (len(content.codes), content.bits) == (0, 64)
+    with pytest.raises(InputError, match="labels"):
+        code_files.read_labeled(str(path), 64)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from jhash.errors import InputError
-from jhash.runs import finished
+from jhash.runs import finished, schema, workdirs
 from tests.support.report import RECONSTRUCTION, broken
 
 
@@ -86,6 +86,9 @@ def test_bad_results_name_run_and_field(trained, tmp_path, name, value, message)
         (b'{"step": 1, "epoch": 1, "loss": null}', "loss: None given"),
         (b"[1, 2]", r": \[1, 2\] given; allowed: an object"),
         (b"7", ": 7 given; allowed: an object"),
+        (b"[" * 100_000, "the file is damaged; it is not JSON: it is nested too deeply"),
+        (b'{"step": ' + b"9" * 5000 + b"}", "it is not JSON: Exceeds the limit"),
+        (b'{"step": 1, "epoch": 1, "' + b"x" * 9999 + b'": null}', r"x\.\.\.: None given"),
     ],
 )
 def test_bad_metrics_name_the_line_and_the_field(trained, tmp_path, line, message):
@@ -96,3 +99,35 @@ def test_bad_metrics_name_the_line_and_the_field(trained, tmp_path, line, messag
     run = broken(trained, tmp_path, "metrics.jsonl", insert)
     with pytest.raises(InputError, match=rf"broken/metrics\.jsonl, line 2.*{message}"):
         finished.read_all([str(run)])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[" * 100_000, "cannot be read: it is nested too deeply"),
+        (b'{"bits": ' + b"9" * 5000 + b"}", "cannot be read: Exceeds the limit"),
+        (b"\xff", "cannot be read: 'utf-8' codec"),
+        (b'{"method": ' + b"[" * 400 + b"]" * 400 + b"}", r"method: \[.* given; allowed: text"),
+        (b'{"method": "' + b"x" * 100_000, "cannot be read: Unterminated string"),
+    ],
+)
+def test_results_that_python_cannot_read(tmp_path, content, message):
+    (tmp_path / "results.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{tmp_path}/results\.json: .*{message}") as error:
+        schema.read_results(str(tmp_path))
+    assert len(str(error.value)) < len(str(tmp_path)) + 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"__class__": 1}',
+        b'{"a.b": 1}',
+        b'{"a": [{}]}',
+        b"[" * 10**5,
+    ],
+)
+def test_a_config_that_cannot_be_one(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content)
+    with pytest.raises(InputError, match=rf"^{tmp_path}/config\.json: the file is damaged; it"):
+        workdirs.load(str(tmp_path))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jhash.errors import InputError
 from jhash.solvers import asymmetric
 from tests.support import asymmetric_problem
 from tests.support.asymmetric_problem import G1, G2, G3, L, M, N, matrices
@@ -103,3 +104,59 @@ def test_absent_class_and_dependent_labels_stay_finite():
     # Y W is what the two columns merged into one would give.
     merged = asymmetric.solve_regression(twins[:, 1:], b, u, twins[[0, 2], 1:], G1, G3)
     np.testing.assert_allclose(twins @ w, twins[:, 1:] @ merged, rtol=1e-3)
+
+
+LABELS, CODES = np.array([0, 1, 0, 1]), np.ones((4, 3))
+QUERIES, QUERY_LABELS = np.full((2, 3), 0.5), np.array([0, 1])
+W = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": CODES * np.nan}, "codes: NaN or infinity given; allowed: finite"),
+        ({"query_outputs": QUERIES * np.inf}, "query_outputs: NaN or infinity given"),
+        ({"codes": CODES[:0], "labels": LABELS[:0]}, r"codes: shape \(0, 3\) given; .* 1 row or"),
+        ({"query_outputs": QUERIES[:0]}, r"query_outputs: shape \(0, 3\) given"),
+        ({"labels": LABELS[:3]}, "labels: 3 labels given; allowed: 4, one for each row of codes"),
+        ({"query_labels": QUERY_LABELS[:1]}, "query_labels: 1 labels given; allowed: 2, one"),
+        ({"codes": CODES[:, :2]}, "query_outputs: 3 bits given; allowed: 2, as in codes"),
+        ({"labels": np.zeros((4, 2)), "query_labels": np.eye(2)}, "labels: rows of zeros given"),
+        ({"gamma3": 0.0}, "gamma3: 0.0 given; allowed: numbers above 0"),
+    ],
+)
+def test_a_regression_without_an_answer_is_refused(change, message):
+    arguments = {
+        "labels": LABELS,
+        "codes": CODES,
+        "query_outputs": QUERIES,
+        "query_labels": QUERY_LABELS,
+        "gamma1": G1,
+        "gamma3": G3,
+    }
+    with pytest.raises(InputError, match=f"^{message}"):
+        asymmetric.solve_regression(**arguments | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"w": W * np.nan}, "w: NaN or infinity given; allowed: finite numbers"),
+        ({"query_outputs": QUERIES * np.nan}, "query_outputs: NaN or infinity given"),
+        ({"query_outputs": QUERIES[:0]}, r"query_outputs: shape \(0, 3\) given"),
+        ({"w": W[:, :1]}, "query_outputs: 3 bits given; allowed: 1, as in w"),
+        ({"labels": LABELS + 4}, "w: 2 rows given; allowed: 6 or more, one for every class"),
+        ({"query_labels": QUERY_LABELS + 1}, "w: 2 rows given; allowed: 3 or more"),
+    ],
+)
+def test_nan_gives_no_code(change, message):
+    arguments = {
+        "labels": LABELS,
+        "w": W,
+        "query_outputs": QUERIES,
+        "query_labels": QUERY_LABELS,
+        "gamma2": G2,
+        "gamma3": G3,
+    }
+    with pytest.raises(InputError, match=f"^{message}"):
+        asymmetric.solve_codes(**arguments | change)

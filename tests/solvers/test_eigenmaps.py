@@ -123,3 +123,9 @@ def test_counts_that_are_not_allowed(graph):
     for count in (0, joined):
         with pytest.raises(InputError, match=rf"bits: {count} given; allowed: 1 to {joined - 1},"):
             eigenmaps.eigenmaps(few, count, KEY)
+
+
+def test_a_graph_without_edges():
+    graph = knn_graph.build(np.zeros((5, 3), np.float32), 2)
+    with pytest.raises(InputError, match=r"^weights: a graph of 5 samples without edges given"):
+        eigenmaps.eigenmaps(graph, 1, KEY)

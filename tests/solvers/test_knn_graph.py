@@ -81,3 +81,9 @@ def test_bad_input(features):
     broken[7, 3] = np.nan
     with pytest.raises(InputError, match=r"v_Nxz: features given .* NaN or infinite; allowed: fin"):
         knn_graph.build(broken, 5)
+    # Squares that are infinite or 0 in float32 would make every cosine 0.
+    for scale in (1e25, 1e-30):
+        with pytest.raises(InputError, match=r"v_Nxz: .* whose squares are finite in float32"):
+            knn_graph.build(features * np.float32(scale), 5)
+    with pytest.raises(InputError, match=r"v_Nxz: 1 samples given; allowed: 2 or more"):
+        knn_graph.build(features[:1], 1)

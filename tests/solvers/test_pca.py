@@ -35,3 +35,8 @@ def test_more_components_than_features_or_samples(features):
     for given, largest in ((features, 20), (features[:7], 7)):
         with pytest.raises(InputError, match=rf"^bits: 21 given; allowed: 1 to {largest},"):
             pca.components(given, 21)
+    for given in (features[:0], features[:, :0]):
+        with pytest.raises(
+            InputError, match=r"^features: \d+ samples of \d+ features given; .* 1 o"
+        ):
+            pca.components(given, 1)

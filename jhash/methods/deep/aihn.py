@@ -5,25 +5,21 @@ term, eq. 9. With `invertible_net.InvertibleNet` it is AIHN, with `alexnet.AlexN
 learns no codes apart from those that the model gives.
 """
 
-import math
-
 import numpy as np
 
+from jhash import config_fields
 from jhash.errors import InputError
 from jhash.losses import pairwise, quantization
 
+FIELDS = {"quantization": config_fields.number()}
+
 
 def prepare(config, data, key):
-    """Checks the weight of the quantization and the batch size; there is no state.
+    """Checks the batch size; there is no state.
 
     Labels may be class ids or rows of 0/1.
     """
     del key
-    weight = config.method.quantization
-    if not 0 <= weight < math.inf:
-        raise InputError(
-            f"config.method.quantization: {weight} given; allowed: a finite number >= 0."
-        )
     if config.batch_size < 2:
         raise InputError(
             f"config.batch_size: {config.batch_size} given; allowed: 2 or more, since the loss is "

@@ -6,47 +6,46 @@ a batch for the hash layer, cross-entropy for the classification layer. Batches 
 in the paper they hold two images per class.
 """
 
-import math
-
 import jax.numpy as jnp
 import optax
 
-from jhash import rng
+from jhash import config_fields, rng
 from jhash.data import class_batches
 from jhash.errors import InputError
 from jhash.losses import pairwise
 from jhash.models.layers import shrink_sigmoid
 
+FIELDS = {
+    "dissimilar": config_fields.choice(*pairwise.DISSIMILAR),
+    "threshold": config_fields.number(),
+    "phi1": config_fields.number(),
+    "phi2": config_fields.number(),
+}
+
 
 def prepare(config, data, key):
     """Checks that data, batch size and model fit the method; there is no state."""
     del key
-    method, classes = config.method, data.num_classes
+    classes, given = data.num_classes, config.model.get("classes")
     if data.multi_label:
         raise InputError(
             f"config.data.source: {config.data.source!r} given, whose labels are rows of 0/1; "
             "allowed: data with one class id per image, since dah has a classification layer."
         )
-    if config.batch_size % classes or config.batch_size < 2 * classes:
+    batches_fit = config.batch_size % classes == 0 and config.batch_size >= 2 * classes
+    if given != classes:
+        hint = ""
+        if not batches_fit:  # Other data often need both, which should not take two attempts.
+            hint = f" config.batch_size: {config.batch_size} does not fit {classes} classes either."
+        raise InputError(
+            f"config.model.classes: {given} given; allowed: {classes}, the number of classes in "
+            f"the data.{hint}"
+        )
+    if not batches_fit:
         raise InputError(
             f"config.batch_size: {config.batch_size} given; allowed: 2, 3, ... times the number "
             f"of classes, {classes}, since a batch has equally many images of each class."
         )
-    if config.model.get("classes") != classes:
-        raise InputError(
-            f"config.model.classes: {config.model.get('classes')} given; allowed: {classes}, the "
-            "number of classes in the data."
-        )
-    if method.dissimilar not in pairwise.DISSIMILAR:
-        raise InputError(
-            f"config.method.dissimilar: {method.dissimilar!r} given; allowed: "
-            f"{', '.join(pairwise.DISSIMILAR)}."
-        )
-    for name in ("threshold", "phi1", "phi2"):
-        if not 0 <= method[name] < math.inf:
-            raise InputError(
-                f"config.method.{name}: {method[name]} given; allowed: a finite number >= 0."
-            )
     return data, {}
 
 

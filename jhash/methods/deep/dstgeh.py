@@ -6,23 +6,34 @@ code. In the second, the model learns the bits of these codes as 0/1 labels of t
 labels"), so that it can encode images that were never in the graph.
 """
 
+import inspect
 import os
 import sys
 
 import jax.numpy as jnp
 import numpy as np
 
-from jhash import rng
+from jhash import config_fields, rng
 from jhash.errors import InputError, in_config
 from jhash.losses import multi_label
 from jhash.pretrained import features
 from jhash.retrieval.metrics import collapse
-from jhash.system import imports
+from jhash.system import imports, npy
 
 LOSSES = {
     "bce": multi_label.binary_cross_entropy,
     "margin": multi_label.margin,
     "soft_margin": multi_label.soft_margin,
+}
+# Number of arguments of `embed` before its options.
+_ARGUMENTS = 4
+FIELDS = {
+    "features": features.FIELDS,
+    "landmarks": config_fields.text(),
+    "center": config_fields.boolean(),
+    # Its fields besides the name depend on the name.
+    "embedding": config_fields.group(),
+    "loss": config_fields.choice(*LOSSES),
 }
 
 
@@ -33,10 +44,6 @@ def prepare(config, data, key):
     [images of the source], which gives the row of each training image in them.
     """
     del key
-    if config.method.loss not in LOSSES:
-        raise InputError(
-            f"config.method.loss: {config.method.loss!r} given; allowed: {', '.join(LOSSES)}."
-        )
     _embedding(config)
     places = np.zeros(len(data.source), np.int32)
     places[data.train] = np.arange(len(data.train))
@@ -47,6 +54,27 @@ def prepare(config, data, key):
     return data, state
 
 
+def check(config, data):
+    """Checks what features and embedding need, since features may take hours before it."""
+    method, nodes = config.method, len(data.train)
+    width = features.check(method.features, data.source)
+    if method.landmarks:
+        nodes += len(_landmarks(method.landmarks, width))
+    module, options = _embedding(config), _options(method.embedding)
+    parameters = list(inspect.signature(module.embed).parameters.values())[_ARGUMENTS:]
+    names = [item.name for item in parameters if item.kind != item.VAR_KEYWORD]
+    if len(names) < len(parameters):
+        names += getattr(module, "OPTIONS", options)
+    if unknown := sorted(set(options) - set(names)):
+        raise InputError(
+            f"config.method.embedding: {', '.join(unknown)} given; allowed: name, "
+            f"{', '.join(names)}."
+        )
+    if hasattr(module, "check"):
+        with _errors_in_config(method.embedding):
+            module.check(nodes, config.bits, **options)
+
+
 def pretrain(config, data, params, state, folder):
     """Runs stage 1: features, graph, embedding, and its signs as pseudo labels (eq. 8)."""
     method = config.method
@@ -55,17 +83,27 @@ def pretrain(config, data, params, state, folder):
         nodes = np.concatenate([nodes, _landmarks(method.landmarks, nodes.shape[1])])
     if method.center:
         nodes = nodes - nodes.mean(0, dtype=np.float64).astype(np.float32)
-    options = {name: value for name, value in method.embedding.items() if name != "name"}
-    fields = {name: f"config.method.embedding.{name}" for name in method.embedding}
-    with in_config({"bits": "config.bits", "v_Nxz": "config.method.features", **fields}):
+    if (nodes == nodes[0]).all():
+        raise InputError(
+            f"config.method.features: the same features for all {len(nodes)} nodes given; allowed: "
+            "features that differ, as pseudo labels come from their differences."
+        )
+    with _errors_in_config(method.embedding):
         codes = _embedding(config).embed(
             nodes,
             config.bits,
             rng.stream(config.seed, "embedding"),
             os.path.join(folder, "embedding"),
-            **options,
+            **_options(method.embedding),
         )
-    bits = codes[: len(data.train)] > 0
+    codes = codes[: len(data.train)]
+    if np.isnan(codes).any():
+        raise InputError(
+            f"config.method.embedding.name: {method.embedding.name!r} given, whose codes are NaN "
+            f"for {np.isnan(codes).any(1).sum()} of {len(codes)} images; allowed: embeddings that "
+            "give numbers, whose signs are bits."
+        )
+    bits = codes > 0
     lost = collapse.count_lost_bits(bits)
     if lost["constant_bits"] or lost["duplicate_bits"]:
         print(
@@ -122,17 +160,25 @@ def _embedding(config):
     return module
 
 
+def _options(embedding):
+    return {name: value for name, value in embedding.items() if name != "name"}
+
+
+def _errors_in_config(embedding):
+    fields = {name: f"config.method.embedding.{name}" for name in embedding}
+    return in_config({"bits": "config.bits", "v_Nxz": "config.method.features", **fields})
+
+
 def _landmarks(path, width):
+    """Reads the features of further nodes, which have the width of those of the images."""
     field = "config.method.landmarks"
-    try:
-        v_Mxz = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{field}: {path!r} given; allowed: .npy files that can be read ({error})."
-        ) from error
+    with in_config({"path": field}):
+        stored_Mxz = npy.read(path)
+    with np.errstate(over="ignore"):
+        v_Mxz = stored_Mxz.astype(np.float32)
     if v_Mxz.ndim != 2 or v_Mxz.shape[1] != width or not np.isfinite(v_Mxz).all():
         raise InputError(
-            f"{field}: {path} given, which holds {v_Mxz.dtype} {list(v_Mxz.shape)}; allowed: "
+            f"{field}: {path} given, which holds {stored_Mxz.dtype} {list(v_Mxz.shape)}; allowed: "
             f"finite numbers [M, {width}], features like those of the images."
         )
-    return v_Mxz.astype(np.float32)
+    return v_Mxz

@@ -10,34 +10,47 @@ The closed forms are in `solvers.asymmetric`, which explains the notation. Image
 have equal rows in Y and B, so the state holds one row per distinct label, a "group".
 """
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jhash import config_fields
 from jhash.errors import InputError
 from jhash.losses import asymmetric
 from jhash.solvers.asymmetric import sign, solve_group_codes, solve_group_regression
 from jhash.solvers.class_codes import code_separation, initial_class_codes
 from jhash.solvers.label_groups import group_by_label, one_hot
 
+FIELDS = {
+    "queries": config_fields.integer(1),
+    "passes": config_fields.integer(1, 1000),
+    "gamma1": config_fields.number(),
+    "gamma2": config_fields.number(),
+    "gamma3": config_fields.positive(),
+}
+
 
 def prepare(config, data, key):
-    """Checks the config and makes the first W and B.
+    """Makes the first W and B.
 
     The rows of the first W are class codes that are far apart, and B = sgn(Y W). The state has `w`
     [classes, bits], and per group its `group_labels` [groups, classes] in {0, 1}, `group_counts`
     [groups], the number of training images, and `group_codes` [groups, bits] in {-1, +1}.
     """
-    for name in ("passes", "gamma3"):
-        if getattr(config.method, name) <= 0:
-            given = getattr(config.method, name)
-            raise InputError(f"config.method.{name}: {given} given; allowed: numbers above 0.")
-    if not 1 <= config.method.queries <= len(data.train):
-        raise InputError(
-            f"config.method.queries: {config.method.queries} given; allowed: 1 to "
-            f"{len(data.train)}, the number of training images."
+    if config.method.queries > len(data.train):
+        print(
+            f"jhash: every epoch draws all {len(data.train)} training images, as config.method."
+            f"queries is {config.method.queries}.",
+            file=sys.stderr,
         )
     group_labels, group_index = group_by_label(data.labels(data.train), data.num_classes)
+    if not group_labels.any():
+        raise InputError(
+            f"config.data.source: {config.data.source!r} given, of which no training image has a "
+            "label; allowed: data with labels, since fdah learns codes from them."
+        )
     w = initial_class_codes(key, data.num_classes, config.bits)
     state = {
         "w": w,
@@ -49,7 +62,7 @@ def prepare(config, data, key):
 
 
 def begin_epoch(config, data, state, epoch, key):
-    """Draws m queries from the training set, and shuffles them anew for each pass."""
+    """Draws m queries from the training set, or all of it, and shuffles them for each pass."""
     del state, epoch
     draw_key, *pass_keys = jax.random.split(key, 1 + config.method.passes)
     drawn = jax.random.permutation(draw_key, len(data.train))[: config.method.queries]

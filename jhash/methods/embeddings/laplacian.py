@@ -3,11 +3,19 @@
 import jax
 import numpy as np
 
+from jhash import config_fields
 from jhash.solvers import knn_graph, thresholds
 from jhash.solvers.eigenmaps import eigenmaps
 
 # The number in the public code of Self-Taught Hashing.
 NEIGHBORS = 25
+
+
+def check(nodes: int, bits: int, neighbors: int = NEIGHBORS) -> None:
+    """Refuses a number of bits or neighbors that a graph of that many nodes cannot have."""
+    fields = {"bits": bits, "neighbors": neighbors}
+    of_graph = dict.fromkeys(fields, config_fields.integer(1, nodes - 1))
+    config_fields.check_group(fields, of_graph)
 
 
 def embed(

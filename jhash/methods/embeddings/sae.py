@@ -7,6 +7,13 @@ from jhash.methods import graph_autoencoder
 
 DEFAULTS = graph_autoencoder.Options()
 
+OPTIONS = DEFAULTS._fields
+
+
+def check(nodes: int, bits: int, **options) -> None:
+    """Refuses the value of an option; see `graph_autoencoder.check`."""
+    graph_autoencoder.check(DEFAULTS._replace(**options), nodes, bits)
+
 
 def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) -> np.ndarray:
     """Trains the stack layer by layer, then as a whole.

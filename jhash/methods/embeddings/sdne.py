@@ -10,6 +10,13 @@ DEFAULTS = graph_autoencoder.Options(
     start="random", mu=1.0, pretrain_epochs=0, epochs=26, learning_rate=0.1
 )
 
+OPTIONS = DEFAULTS._fields
+
+
+def check(nodes: int, bits: int, **options) -> None:
+    """Refuses the value of an option; see `graph_autoencoder.check`."""
+    graph_autoencoder.check(DEFAULTS._replace(**options), nodes, bits)
+
 
 def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, **options) -> np.ndarray:
     """Trains all layers together, without training them one by one before.

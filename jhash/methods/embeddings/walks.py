@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import scipy.sparse
 
+from jhash import config_fields
 from jhash.errors import InputError
 from jhash.solvers import knn_graph, thresholds
 
@@ -14,6 +15,28 @@ NEIGHBORS = 25
 WALKS = 10
 LENGTH = 40  # The default of DeepWalk.
 WINDOW = 5  # The default of gensim.
+
+
+def check(
+    nodes: int,
+    bits: int,
+    neighbors: int = NEIGHBORS,
+    walks: int = WALKS,
+    length: int = LENGTH,
+    window: int = WINDOW,
+) -> None:
+    """Refuses options that `embed` cannot have for that many nodes, or a missing gensim."""
+    given = {"walks": walks, "length": length, "window": window}
+    given |= {"bits": bits, "neighbors": neighbors}
+    fields = {
+        "bits": config_fields.integer(1, 10**6),
+        "neighbors": config_fields.integer(1, nodes - 1),
+        "walks": config_fields.integer(1, 10**6),
+        "length": config_fields.integer(2, 10**6),
+        "window": config_fields.integer(1, 10**6),
+    }
+    config_fields.check_group(given, fields)
+    _import_word2vec()
 
 
 def embed(
@@ -57,11 +80,8 @@ def embed(
       hierarchical; here it is approximated by negative sampling.
     """
     del folder
+    check(len(v_Nxz), bits, neighbors, walks, length, window)
     word2vec = _import_word2vec()
-    given = {"bits": bits, "walks": walks, "length": length, "window": window}
-    for name, value in given.items():
-        if value < (smallest := 2 if name == "length" else 1):
-            raise InputError(f"{name}: {value} given; allowed: {smallest} or more.")
     seed, walk_seed = jax.random.bits(key, 2, np.uint32).tolist()
     words = random_walks(knn_graph.build(v_Nxz, neighbors), walks, length, walk_seed)
     model = word2vec.Word2Vec(

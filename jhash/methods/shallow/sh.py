@@ -46,10 +46,12 @@ def _phases(features, mean, projection, bits):
     projected = (features - mean) @ projection
     low, high = projected.min(0), projected.max(0)
     # Frequencies of eigenfunctions, [bits, axes], in radians per unit. One axis may get all of the
-    # bits, so each has as many candidates. On an axis of length 0 they are infinite: it gets none.
+    # bits, so each has as many candidates. On an axis of length 0 they are infinite: it gets none,
+    # unless there is no other axis. Then all features are alike, and so are their bits.
     waves = jnp.arange(1, bits + 1)[:, None] * jnp.pi / (high - low)
     chosen = jnp.argsort(waves.reshape(-1))[:bits]
     axis, frequency = chosen % projection.shape[1], waves.reshape(-1)[chosen]
+    frequency = jnp.where(jnp.isinf(frequency), 0, frequency)
     linear = pca.as_layer(mean, projection)
     return {
         "kernel": linear["kernel"][:, axis] * frequency,

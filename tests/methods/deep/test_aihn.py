@@ -144,4 +144,4 @@ def test_both_kinds_of_labels_are_prepared(multi_label):
 )
 def test_bad_fields_are_named(field, value, message):
     with pytest.raises(InputError, match=message):
-        aihn.prepare(tiny_config(**{field: value}), None, None)
+        build(workdirs.check("none", tiny_config(**{field: value, "idle_devices": True})))

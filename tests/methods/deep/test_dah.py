@@ -190,7 +190,16 @@ def test_a_run_says_what_it_did(tmp_path):
         ("idle_devices", False, r"config\.batch_size: 20 .*devices, 8\. With idle_devices=True"),
         ("eval_batch_size", 16, r"config\.eval_batch_size: 16 .*devices, 5\."),
         ("model.classes", 9, r"config\.model\.classes: 9 given; allowed: 10, the number of"),
-        ("model", {"name": "small_cnn.SmallCNN"}, r"config\.model\.classes: None given"),
+        (
+            "model",
+            {"name": "small_cnn.SmallCNN", "widths": (), "convolutions": ()},
+            r"config\.model\.classes: None given",
+        ),
+        (
+            "data.options.classes",
+            9,
+            r"classes: 10 given; allowed: 9, .* config\.batch_size: 20 does not fit 9 classes",
+        ),
         ("method.dissimilar", "log", r"config\.method\.dissimilar: 'log' .*hinge, abs, printed"),
         ("method.phi2", -1.0, r"config\.method\.phi2: -1\.0 given; allowed: a finite number >= 0"),
         ("method.threshold", float("nan"), r"config\.method\.threshold: nan given"),

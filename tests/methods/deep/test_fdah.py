@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from jhash.data import ArraySource, Data
-from jhash.errors import InputError
 from jhash.methods.deep import fdah
 from jhash.solvers import asymmetric, label_groups
 from tests.support import asymmetric_problem
@@ -102,8 +101,11 @@ def test_learned_codes_exist_for_the_training_set_only(problem):
     assert fdah.learned_codes(config(), larger, state) is None
 
 
-@pytest.mark.parametrize("queries", [0, 51])
-def test_bad_draw_is_refused(problem, queries):
-    message = rf"config\.method\.queries: {queries} given; allowed: 1 to 50,"
-    with pytest.raises(InputError, match=message):
-        fdah.prepare(config(queries), small_data(problem.labels), jax.random.key(0))
+def test_more_queries_than_images_are_all_images_and_this_is_said(problem, capsys):
+    data = small_data(problem.labels)
+    fdah.prepare(config(50), data, jax.random.key(0))
+    assert not capsys.readouterr().err
+    fdah.prepare(config(51), data, jax.random.key(0))
+    assert "draws all 50 training images, as config.method.queries is 51" in capsys.readouterr().err
+    drawn = fdah.begin_epoch(config(51), data, {}, 0, jax.random.key(1))
+    assert sorted(drawn[:50]) == sorted(data.train)

@@ -157,7 +157,8 @@ def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
     state = phase.begin(params)
     codes = stacked_autoencoder.encode(params, factored_graph.rows(graph, np.arange(100)), 0.2)[-1]
     np.testing.assert_allclose(state["codes"], codes, atol=1e-6)
-    _, state, metrics = phase.epoch(params, state, np.arange(100))
+    _, state, metrics_by_step = phase.epoch(params, state, np.arange(100), [])
+    metrics = phase.means(state, metrics_by_step)
     np.testing.assert_allclose(state["sums"], graph.right.T @ state["codes"], atol=1e-4)
     h, u = np.float64(state["codes"]), np.float64(factored_graph.rows(graph, np.arange(100)))
     expected = (u * np.square(h[:, None] - h).sum(2)).sum() / 100
@@ -188,14 +189,24 @@ def test_rows_are_made_by_batch():
     ("option", "message"),
     [
         ({"metric": "l1"}, "metric: 'l1' given; allowed: cosine, euclidean"),
-        ({"slope": 0.0}, r"slope: 0.0 given; allowed: \(0, 1\]"),
-        ({"mu": 1.5}, r"mu: 1.5 given; allowed: \[0, 1\]"),
+        ({"slope": 0.0}, "slope: 0.0 given; allowed: a finite number above 0, up to 1"),
+        ({"mu": 1.5}, "mu: 1.5 given; allowed: a number from 0 to 1"),
         ({"beta": -1.0}, "beta: -1.0 given; allowed: a finite number >= 0"),
         ({"batch": 101}, "batch: 101 given; allowed: 1 to 100, the number of nodes"),
-        ({"hidden": (0,)}, r"hidden: \(0,\) given; allowed: widths of 1 or more"),
+        ({"hidden": (0,)}, r"hidden: \(0,\) given; allowed: a tuple of whole numbers, each 1 or"),
         ({"start": "svd"}, "start: 'svd' given; allowed: principal, random"),
     ],
 )
 def test_bad_options_are_named(features, tmp_path, option, message):
     with pytest.raises(InputError, match=f"^{message}"):
         sae.embed(features, 8, KEY, str(tmp_path), **OPTIONS | option)
+
+
+def test_more_bits_than_the_last_layer_has_inputs_are_refused_before_it_trains(features, tmp_path):
+    message = r"^bits: 17 given; allowed: 1 to 16, as each bit starts as a principal component"
+    with pytest.raises(InputError, match=message):
+        sae.check(100, 17, **OPTIONS | {"hidden": (30, 16)})
+    with pytest.raises(InputError, match=message):
+        sae.embed(features, 17, KEY, str(tmp_path), **OPTIONS | {"hidden": (30, 16)})
+    assert not list(tmp_path.iterdir())
+    sae.check(100, 17, **OPTIONS | {"hidden": (16,), "start": "random"})

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from jhash import retrieval
 from jhash.errors import InputError
 from jhash.methods.shallow import itq, lsh, pcah, sh
 from jhash.solvers import pca, rotation
@@ -92,3 +93,12 @@ def test_a_feature_that_never_varies_gives_no_bits():
     features[:, 1] = 2
     params = sh.fit(features, None, 9, KEY)
     assert np.isfinite(sh.encode(params, features)).all()
+
+
+@pytest.mark.parametrize("method", [lsh, pcah, itq, sh], ids=["lsh", "pcah", "itq", "sh"])
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_features_that_are_all_alike_give_one_code(method, value):
+    features = np.full((9, 4), value, np.float32)
+    outputs = np.asarray(method.encode(method.fit(features, None, 3, KEY), features))
+    assert np.isfinite(outputs).all()
+    assert len(np.unique(np.asarray(retrieval.pack_codes(outputs)))) == 1

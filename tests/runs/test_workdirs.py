@@ -1,0 +1,90 @@
+"""Folders of runs: one config and one process at a time."""
+
+import threading
+import time
+from unittest import mock
+
+import pytest
+
+from jhash import evaluate, train
+from jhash.errors import InputError
+from jhash.runs import paths, workdirs
+from tests.support import tiny
+
+
+def test_a_folder_that_another_process_claimed_meanwhile(tmp_path):
+    """Both had checked the folder before; the first has ended when the second gets the lock."""
+    workdir = str(tmp_path / "run")
+    first, second = tiny.get_config(), tiny.get_config()
+    second.epochs = 7
+    for config in first, second:
+        workdirs.check(workdir, config)
+    with workdirs.lock(workdir):
+        workdirs.claim(workdir, first)
+    with (
+        workdirs.lock(workdir),
+        pytest.raises(InputError, match=r"config\.epochs is 4 there and 7 here"),
+    ):
+        workdirs.claim(workdir, second)
+    assert workdirs.load(workdir).epochs == 4
+
+
+def test_a_process_that_trains_is_noticed_without_its_lock(tmp_path):
+    """Users remove the file of a lock that they take for a forgotten one."""
+    workdir = str(tmp_path / "run")
+    (tmp_path / "link").symlink_to("run")
+    with workdirs.lock(workdir):
+        (tmp_path / "run" / ".lock").unlink()
+        for path in workdir, str(tmp_path / "link"):
+            with (
+                pytest.raises(InputError, match="another process is training"),
+                workdirs.lock(path),
+            ):
+                pass
+            (tmp_path / "run" / ".lock").unlink()
+    with workdirs.lock(workdir):
+        assert paths.lock(workdir)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda workdir: evaluate.evaluate_workdir(workdir, ["tests"]),
+        lambda workdir: train.train(tiny.get_config(), workdir),
+    ],
+)
+def test_an_evaluation_waits_for_another(tmp_path, monkeypatch, start):
+    """Else that of an older checkpoint could replace some files of this one."""
+    workdir = str(tmp_path)
+    order = []
+    held = threading.Event()
+
+    def hold():
+        with workdirs.evaluating(workdir):
+            held.set()
+            time.sleep(0.1)
+            order.append("ended")
+
+    class Checkpoints:
+        def __init__(self, _):
+            order.append("read")
+            raise InputError("enough")
+
+    def evaluated(*_):
+        order.append("read")
+        raise InputError("enough")
+
+    workdirs.claim(workdir, tiny.get_config())
+    for room in evaluate, train:
+        monkeypatch.setattr(room, "build", mock.MagicMock())
+    monkeypatch.setattr(evaluate, "Checkpoints", Checkpoints)
+    monkeypatch.setattr(evaluate, "evaluate", evaluated)
+    monkeypatch.setattr(train, "SourceEncoder", lambda _: None)
+    monkeypatch.setattr(train, "_train", lambda *_: None)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    with pytest.raises(InputError, match="enough"):
+        start(workdir)
+    thread.join()
+    assert order == ["ended", "read"]
