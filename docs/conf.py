@@ -87,6 +87,7 @@ images
 library
 metrics
 index_format
+security
 ```
 
 ```{toctree}
@@ -104,6 +105,7 @@ site/CHANGELOG
 :caption: Believe it
 
 measured
+reliability
 reproduce/fdah
 reproduce/dah
 reproduce/aihn
