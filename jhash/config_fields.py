@@ -18,6 +18,7 @@ import ml_collections
 from ml_collections import config_dict
 
 from jhash.errors import InputError
+from jhash.system.text import shortened
 
 # The largest number that is finite in float32, about.
 _LARGEST = 3e38
@@ -324,5 +325,4 @@ def _is_real(value):
 
 
 def _shown(value):
-    shown = " ".join(repr(value).split())
-    return shown if len(shown) <= _SHOWN else f"{shown[: _SHOWN - 3]}..."
+    return shortened(" ".join(repr(value).split()), _SHOWN)

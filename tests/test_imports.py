@@ -13,7 +13,8 @@ ROOT = Path(jhash.__file__).parent
 # From the bottom up; those of one level do not import each other.
 LEVELS = (
     ("errors", "rng"),
-    ("system", "config_fields"),
+    ("system",),
+    ("config_fields",),
     ("losses", "solvers", "parallel", "retrieval", "data"),
     ("models", "runs"),
     ("pretrained",),

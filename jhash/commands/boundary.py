@@ -30,7 +30,11 @@ def run(command: Callable[[], object]) -> int:
       SystemExit: The command raised it, for example after wrong arguments.
     """
     _open_standard_streams()
-    with _catching_sigint(), _catching_sigterm(), _nothing_lost():
+    with (
+        _handling(signal.SIGINT, signal.default_int_handler),
+        _handling(signal.SIGTERM, _raise_terminated),
+        _nothing_lost(),
+    ):
         try:
             status = _status(command)
         except SystemExit:
@@ -75,38 +79,26 @@ class _Terminated(BaseException):
     """SIGTERM has come; files and locks are tidied up on the way out."""
 
 
-@contextlib.contextmanager
-def _catching_sigint():
-    """Makes Ctrl-C raise KeyboardInterrupt, if the module that starts the process has changed that.
+def _raise_terminated(number, frame):
+    raise _Terminated
 
-    It has for the time in which modules are imported, and in which Python ends.
+
+@contextlib.contextmanager
+def _handling(number, handler):
+    """Gives a signal a handler in the main thread, unless the program handles or ignores it.
+
+    Python handles Ctrl-C itself, but the module that starts the process has changed that for the
+    time in which modules are imported, and in which Python ends.
     """
-    if signal.getsignal(signal.SIGINT) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@contextlib.contextmanager
-def _catching_sigterm():
-    """Makes SIGTERM raise `_Terminated` in the main thread, unless the program does otherwise."""
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    if not is_main or signal.getsignal(number) != signal.SIG_DFL:
         yield
         return
-
-    def handle(number, frame):
-        raise _Terminated
-
-    signal.signal(signal.SIGTERM, handle)
+    signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
