@@ -13,9 +13,12 @@ os.environ["XLA_FLAGS"] = (
     + " --xla_force_host_platform_device_count=8"
     + " --xla_cpu_collective_call_terminate_timeout_seconds=250"
 )
-# Most of the time is compilation, and many tests run the same programs.
-_COMPILED = tempfile.TemporaryDirectory(prefix="jhash-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+# Most of the time is compilation, and many tests run the same programs: one folder of compiled
+# programs for all processes, which the first one makes and removes.
+_COMPILED = None
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _COMPILED = tempfile.TemporaryDirectory(prefix="jhash-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 # A shell without job control starts what is in the background with Ctrl-C ignored, which processes
@@ -36,7 +39,8 @@ def pytest_collection_modifyitems(items):
 
 def pytest_unconfigure():
     """Removes what was compiled."""
-    _COMPILED.cleanup()
+    if _COMPILED:
+        _COMPILED.cleanup()
 
 
 @pytest.fixture(scope="module")

@@ -129,22 +129,23 @@ def header(*shape):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "which is truncated: up to 16 bytes, but its"),
+        (lambda: header(2**32 - 1, 2**32 - 1, 2**32 - 1), "which is truncated: up to 16 bytes, "),
         (
-            gzip.compress(header(2**16, 2**16, 1)),
-            r"which is truncated: up to 67\d{6} bytes, but its",
+            lambda: gzip.compress(header(2**16, 2**16, 1)),
+            r"which is truncated: up to 67\d{6} bytes",
         ),
-        (gzip.compress(header(9, 5, 4) + bytes(300 << 20)), "which has trailing bytes"),
-        (gzip.compress(header(300 << 20, 1, 1) + bytes(300 << 20)), "which is truncated: up to 7"),
-        (header(0, 28, 28), "whose dimensions are 0x28x28"),
-        (header(9, 0, 4), "whose dimensions are 9x0x4"),
+        (lambda: gzip.compress(header(9, 5, 4) + bytes(300 << 20), 1), "which has trailing bytes"),
+        (lambda: gzip.compress(header(300 << 20, 1, 1) + bytes(300 << 20), 1), "truncated: up to "),
+        (lambda: header(0, 28, 28), "whose dimensions are 0x28x28"),
+        (lambda: header(9, 0, 4), "whose dimensions are 9x0x4"),
     ],
+    ids=["huge", "inflates", "trailing_bomb", "bomb", "no_images", "no_rows"],
 )
 def test_what_a_header_declares_is_not_believed(tmp_path, content, message):
     """A few bytes that declare or inflate to gigabytes take no more than the file may hold."""
     path = tmp_path / "images.gz"
-    path.write_bytes(content)
-    expected = f"^path: {path} given, {message}"
+    path.write_bytes(content())
+    expected = f"^path: {path} given, .*{message}"
     with memory.at_most(4 << 20), pytest.raises(InputError, match=expected) as caught:
         idx.read_idx(path, ndim=3)
     assert str(caught.value).isprintable()
