@@ -1,6 +1,17 @@
 """Help with the operating system and Python: whole files, imports by name, memory, text."""
 
-from jhash.system import archives, faults, files, imports, interrupts, malloc, npy, reading, text
+from jhash.system import (
+    archives,
+    faults,
+    files,
+    imports,
+    interrupts,
+    malloc,
+    npy,
+    npy_header,
+    reading,
+    text,
+)
 
 __all__ = [
     "archives",
@@ -10,6 +21,7 @@ __all__ = [
     "interrupts",
     "malloc",
     "npy",
+    "npy_header",
     "reading",
     "text",
 ]

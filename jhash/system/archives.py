@@ -2,12 +2,11 @@
 
 `numpy.load` allocates what a file declares and inflates what it holds: a file of a few kilobytes
 can take gigabytes. Here sizes are compared with each other and with a limit before anything is
-allocated, and headers are matched against a pattern rather than evaluated as Python.
+allocated.
 """
 
 import math
 import os
-import re
 import struct
 import zipfile
 import zlib
@@ -16,22 +15,14 @@ from collections.abc import Collection
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.system import reading
+from jhash.system import npy_header, reading
 
 # The arrays of an archive may have this many bytes for each byte of the file, and so many besides.
 # Compression of arrays seldom exceeds the first number but for constant ones, which are small.
 MAX_RATIO = 32
 FREE_BYTES = 64 << 20
 
-_MAX_DIMENSIONS = 8
-_MAX_HEADER = 10_000  # Bytes, as numpy.load.
 _CHUNK = 1 << 20
-_HEADER = re.compile(
-    r"\{'descr': ?(?P<descr>'[^']*'|\[.*\]), ?'fortran_order': ?(?P<order>True|False), ?"
-    r"'shape': ?\((?P<shape>[0-9, L]*)\),? ?\} *\n?"
-)
-# Bool, integers, floating point and Unicode, in either byte order.
-_DTYPE = re.compile(r"'([<>|=]?(?:b1|[iu][1248]|f[248]|U[0-9]{1,9}))'")
 _MAGIC = b"PK\3\4"
 _ENCRYPTED = 1
 _DAMAGED = (
@@ -113,7 +104,13 @@ def _check_sizes(members, limit):
 def _array(archive, name, entry) -> np.ndarray:
     """Reads an array; a member that inflates to more than it declares is damaged."""
     with archive.open(entry) as member:
-        dtype, order, shape, header_bytes = _parse_header(name, member)
+        try:
+            dtype, order, shape, header_bytes = npy_header.parse(member)
+        except npy_header.ElementsError as error:
+            raise _RefusedError(
+                f"{name}: {error} given; allowed: an array of integers, real numbers, booleans or "
+                "strings."
+            ) from error
         size = math.prod(shape) * dtype.itemsize
         if size != entry.file_size - header_bytes:
             raise ValueError("the size of an array is not that of its member")
@@ -128,36 +125,6 @@ def _array(archive, name, entry) -> np.ndarray:
     _check_values(name, array)
     array = array.astype(dtype.newbyteorder("="), copy=False)
     return array.reshape(shape, order=order)
-
-
-def _parse_header(name, member):
-    """Returns dtype, order, shape and size in bytes of the header of an array (.npy)."""
-    magic = member.read(8)
-    version = magic[6:]
-    if magic[:6] != b"\x93NUMPY" or version not in (b"\1\0", b"\2\0", b"\3\0"):
-        raise ValueError("a member is no array")
-    length_bytes = 2 if version == b"\1\0" else 4
-    length = int.from_bytes(member.read(length_bytes), "little")
-    if length > _MAX_HEADER:
-        raise ValueError("the header of an array is too long")
-    text = member.read(length).decode("latin1")
-    match = _HEADER.fullmatch(text)
-    if len(text) != length or match is None:
-        raise ValueError("a header that numpy.save does not write")
-    dtype = _DTYPE.fullmatch(match["descr"])
-    if dtype is None:
-        kind = "Python objects (pickle)" if match["descr"] == "'|O'" else match["descr"][:40]
-        raise _RefusedError(
-            f"{name}: {kind} given; allowed: an array of integers, real numbers, "
-            "booleans or strings."
-        )
-    sizes = [size.strip().removesuffix("L") for size in match["shape"].split(",") if size.strip()]
-    if len(sizes) > _MAX_DIMENSIONS:
-        raise ValueError("an array of many dimensions")
-    order = "F" if match["order"] == "True" else "C"
-    # A number of so many digits is refused by its size, without being made.
-    shape = tuple(int(size) if len(size) < 20 else 1 << 64 for size in sizes)
-    return np.dtype(dtype[1]), order, shape, 8 + length_bytes + length
 
 
 def _check_values(name, array):

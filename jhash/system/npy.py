@@ -7,23 +7,14 @@ are read.
 
 import math
 import os
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.system import reading, text
+from jhash.system import npy_header, reading, text
 
 _KINDS = "biuf"  # Booleans, integers, floating point.
-_MAX_DIMENSIONS = 8
-_MAX_HEADER = 10_000  # Bytes, as numpy.load.
-
-
-class _Header(NamedTuple):
-    dtype: np.dtype
-    order: str
-    shape: tuple[int, ...]
-    start: int  # The offset of the first element.
 
 
 def shape(path: str | os.PathLike) -> tuple[int, ...]:
@@ -73,47 +64,36 @@ def _refusal(path, reason) -> InputError:
     return InputError(f"path: {path} given; allowed: .npy files of numbers, but {reason}.")
 
 
-def _header(file: BinaryIO, path) -> _Header:
+def _header(file: BinaryIO, path) -> npy_header.Header:
     """Reads the header of an array and checks it."""
     try:
-        version = np.lib.format.read_magic(file)
-        start = file.tell()
-        length_bytes, parse = {
-            (1, 0): (2, np.lib.format.read_array_header_1_0),
-            (2, 0): (4, np.lib.format.read_array_header_2_0),
-        }[version]
-        # NumPy compares the length with a limit only when it has read as much.
-        if int.from_bytes(file.read(length_bytes), "little") > _MAX_HEADER:
-            raise ValueError
-        file.seek(start)
-        sizes, fortran_order, dtype = parse(file)
-    except Exception as error:  # NumPy evaluates the header as Python, which can fail anyhow.
+        header = npy_header.parse(file)
+    except npy_header.ElementsError as error:
+        raise _refusal(path, f"its elements are {text.shortened(str(error))}") from error
+    except ValueError as error:
         raise _refusal(path, "it does not begin like one") from error
-    if dtype.kind not in _KINDS:
-        raise _refusal(path, f"its elements are {text.shortened(str(dtype))}")
-    whole = all(type(size) is int and size >= 0 for size in sizes)
-    if len(sizes) > _MAX_DIMENSIONS or not whole:
-        raise _refusal(path, f"its shape is {text.shortened(str(list(sizes)))}")
-    size, start = math.prod(sizes) * dtype.itemsize, file.tell()
-    found = os.fstat(file.fileno()).st_size - start
+    if header.dtype.kind not in _KINDS:
+        raise _refusal(path, f"its elements are {header.dtype}")
+    size = math.prod(header.shape) * header.dtype.itemsize
+    found = os.fstat(file.fileno()).st_size - header.size
     if size > found:
-        declared = f"{dtype} {text.shortened(str(list(sizes)))}"
+        declared = f"{header.dtype} {text.shortened(str(list(header.shape)))}"
         raise _refusal(path, f"it has {found} bytes of the {size} that {declared} takes")
-    return _Header(dtype, "F" if fortran_order else "C", tuple(sizes), start)
+    return header
 
 
-def _read_all(file: BinaryIO, header: _Header) -> np.ndarray:
+def _read_all(file: BinaryIO, header: npy_header.Header) -> np.ndarray:
     array = np.empty(math.prod(header.shape), header.dtype)
     _fill(file, array.view(np.uint8))
     return _native(array).reshape(header.shape, order=header.order)
 
 
-def _read_rows(file: BinaryIO, header: _Header, rows: np.ndarray) -> np.ndarray:
+def _read_rows(file: BinaryIO, header: npy_header.Header, rows: np.ndarray) -> np.ndarray:
     row_shape = header.shape[1:]
     row_bytes = math.prod(row_shape) * header.dtype.itemsize
     content = np.empty((len(rows), row_bytes), np.uint8)
     for place in np.argsort(rows, kind="stable"):
-        file.seek(header.start + int(rows[place]) * row_bytes)
+        file.seek(header.size + int(rows[place]) * row_bytes)
         _fill(file, content[place])
     return _native(content.view(header.dtype)).reshape(len(rows), *row_shape)
 
