@@ -4,15 +4,12 @@ The files are those that the page prints, so that the page cannot rot.
 """
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import quick
+from tests.support import script
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,18 +51,6 @@ for name in sys.argv[1:]:
 """
 
 
-def call(folder, *arguments):
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=os.environ | quick.ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A folder with the page's files, and a run of every config: the first as a user runs it."""
@@ -73,11 +58,14 @@ def folder(tmp_path_factory):
     for name, content in printed_files().items():
         (folder / name).write_text(content)
     first, *others = CONFIGS
-    arguments = [str(ROOT / "launch.py"), f"--config={first}.py", f"--workdir=run_{first}"]
+    arguments = [f"--config={first}.py", f"--workdir=run_{first}"]
     arguments += ["--config.data.source=random", "--config.data.split=official"]
     arguments += ["--config.epochs=1", "--config.batch_size=16", "--config.log_every=1"]
-    call(folder, *arguments, "--config.method.queries=16", "--config.eval_batch_size=16")
-    call(folder, "-c", DRIVER, *others)
+    arguments += ["--config.method.queries=16", "--config.eval_batch_size=16"]
+    (folder / "driver.py").write_text(DRIVER)
+    for path, *words in ((ROOT / "launch.py", *arguments), (folder / "driver.py", *others)):
+        done = script.run(path, *words, cwd=folder, streams=tmp_path_factory.mktemp("streams"))
+        assert done.returncode == 0, done.stderr
     return folder
 
 

@@ -1,30 +1,23 @@
 """The command line, as a user types it."""
 
+import functools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support import quick
+from tests.support import script
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def launch(*arguments, cwd):
-    environment = os.environ | quick.ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, str(ROOT / "launch.py"), *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+@pytest.fixture(scope="module")
+def launch(tmp_path_factory):
+    """Runs launch.py with arguments in a folder."""
+    streams = tmp_path_factory.mktemp("streams")
+    return functools.partial(script.run, ROOT / "launch.py", streams=streams)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +66,7 @@ def launch(*arguments, cwd):
         ),
     ],
 )
-def test_bad_input_gets_one_line_and_no_traceback(tmp_path, arguments, message):
+def test_bad_input_gets_one_line_and_no_traceback(launch, tmp_path, arguments, message):
     done = launch(*arguments, cwd=tmp_path)
     assert done.returncode in (1, 2)
     assert message in done.stderr
@@ -82,7 +75,7 @@ def test_bad_input_gets_one_line_and_no_traceback(tmp_path, arguments, message):
     assert not list(tmp_path.iterdir())
 
 
-def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
+def test_train_prints_a_table_and_eval_repeats_it(launch, tmp_path):
     trained = launch(
         f"--config={ROOT}/tests/support/tiny.py:seed=1", "--config.epochs=2", cwd=tmp_path
     )
@@ -107,7 +100,7 @@ def test_train_prints_a_table_and_eval_repeats_it(tmp_path):
     assert len(scores(trained.stdout)) >= 2
 
 
-def test_arguments_that_no_config_lists_reach_the_optimizer_and_the_source(tmp_path):
+def test_arguments_that_no_config_lists_reach_the_optimizer_and_the_source(launch, tmp_path):
     arguments = [f"--config={ROOT}/tests/support/tiny.py", "--config.epochs=1", "--workdir=run"]
     arguments += ["--config.optimizer.name=sgd", "--config.optimizer.arguments.momentum=0.9"]
     arguments += ["--config.data.options.multi_label", "True"]

@@ -1,16 +1,13 @@
 """Training in processes of their own, which may be killed.
 
-They are forked from a server that has imported JAX but not started it, which takes less time than
-new processes.
+They are forked from a server, which takes less time than new processes.
 """
 
 import contextlib
-import multiprocessing
 import os
 import time
 
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tests.support.child_run"])
+from tests.support.fork_server import context
 
 
 class Child:
@@ -33,7 +30,7 @@ class Child:
 
         self._output = output
         arguments = (str(workdir), str(cache), str(output), fields)
-        self.process = _SERVER.Process(target=child_run.train, args=arguments)
+        self.process = context.Process(target=child_run.train, args=arguments)
         self.process.start()
 
     def wait_until(self, reached):
