@@ -26,7 +26,6 @@ CELLS = (
     ("random", 1_000_000, 128, (1, 1000)),
     ("random", 10_000_000, 64, (1, 100)),
 )
-KS = (10, 100, 1000)
 COLUMNS = (
     "codes",
     "N",
@@ -59,7 +58,7 @@ def check(database, queries, distances, indices, expected):
     np.testing.assert_array_equal(indices[0], order)
 
 
-def measure(name, database, queries, bits, counts, rounds, output):
+def measure(name, database, queries, bits, counts, options, output):
     import jax
 
     from jhash.retrieval.search import hamming, layout
@@ -79,13 +78,13 @@ def measure(name, database, queries, bits, counts, rounds, output):
         for count in counts:
             batch = queries[:count]
             batch_bytes = batch.view(np.uint8)[:, : -(-bits // 8)].copy()
-            for k in (k for k in KS if k <= len(database)):
+            for k in (k for k in options.ks if k <= len(database)):
                 began = time.perf_counter()
                 results = jax.device_get(search(batch, k))
                 first = time.perf_counter() - began
                 times = {"heap": [], "count": [], "jhash": []}
                 calls = 50 if count == 1 else 1
-                for turn in range(rounds + 1):
+                for turn in range(options.rounds + 1):
                     for mode in ("heap", "count"):
                         ours.send((mode == "heap", batch_bytes, k, calls, turn == 0))
                         seconds, expected = ours.recv()
@@ -151,6 +150,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--run", help="a run's folder, whose codes are searched as well")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--ks", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--quick", action="store_true", help="leave the 10 million out")
     parser.add_argument("--n", type=int, help="one database of so many codes of 64 bits alone")
     add_switch(parser)
@@ -171,7 +171,7 @@ def main():
                 continue
             database = random_codes(rng, n, bits)
             queries = random_codes(rng, max(counts), bits)
-            measure(name, database, queries, bits, counts, options.rounds, output)
+            measure(name, database, queries, bits, counts, options, output)
         if options.run:
             # Here and not above, so that the process of faiss imports no JAX.
             from jhash.runs import code_files, paths
@@ -180,8 +180,7 @@ def main():
             queries = code_files.read(paths.codes(options.run, "queries")).codes
             queries = np.ascontiguousarray(queries[:1000])
             counts = (1, len(queries))
-            rounds = options.rounds
-            measure("of a run", database.codes, queries, database.bits, counts, rounds, output)
+            measure("of a run", database.codes, queries, database.bits, counts, options, output)
 
 
 if __name__ == "__main__":

@@ -56,9 +56,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     add_switch(parser)
     parser.add_argument("--blocks", type=int, nargs="+", choices=STAGES, default=[10, 30, 100])
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS))
     for name, value in (("size", 32), ("batch", 64), ("turns", 5), ("memory", 80)):
         parser.add_argument(f"--{name}", type=int, default=value)
     arguments = parser.parse_args()
+    if "plain" not in arguments.forms:  # The others are compared with it.
+        parser.error(f"--forms: {' '.join(arguments.forms)} given; allowed: plain among them.")
     if arguments.batch < 4:  # Half of the batch must have pairs of images.
         parser.error(f"--batch: {arguments.batch} given; allowed: 4 or more.")
     device = jax.devices()[0].device_kind
@@ -81,7 +84,7 @@ def main():
 
 def _measure(blocks, arguments, output):
     nets = {
-        name: InvertibleNet(BITS, stages=STAGES[blocks], **fields) for name, fields in FORMS.items()
+        name: InvertibleNet(BITS, stages=STAGES[blocks], **FORMS[name]) for name in arguments.forms
     }
     shape = (arguments.batch, arguments.size, arguments.size, 3)
     init = functools.partial(nets["plain"].init, train=False)

@@ -17,8 +17,8 @@ SMALL = {
     "evaluation_speed": "--queries=20 --database=300 --numpy_queries=5 --repeats=1",
     "fdah_updates": "--n=300 --m=20 --bits=8",
     "graph_scale": "--nodes=300 --features=8 --bits=8 --turns=1",
-    "hamming_search": "--n=1000 --rounds=1",
-    "reversible_training": "--blocks=2 --size=16 --batch=4 --turns=1",
+    "hamming_search": "--n=1000 --rounds=1 --ks 10",
+    "reversible_training": "--blocks=2 --size=16 --batch=4 --turns=1 --forms plain reversible",
 }
 # These take minutes, or a trained run.
 LARGE = ["dah_throughput", "lattice_cost"]
