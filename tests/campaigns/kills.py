@@ -192,7 +192,7 @@ def disturb(process, run, number, within, delay):
     stage = stage_of(run) if process.poll() is None else None
     if stage:
         process.send_signal(number)
-    return finish(process, 60)._replace(stage=stage)
+    return finish(process, 300)._replace(stage=stage)
 
 
 def stage_of(run):
