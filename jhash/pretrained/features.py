@@ -196,7 +196,7 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
             chunk = np.concatenate(rows)[: len(chosen)].astype(np.float32, copy=False)
             _check_finite("name", config.name, chunk)
             with files.replacing(path, "wb") as file:
-                np.save(file, chunk)
+                npy.write(file, chunk)
         chunks.append(npy.read(path))
     features_Nxz = np.concatenate(chunks)
     count, size = features_Nxz.shape

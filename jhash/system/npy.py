@@ -1,12 +1,16 @@
-"""Reading of NumPy arrays (.npy) that somebody else may have written.
+"""NumPy arrays (.npy): those of others are read with care, one's own are written whole or not.
 
 `numpy.load` allocates what a header declares, and a file that it maps into memory ends the process
 if another one cuts the file off. Here the size is compared with that of the file first, and files
 are read.
+
+`numpy.save` lets C write to files, and does not look whether the last bytes arrived: on a full disk
+it ends without an error.
 """
 
 import math
 import os
+import types
 from typing import BinaryIO
 
 import numpy as np
@@ -51,6 +55,19 @@ def read(path: str | os.PathLike, rows: np.ndarray | None = None) -> np.ndarray:
             raise _refusal(path, "it became shorter while it was read") from None
         except ValueError as error:  # Sizes whose product is 0 may still be too large for NumPy.
             raise _refusal(path, str(error)) from error
+
+
+def write(file: BinaryIO, array: np.ndarray) -> None:
+    """Writes an array as `numpy.save` does, through Python's own file.
+
+    Args:
+      file: The file.
+      array: Numbers or text.
+
+    Raises:
+      OSError: Something was not written.
+    """
+    np.save(types.SimpleNamespace(write=file.write), array, allow_pickle=False)
 
 
 def _open(path) -> BinaryIO:

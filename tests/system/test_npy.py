@@ -1,12 +1,13 @@
 """Arrays of others: what numpy.save wrote is read, and no header is believed."""
 
 import os
+import resource
 
 import numpy as np
 import pytest
 
 from jhash.errors import InputError
-from jhash.system import npy
+from jhash.system import files, npy
 from tests.support import memory
 
 ROWS = np.array([5, 0, 5, 3])
@@ -87,3 +88,25 @@ def test_a_file_that_becomes_shorter_is_an_error(tmp_path, monkeypatch):
         np.save(path, np.zeros((1000, 99)))
         with pytest.raises(InputError, match="it became shorter while it was read"):
             npy.read(path, rows)
+
+
+@pytest.mark.parametrize("room", [0, 60, 239])
+def test_what_does_not_fit_is_an_error(tmp_path, room):
+    """Also if it is the end of the file that does not fit, which C would write when it closes."""
+    path, array = tmp_path / "a.npy", np.arange(200, dtype=np.uint8)
+    with open(path, "wb") as file:
+        npy.write(file, array)
+    np.testing.assert_array_equal(np.load(path), array)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            replace(path, array[::-1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    np.testing.assert_array_equal(np.load(path), array)
+
+
+def replace(path, array):
+    with files.replacing(path, "wb") as file:
+        npy.write(file, array)

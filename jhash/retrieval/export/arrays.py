@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jhash.system import files
+from jhash.system import files, npy
 
 if TYPE_CHECKING:  # An index imports this package, for faiss.
     from jhash.retrieval.index.hamming_index import HammingIndex
@@ -37,7 +37,7 @@ def write(
             file.write(serialize_index_binary(exported))
     for path, rows in _arrays(index, packed, ids):
         with files.replacing(path, "wb") as file:
-            np.save(file, rows)
+            npy.write(file, rows)
 
 
 def _arrays(index, packed: str | None, ids: str | None) -> Iterator[tuple[str, np.ndarray]]:
