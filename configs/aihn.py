@@ -14,20 +14,35 @@ Fashion-MNIST takes 31 to 43 minutes on one core:
 
     fashion_mnist       all 70,000 images: 60,000 for training and database, 10,000 queries
     cifar10             5,000 images for training, 54,000 in the database, 1,000 queries
+    scenes              images with two to four items of the embedded data; was not run
     nus_wide81          10,000 images for training, 5,000 queries; needs
                         --config.data.options.folder
-    shallow             the model and schedule of the embedded data (the default there)
+    nus_wide, coco, flickr25k
+                        likewise; were not run
+    shallow             the model and schedule of the embedded data (the default there, and on
+                        scenes)
     paper               the paper's model and schedule (the default on the other data)
     attention=none      AIHN-A, without attention; the default is attention=spatial
     backbone=alexnet    AIHN-AI, AlexNet in place of the invertible model
+    bottleneck=second   a quarter of the channels in the second convolution of a block alone, as the
+                        paper says (85.7 million parameters); the default is bottleneck=both, the
+                        first two, as in i-RevNet's code (26.3 million)
+    attention_kernel=zeros, attention_kernel=random
+                        other kernels of attention, for comparison; the default is scaled
 
 The paper's model and schedule are 100 blocks, random windows of 224 x 224 from images of 256 x 256,
 mirrored images, batches of 64, and SGD whose learning rate of 0.05 is divided by 10 after every 50
-epochs. The paper does not give the number of epochs (here 150), weight decay and momentum. They are
-meant for a GPU and were not run.
+epochs. The paper does not give the number of epochs (here 150), weight decay and momentum (here
+1e-4 and 0.9, i-RevNet's). They are meant for a GPU and were not run in full.
 
-The paper's lambda, 10 or 100 (NUS-WIDE), weighs a sum over the 64 images of a batch against a sum
-over their 64 x 63 pairs. The loss here has means in place of the sums; its weight is lambda / 63.
+Taken alone, that rate makes the loss explode in four steps. All images share a part of the 3,072
+features, which are not negative, and the hash layer is too steep along it. So the norm of the
+gradient is clipped to 0.3 (`optimizer.clip_norm`), with which 100 blocks train on the embedded data
+at 32 x 32; neither a warm-up nor a momentum of 0 is enough. See docs/reproduce/aihn.md.
+
+The paper's lambda, 10 or 100 (NUS-WIDE), weighs a sum over the n training images against a sum over
+their n (n - 1) ordered pairs, n = 5,000 or 10,000. The loss here has means in place of the sums;
+its weight is lambda / (n - 1). Unordered pairs would double it.
 """
 
 import ml_collections
@@ -35,24 +50,38 @@ from ml_collections.config_dict import placeholder
 
 from configs import common
 from jhash.models import invertible_net
+from jhash.models.layers import attention
+from jhash.models.layers.bottleneck import BOTTLENECKS
 
-# The paper's lambda of eq. 9 for each data set.
-_LAMBDA = {"embedded": 10, "fashion_mnist": 10, "cifar10": 10, "nus_wide81": 100}
+# The paper's lambda of eq. 9 over the number of other training images: for CIFAR-10, and for
+# NUS-WIDE, whose images have several labels.
+_QUANTIZATION, _QUANTIZATION_OF_SEVERAL_LABELS = 10 / (5_000 - 1), 100 / (10_000 - 1)
+# Data sets of few small images.
+_SMALL = ("embedded", "scenes")
 
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
     arguments = common.parse(
         argument,
-        data=tuple(_LAMBDA),
+        data=common.DATA_SETS,
         variant=("shallow", "paper"),
         attention=invertible_net.ATTENTIONS,
         backbone=("invertible", "alexnet"),
+        bottleneck=BOTTLENECKS,
+        attention_kernel=attention.KERNELS,
         bits=32,
     )
     if (arguments.backbone, arguments.attention) == ("alexnet", "none"):
         common.refuse("backbone=alexnet", "attention=none", "AlexNet has no attention to remove")
-    variant = arguments.variant or ("shallow" if arguments.data == "embedded" else "paper")
+    if (arguments.backbone, arguments.bottleneck) == ("alexnet", "second"):
+        common.refuse("backbone=alexnet", "bottleneck=second", "AlexNet has no bottlenecks")
+    if arguments.attention_kernel != "scaled":
+        kernel = f"attention_kernel={arguments.attention_kernel}"
+        for name, value in (("backbone", "alexnet"), ("attention", "none")):
+            if getattr(arguments, name) == value:
+                common.refuse(f"{name}={value}", kernel, "there is no attention")
+    variant = arguments.variant or ("shallow" if arguments.data in _SMALL else "paper")
     config = common.base(arguments, cifar10="cifar10_dhn")
     config.method = {
         "name": "aihn",
@@ -76,6 +105,10 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "gradient": "reversible",
         "dtype": "float32",
     }
+    if arguments.bottleneck != "both":  # Without the field, "both" is the model's default.
+        config.model.bottleneck = arguments.bottleneck
+    if arguments.attention_kernel != "scaled":  # Likewise.
+        config.model.attention_kernel = arguments.attention_kernel
     config.image.channels = 3
     config.batch_size = 64
     if arguments.data == "nus_wide81":
@@ -93,13 +126,13 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
 
 def _shallow(config, arguments):
     """Sets up a run for two cores: 16 blocks at 32 x 32, few epochs, Adam."""
-    embedded = arguments.data == "embedded"
+    small = arguments.data in _SMALL
     config.model.stages = (4, 8, 4)
     config.image.update(size=32, crop=None)
     # With mirrored images, training needs more steps than it has on 9,000 images.
-    config.augment.update(pad=0, flip=not embedded)
+    config.augment.update(pad=0, flip=not small)
     config.method.quantization = 0.01
-    config.epochs = 20 if embedded else 24
+    config.epochs = 20 if small else 24
     config.eval_batch_size = 500
     # Adam, since SGD takes some thousand steps before the outputs of similar pairs become similar.
     config.optimizer.update(name="adam", learning_rate=5e-4, weight_decay=0.0, schedule="cosine")
@@ -110,11 +143,12 @@ def _paper(config, arguments):
     config.model.stages = (6, 16, 72, 6)
     config.image.update(size=256, crop=224)
     config.augment.update(pad=0, flip=True)
-    config.method.quantization = _LAMBDA[arguments.data] / (config.batch_size - 1)
+    several = arguments.data in ("scenes", *common.PHOTOS)
+    config.method.quantization = _QUANTIZATION_OF_SEVERAL_LABELS if several else _QUANTIZATION
     config.epochs = 150
     config.eval_batch_size = 64
     config.optimizer.update(name="sgd", learning_rate=0.05, weight_decay=1e-4, schedule="step")
-    config.optimizer.update(decay=0.1, decay_epochs=50)
+    config.optimizer.update(decay=0.1, decay_epochs=50, clip_norm=0.3)
     config.optimizer.arguments = {"momentum": 0.9}
 
 

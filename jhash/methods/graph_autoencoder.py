@@ -51,7 +51,8 @@ class Options(NamedTuple):
 
     Attributes:
       metric: Name of the graph's metric, a key of `solvers.factored_graph.METRICS`.
-      hidden: Widths of the layers between the rows and the codes.
+      hidden: Widths of the layers between the rows and the codes. The paper does not give them.
+        L_so has a term for every second one, so with fewer than two its eq. 4 is 0.
       slope: Slope of the activation tanh(slope x), in (0, 1].
       start: Initial parameters of the layers: "principal", principal components as in
         `stacked_autoencoder.later_layer`, or "random".
@@ -59,8 +60,8 @@ class Options(NamedTuple):
         have `HIDDEN_GAIN`.
       mu: Weight of the reconstruction of the rows within L_so, in [0, 1].
       alpha: Weight of L_so.
-      beta: Weight of L_fo. The paper's 0.099 makes the codes much worse: L_fo is a sum over pairs
-        and bits, and codes far from 0 make it thousands of times as large as L_so.
+      beta: Weight of L_fo. The paper has 0.099, with which the codes are worse: L_fo is a sum over
+        pairs, and outweighs the other terms the more, the larger the graph is.
       gamma: Weight of L_r.
       pretrain_epochs: Number of epochs in which each layer is trained alone.
       pretrain_rate: Learning rate of Adam in these epochs. That of a kernel is divided by the root
@@ -71,7 +72,7 @@ class Options(NamedTuple):
     """
 
     metric: str = "cosine"
-    hidden: tuple[int, ...] = (256,)
+    hidden: tuple[int, ...] = (256, 128)
     slope: float = 0.2
     start: str = "principal"
     gain: float = 2.0

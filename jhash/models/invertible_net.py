@@ -11,8 +11,9 @@ from flax import linen as nn
 
 from jhash.errors import InputError
 from jhash.models.layers import convolutions, coupling
+from jhash.models.layers.attention import KERNELS
 from jhash.models.layers.batch_norm import BatchNorm
-from jhash.models.layers.bottleneck import Bottleneck
+from jhash.models.layers.bottleneck import BOTTLENECKS, Bottleneck
 from jhash.models.layers.pixels import depth_to_space, space_to_depth
 
 ATTENTIONS = ("spatial", "none")
@@ -37,13 +38,18 @@ class InvertibleNet(nn.Module):
       stages: Number of blocks of each stage.
       kernels: Sides of F's three kernels, odd: (1, 3, 1) is AIHN's, (3, 3, 3) i-RevNet's.
       attention: "spatial", or "none" (AIHN-A).
-      width: Inner channels of F, as a multiple of a quarter of its output channels.
+      width: Channels of F's narrow convolutions, as a multiple of a quarter of its output channels.
       lattice: With an integer s, values are multiples of 2^-s below 2^(24 - s), and the inverse is
         exact. With None, values are plain floats.
       gradient: How differentiation gets the activations. "reversible" computes them again by the
         inverse, in memory that does not grow with the depth; "plain" stores all of them;
         "checkpoint" stores those between blocks.
       dtype: Type of the factors in F's convolutions, "float32" or "bfloat16".
+      bottleneck: The inner convolutions of F that are narrow: "both", as in i-RevNet's published
+        code (26.3 million parameters with 48 bits at 224 x 224 x 3), or the "second" alone, as the
+        paper says (85.7 million). See docs/reproduce/aihn.md for the choice.
+      attention_kernel: The kernel of spatial attention: "scaled", or "zeros" or "random", to
+        compare with; see `layers.attention.SpatialAttention`.
 
     References:
       AIHN (Li et al. 2020), section 3; i-RevNet (Jacobsen et al. 2018).
@@ -58,6 +64,8 @@ class InvertibleNet(nn.Module):
     lattice: int | None = None
     gradient: str = "reversible"
     dtype: Any = "float32"
+    bottleneck: str = "both"
+    attention_kernel: str = "scaled"
 
     def setup(self):
         """Makes the layers after the trunk; the trunk takes its shapes from the images."""
@@ -184,6 +192,8 @@ class InvertibleNet(nn.Module):
             self.axis_name,
             tuple(self.kernels),
             attention=self.attention == "spatial",
+            bottleneck=self.bottleneck,
+            attention_kernel=self.attention_kernel,
             dtype=self.dtype,
             parent=None,  # Otherwise flax would make it a submodule of this module.
         )
@@ -199,6 +209,8 @@ class InvertibleNet(nn.Module):
                 "three odd sides",
             ),
             ("attention", self.attention in ATTENTIONS, ", ".join(ATTENTIONS)),
+            ("bottleneck", self.bottleneck in BOTTLENECKS, ", ".join(BOTTLENECKS)),
+            ("attention_kernel", self.attention_kernel in KERNELS, ", ".join(KERNELS)),
             ("width", 0 < self.width < math.inf, "numbers above 0"),
             (
                 "lattice",

@@ -11,6 +11,8 @@ from jhash import models
 from jhash.errors import InputError
 from jhash.models.alexnet import AlexNet
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NARROW = {"widths": (4, 6, 8, 6, 5), "hidden": 10}
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "hash")
 

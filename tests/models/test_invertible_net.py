@@ -81,15 +81,18 @@ def test_has_the_parameters_of_the_published_network():
 
 @pytest.mark.slow
 def test_the_papers_network():
-    net = InvertibleNet(48)
-    variables = shapes(net, 224, 224, 3)
-    count = 2 * 3072 + 3072 * 48 + 48 - 2 * 6  # The head; no BN before the first convolution.
-    for blocks, features in zip(FULL, (24, 96, 384, 1536), strict=True):
-        for channels in [features // 4] + (blocks - 1) * [features]:
+    for bottleneck, total in (("second", 85_688_536), ("both", 26_295_196)):
+        net = InvertibleNet(48, bottleneck=bottleneck)
+        variables = shapes(net, 224, 224, 3)
+        count = 2 * 3072 + 3072 * 48 + 48 - 2 * 6  # The head; no BN before the first convolution.
+        for blocks, features in zip(FULL, (24, 96, 384, 1536), strict=True):
             hidden = features // 4
-            count += channels * hidden + 9 * hidden**2 + hidden * features  # 1 x 1, 3 x 3, 1 x 1
-            count += 2 * (channels + hidden + hidden) + 2 * 49 * 2  # BN, attention
-    assert models.count_parameters(variables["params"]) == count == 26_295_196
+            inner = features if bottleneck == "second" else hidden
+            for channels in [features // 4] + (blocks - 1) * [features]:
+                # 1 x 1, 3 x 3, 1 x 1
+                count += channels * inner + 9 * inner * hidden + hidden * features
+                count += 2 * (channels + inner + hidden) + 2 * 49 * 2  # BN, attention
+        assert models.count_parameters(variables["params"]) == count == total
     features = jax.eval_shape(
         lambda v: net.apply(v, jnp.zeros((2, 224, 224, 3)), False, method="features"), variables
     )
@@ -97,19 +100,25 @@ def test_the_papers_network():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("train", [False, True])
 @pytest.mark.parametrize(
-    ("kernels", "strides", "attention"),
-    [((3, 3, 3), (2, 1, 1), "none"), ((1, 3, 1), (1, 2, 1), "spatial")],
+    ("kernels", "strides", "attention", "bottleneck", "train"),
+    [
+        ((3, 3, 3), (2, 1, 1), "none", "both", False),
+        ((1, 3, 1), (1, 2, 1), "spatial", "second", True),
+    ],
 )
-def test_is_pytorchs(kernels, strides, attention, train):
+def test_is_pytorchs(kernels, strides, attention, bottleneck, train):
     stages, image = (2, 3), (16, 8, 3)
-    net = InvertibleNet(5, stages=stages, kernels=kernels, attention=attention)
+    net = InvertibleNet(
+        5, stages=stages, kernels=kernels, attention=attention, bottleneck=bottleneck
+    )
     variables = as_trained(net, *image)
     rng = np.random.default_rng(1)
     x, weight = rng.normal(size=(4, *image)), rng.normal(size=(4, 5))
 
-    module = reference.IRevNet(5, stages, kernels, strides, attention == "spatial")
+    module = reference.IRevNet(
+        5, stages, kernels, strides, attention == "spatial", narrow_first=bottleneck == "both"
+    )
     module = torch_resnet30.load(
         module.train(train), {name: reference.unstack(tree) for name, tree in variables.items()}
     )
@@ -142,16 +151,16 @@ def test_is_pytorchs(kernels, strides, attention, train):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("train", [False, True])
-def test_inverse_gives_the_image_back(train):
+def test_inverse_gives_the_image_back():
+    """With the batch's statistics in both directions; the tests below have the running ones."""
     net = InvertibleNet(8, stages=(2, 8))
     x = np.concatenate([photo(32), fashion(7)])[:, :, :16]
     variables = as_trained(net, 32, 16, 3, gain=0.25)
-    _, found = there_and_back(net, variables, x, train)
+    _, found = there_and_back(net, variables, x, train=True)
     np.testing.assert_allclose(found, x, rtol=0, atol=1e-5)
     with jax.enable_x64(True):
         wide = jax.tree.map(np.float64, variables)
-        features, found = there_and_back(net, wide, np.float64(x), train)
+        features, found = there_and_back(net, wide, np.float64(x), train=True)
     assert features.dtype == np.float64
     np.testing.assert_allclose(found, x, rtol=0, atol=1e-12)
 
@@ -278,6 +287,8 @@ def test_the_batchs_statistics_are_taken_up_once():
         ({"kernels": (1, 2, 1)}, "kernels: .* given; allowed: three odd sides"),
         ({"kernels": (3, 3)}, "kernels: .* given"),
         ({"attention": "cbam"}, "attention: 'cbam' given; allowed: spatial, none"),
+        ({"bottleneck": "first"}, "bottleneck: 'first' given; allowed: both, second"),
+        ({"attention_kernel": "ones"}, "attention_kernel: 'ones' given; allowed: scaled, zeros, r"),
         ({"width": 0}, "width: 0 given; allowed: numbers above 0"),
         ({"lattice": 24}, "lattice: 24 given; allowed: None and 0 to 23"),
         ({"gradient": "exact"}, "gradient: 'exact' given; allowed: reversible, plain, checkp"),

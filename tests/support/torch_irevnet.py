@@ -21,10 +21,10 @@ def psi(x):
 class F(nn.Module):
     """The residual function: BN and ReLU before each convolution, but for a network's first."""
 
-    def __init__(self, channels, features, kernels, strides, attention, leading_norm):
+    def __init__(self, channels, features, kernels, strides, attention, first, leading_norm):
         super().__init__()
-        inputs = channels, features // 4, features // 4
-        outputs = features // 4, features // 4, features
+        inputs = channels, first, features // 4
+        outputs = first, features // 4, features
         for i, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
             if attention and i < 2:
                 self.add_module(f"attention_{i}", SpatialAttention())
@@ -45,7 +45,7 @@ class F(nn.Module):
 class IRevNet(nn.Module):
     """psi, the blocks, and a head of BN, ReLU, average pooling and a linear layer."""
 
-    def __init__(self, bits, stages, kernels, strides, attention, channels=3):
+    def __init__(self, bits, stages, kernels, strides, attention, channels=3, narrow_first=True):
         super().__init__()
         self.strided, self.blocks = [], []
         half = 2 * channels
@@ -54,7 +54,8 @@ class IRevNet(nn.Module):
                 first = block == 0
                 sizes = (half, 4 * half) if first else (4 * half, 4 * half)
                 used = strides if first else (1, 1, 1)
-                f = F(*sizes, kernels, used, attention, leading_norm=bool(self.blocks))
+                width = sizes[1] // 4 if narrow_first else sizes[1]
+                f = F(*sizes, kernels, used, attention, width, leading_norm=bool(self.blocks))
                 self.add_module(f"stage_{number}_block_{block}", f)
                 self.strided.append(first)
                 self.blocks.append(f)

@@ -34,9 +34,13 @@ def loss(outputs, batch, state, config):
     mean_ij -(s_ij beta_ij - log(1 + e^beta_ij)) + lambda mean_i ||sgn(u_i) - u_i||^2, where
     beta_ij = u_i . u_j / 2 and lambda is `config.method.quantization`.
 
-    The paper prints sums, whose balance depends on the batch size B: one is over B (B - 1) pairs,
-    the other over B images. Its lambda therefore corresponds to lambda / (B - 1) here. The paper's
-    10 (CIFAR-10; 100 for NUS-WIDE) is 0.16 at its batch size of 64.
+    The paper prints sums, over the n training images and over their pairs. A batch holds another
+    share of the pairs than of the images, so that only means keep the balance of the two. Pairs are
+    ordered: DPSH, from which the paper has the loss, differentiates the terms of both orders, and
+    j != i excludes nothing but an image's pair with itself. So the paper's lambda corresponds to
+    lambda / (n - 1) here: 10 at the n = 5,000 of CIFAR-10 is 0.002, and 100 at the n = 10,000 of
+    NUS-WIDE is 0.01. Unordered pairs would double it. Sums over the 64 images of a batch would make
+    it 0.16, which costs MAP; see docs/reproduce/aihn.md.
     """
     del state
     similar = pairwise.similar(batch["labels"])

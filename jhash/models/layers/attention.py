@@ -11,6 +11,9 @@ from jax import lax
 from jhash.errors import InputError
 from jhash.models.layers import convolutions
 
+# What the kernel of spatial attention may be; see `SpatialAttention`.
+KERNELS = ("scaled", "zeros", "random")
+
 
 class ChannelAttention(nn.Module):
     """Weights each channel by its average and its maximum over the image.
@@ -70,19 +73,34 @@ class SpatialAttention(nn.Module):
     three of five images in AIHN's last block, and four epochs at 48 bits gave MAP 0.849 in place of
     0.854 (without attention: 0.853; one seed).
 
+    Attributes:
+      kernel: "scaled" as described; or the parameter itself, which starts as "zeros" or at "random"
+        as PyTorch's convolutions do. The other two are there for comparison.
+
     References:
       CBAM (Woo et al. 2018), eq. 3; AIHN (Li et al. 2020), eq. 6. The division is that of Karras et
       al. 2018, section 4.1.
     """
 
+    kernel: str = "scaled"
+
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Multiplies each pixel of float [B, H, W, C] with its weight; the shape stays."""
         pooled_BxHxWx2 = jnp.stack(mean_and_max(x, (3,)), axis=-1)
-        parameter_7x7x2x1 = self.param("conv_scaled", nn.initializers.zeros, (7, 7, 2, 1))
-        kernel_7x7x2 = parameter_7x7x2x1[..., 0] / math.sqrt(parameter_7x7x2x1.size)
+        kernel_7x7x2 = self._kernel_7x7x2x1()[..., 0]
         weights_BxHxW = nn.sigmoid(convolutions.conv_to_one(pooled_BxHxWx2, kernel_7x7x2))
         return x * weights_BxHxW[..., None]
+
+    def _kernel_7x7x2x1(self):
+        shape = (7, 7, 2, 1)
+        if self.kernel == "scaled":
+            zeros = self.param("conv_scaled", nn.initializers.zeros, shape)
+            return zeros / math.sqrt(math.prod(shape))
+        if self.kernel == "zeros":
+            return self.param("conv", nn.initializers.zeros, shape)
+        initializer = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+        return self.param("conv", initializer, shape)
 
 
 class CBAM(nn.Module):

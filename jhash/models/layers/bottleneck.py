@@ -13,19 +13,20 @@ from jhash.models.layers.batch_norm import BatchNorm
 # PyTorch's initializer of convolutions, with which i-RevNet was published: a variance of
 # 1 / (3 fan-in).
 _INITIALIZER = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+# Which convolutions have a quarter of the channels.
+BOTTLENECKS = ("both", "second")
 
 
 class Bottleneck(nn.Module):
     """Three convolutions, each after spatial attention (not the third), BatchNorm and ReLU.
 
-    The convolutions have no bias and pad by half of their kernel on every side. The first two have
-    `hidden` output channels. The stride belongs to the first kernel that is larger than 1, so that
-    F sees all of its input. The paper does not say which one has it; i-RevNet's kernels are all
-    3 x 3, and the first one has it.
+    The convolutions have no bias and pad by half of their kernel on every side. The stride belongs
+    to the first kernel that is larger than 1, so that F sees all of its input. The paper does not
+    say which one has it; i-RevNet's kernels are all 3 x 3, and the first one has it.
 
     Attributes:
       features: Output channels.
-      hidden: Channels between the convolutions.
+      hidden: Output channels of the second convolution.
       axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
       kernels: Sides of the three kernels, odd.
       stride: 2 where the block downsamples, otherwise 1.
@@ -33,10 +34,14 @@ class Bottleneck(nn.Module):
         first block of a model.
       attention: Whether spatial attention comes before the first and the second convolution.
       dtype: Type of the factors in the convolutions; see `convolutions.pointwise`.
+      bottleneck: The inner convolutions that are narrow: "both", so that the first has `hidden`
+        output channels, too; or "second" alone, so that the first has four times as many.
+      attention_kernel: The kernel of spatial attention; see `SpatialAttention`.
 
     References:
-      AIHN (Li et al. 2020), section 3.3; i-RevNet (Jacobsen et al. 2018), whose published code
-      gives both inner convolutions a quarter of the channels, not the second alone.
+      AIHN (Li et al. 2020), section 3.3, where "the second convolutional layer has four times fewer
+      channels than the other two"; i-RevNet (Jacobsen et al. 2018), whose published code narrows
+      both.
     """
 
     features: int
@@ -47,18 +52,21 @@ class Bottleneck(nn.Module):
     leading_norm: bool = True
     attention: bool = True
     dtype: Any = "float32"
+    bottleneck: str = "both"
+    attention_kernel: str = "scaled"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """Maps [B, H, W, C] to [B, H / stride, W / stride, features]."""
+        first = self.hidden if self.bottleneck == "both" else 4 * self.hidden
+        widths = (first, self.hidden, self.features)
         strided = next((i for i, kernel in enumerate(self.kernels) if kernel > 1), 0)
         for i, kernel in enumerate(self.kernels):
             if self.attention and i < 2:
-                x = SpatialAttention(name=f"attention_{i}")(x)
+                x = SpatialAttention(self.attention_kernel, name=f"attention_{i}")(x)
             if self.leading_norm or i:
                 x = BatchNorm(True, self.axis_name, momentum=0.9, name=f"norm_{i}")(x, train)
-            width = self.features if i == 2 else self.hidden
-            shape = (kernel, kernel, x.shape[-1], width)
+            shape = (kernel, kernel, x.shape[-1], widths[i])
             weights = self.param(f"conv_{i}", _INITIALIZER, shape)
             x = convolutions.conv(x, weights, self.dtype, self.stride if i == strided else 1)
         return x

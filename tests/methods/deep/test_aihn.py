@@ -3,9 +3,12 @@
 import jax
 import ml_collections
 import numpy as np
+import optax
 import pytest
 from jax.test_util import check_grads
 
+from configs import aihn as configs
+from jhash import optimizers
 from jhash.errors import InputError
 from jhash.experiment import build
 from jhash.methods.deep import aihn
@@ -114,6 +117,46 @@ def test_outputs_that_are_not_finite_are_refused(bad):
     for values in (u, jax.numpy.asarray(u)):
         with pytest.raises(InputError, match=message):
             aihn.hash_outputs(values)
+
+
+def losses_of_a_head(config, steps):
+    """Losses of a hash layer on features as wide as the paper's, by the config's optimizer.
+
+    The features are as after BatchNorm, ReLU and pooling: none is negative, so that all images have
+    much in common. The loss is steep along it.
+    """
+    rng = np.random.default_rng(0)
+    labels = np.arange(config.batch_size, dtype=np.int32) % 10
+    normal = rng.normal(size=(10, 3072))[labels] + rng.normal(size=(len(labels), 3072))
+    features = np.float32(np.maximum(normal / 2**0.5, 0))
+    kernel = np.float32(rng.normal(size=(3072, 16)) / 3072**0.5)
+    rate = optimizers.schedule(config.optimizer, steps, steps)
+    optimizer = optimizers.build(config.optimizer, rate)
+
+    @jax.jit
+    def step(kernel, moments):
+        def loss(kernel):
+            return aihn.loss(features @ kernel, {"labels": labels}, {}, config)[0]
+
+        value, gradient = jax.value_and_grad(loss)(kernel)
+        updates, moments = optimizer.update(gradient, moments, kernel)
+        return optax.apply_updates(kernel, updates), moments, value
+
+    moments, values = optimizer.init(kernel), []
+    for _ in range(steps):
+        kernel, moments, value = step(kernel, moments)
+        values.append(float(value))
+    return values
+
+
+@pytest.mark.parametrize("argument", ["cifar10", "nus_wide81"])
+def test_the_papers_rate_trains_a_head_as_wide_as_the_papers(argument):
+    config = configs.get_config(argument)
+    values = losses_of_a_head(config, 80)
+    assert max(values) == values[0]
+    assert max(values[-10:]) < values[0] / 10
+    config.optimizer.clip_norm = 0.0
+    assert max(losses_of_a_head(config, 4)) > 1000 * values[0]
 
 
 def tiny_config(**fields):

@@ -1,5 +1,6 @@
 """The stacked autoencoder and its training on a graph."""
 
+import functools
 import json
 
 import jax
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from jhash.errors import InputError
+from jhash.losses import graph as losses
 from jhash.methods import graph_autoencoder
-from jhash.methods.embeddings import sae
+from jhash.methods.embeddings import sae, sdne
 from jhash.models import stacked_autoencoder
 from jhash.solvers import factored_graph
 
@@ -44,6 +46,32 @@ def test_encoder_and_decoder_are_equation_2():
     outputs = stacked_autoencoder.decode(params, codes, 0.2)
     for output, expected in zip(outputs, (rows_back, back, codes), strict=True):
         np.testing.assert_allclose(output, expected, atol=1e-5)
+
+
+def test_the_hidden_layers_take_part_in_the_second_order_loss():
+    """Eq. 4 has terms for the outputs f^(2), f^(4), ... that have a reconstruction."""
+    options = sae.DEFAULTS
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(5, 30)).astype(np.float32)
+    init = functools.partial(stacked_autoencoder.init, widths=(30, *options.hidden, 8), slope=0.2)
+    like = jax.eval_shape(init, KEY)
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), like)
+
+    @jax.jit
+    def terms(params, rows):
+        outputs = stacked_autoencoder.encode(params, rows, options.slope)
+        back = stacked_autoencoder.decode(params, outputs[-1], options.slope)
+        loss = losses.second_order_loss(outputs[:-1], back[:-1], mu=options.mu)
+        return outputs, back, loss
+
+    outputs, back, found = terms(params, rows)
+    errors = [np.square(np.subtract(x, y)).sum(1) for x, y in zip(outputs, back, strict=True)]
+    assert (errors[2] > 1).all()
+    np.testing.assert_allclose(found, 0.7 * errors[0] + 0.3 * errors[2], rtol=1e-5)
+    # "SDNE" against "SDNE + SAE": the same layers, without eq. 4 and without training one by one.
+    assert sdne.DEFAULTS.hidden == options.hidden
+    assert (sdne.DEFAULTS.mu, sdne.DEFAULTS.pretrain_epochs) == (1, 0)
+    assert options.pretrain_epochs
 
 
 @pytest.mark.slow

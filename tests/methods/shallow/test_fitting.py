@@ -52,11 +52,20 @@ def test_codes_are_those_of_the_fitted_function(fit, tmp_path):
 
 
 def test_a_run_goes_on_after_the_fit(tmp_path):
+    """It is validated when it is evaluated."""
     config = tiny_config("itq")
+    config.data.validation = 20
     first = train.train(config, str(tmp_path))
     again = train.train(config, str(tmp_path))
     assert first["map_encoded"] == again["map_encoded"]
     assert first["train_seconds"] == again["train_seconds"]
+    validation = first["validation"]
+    assert validation == again["validation"]
+    assert (validation["size"], validation["epoch"], validation["chosen_by"]) == (20, 0, None)
+    assert 0 < validation["metrics"]["map_encoded"] <= 1
+    config.eval_every = 1
+    with pytest.raises(InputError, match=r"^config\.eval_every: 1 given; allowed: 0 to 0, whic"):
+        train.train(config, str(tmp_path))
 
 
 def test_what_does_not_fit_together_is_named(tmp_path):

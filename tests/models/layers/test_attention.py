@@ -1,5 +1,7 @@
 """CBAM against PyTorch modules of the same weights, in float64."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 import torch
 
 from jhash.errors import InputError
+from jhash.models.invertible_net import InvertibleNet
+from jhash.models.layers import attention
 from jhash.models.layers.attention import CBAM, ChannelAttention, SpatialAttention, mean_and_max
 from tests.support import torch_resnet30 as reference
 from tests.support.quick import quick_jit
@@ -55,6 +59,28 @@ def test_outputs_and_gradients_are_pytorchs(ours, theirs, image):
     assert gradient.keys() == expected.keys()
     for name, value in gradient.items():
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-11, err_msg=name)
+
+
+def test_other_kernels_of_spatial_attention():
+    """They are not divided, and start as zeros or as PyTorch's; AIHN's model passes the name on."""
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, CHANNELS)).astype(np.float32)
+    starts = {
+        kernel: SpatialAttention(kernel).init(jax.random.key(0), x)["params"]
+        for kernel in attention.KERNELS
+    }
+    assert not np.any(starts["scaled"]["conv_scaled"])
+    assert not np.any(starts["zeros"]["conv"])
+    random = starts["random"]["conv"]
+    bound = torch.nn.Conv2d(2, 1, 7).weight.abs().max().item()  # Up to 1 / sqrt(98).
+    assert np.abs(random).max() == pytest.approx(bound, rel=0.1)
+    found = SpatialAttention("zeros").apply({"params": {"conv": random}}, x)
+    scaled = {"conv_scaled": np.sqrt(98).astype(np.float32) * random}
+    np.testing.assert_allclose(found, SpatialAttention().apply({"params": scaled}, x), rtol=1e-5)
+    model = InvertibleNet(8, stages=(1,), attention_kernel="random")
+    shapes = jax.eval_shape(
+        functools.partial(model.init, train=False), jax.random.key(0), jnp.ones((1, 4, 4, 3))
+    )
+    assert list(shapes["params"]["stage_1"]["first"]["attention_0"]) == ["conv"]
 
 
 @pytest.mark.parametrize("axes", [(1, 2), (3,)])
