@@ -16,9 +16,10 @@ SMALL = {
     "baselines": "--smoke --bits=8 --methods lsh itq",
     "evaluation_speed": "--queries=20 --database=300 --numpy_queries=5 --repeats=1",
     "fdah_updates": "--n=300 --m=20 --bits=8",
+    "graph_codes": "--smoke --embedding=itq --images=40 --queries=10",
     "graph_scale": "--nodes=300 --features=8 --bits=8 --turns=1",
     "hamming_search": "--n=1000 --rounds=1 --ks 10",
-    "reversible_training": "--blocks=2 --size=16 --batch=4 --turns=1 --forms plain reversible",
+    "reversible_training": "--blocks=2 --size=16 --batch=4 --turns=1 --forms plain",
 }
 # These take minutes, or a trained run.
 LARGE = ["dah_throughput", "lattice_cost"]
@@ -64,16 +65,8 @@ def test_every_script_is_tested():
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compilation")
-@pytest.mark.parametrize(
-    ("task", "form", "dtype"),
-    [
-        ("train", "shifted", "float32"),
-        ("encode", "shifted", "bfloat16"),
-        ("encode", "xla", "float32"),
-    ],
-)
-def test_dahs_models_agree(task, form, dtype, monkeypatch):
-    """Outputs, and in training the loss and the gradient of each parameter."""
+def test_dahs_models_agree(monkeypatch):
+    """The benchmark itself checks this before it times anything; here without training."""
     monkeypatch.syspath_prepend(FOLDER)
     from dah_sides import Jhash, Job
     from dah_throughput import prepare
@@ -82,5 +75,5 @@ def test_dahs_models_agree(task, form, dtype, monkeypatch):
     def peer(side):
         return lambda method, *arguments: getattr(side, method)(*arguments)
 
-    ours, job = Jhash(), Job(task, 20, (8, 8, 3), form, dtype)
+    ours, job = Jhash(), Job("encode", 20, (8, 8, 3), "shifted", "bfloat16")
     assert prepare(job, peer(ours), peer(PyTorch()), ours.weights(job.shape)) > 0

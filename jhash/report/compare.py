@@ -1,10 +1,14 @@
 """Comparison of runs: how their configs differ, and what a reader is warned of."""
 
-from collections.abc import Sequence
+import itertools
+import json
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from jhash.report.curves import Measured
 from jhash.runs.finished import Run
+from jhash.runs.paths import DATABASES
 
 _ABSENT = "–"
 
@@ -27,6 +31,26 @@ def _flatten(fields, prefix=""):
         else:
             flat[prefix + name] = value
     return flat
+
+
+def by_length(all_measured: Sequence[Measured]) -> Iterator[tuple[str, str, list[Measured]]]:
+    """Groups runs whose configs differ in the code length alone.
+
+    Yields:
+      (label, kind, members) for each group and each kind of database codes that it has: a label
+      that no other has, the kind, and the runs that have it, from short codes to long ones.
+    """
+    families: dict[str, list[Measured]] = {}
+    for measured in sorted(all_measured, key=lambda measured: measured.run.bits):
+        config = measured.run.results["config"] | {"bits": None}
+        families.setdefault(json.dumps(config, sort_keys=True), []).append(measured)
+    for family, kind in itertools.product(families.values(), DATABASES):
+        members = [measured for measured in family if kind in measured.rankings]
+        if members:
+            label = f"{kind} codes"
+            if len(families) > 1:
+                label += f": {', '.join(measured.run.name for measured in family)}"
+            yield label, kind, members
 
 
 def warnings(runs: Sequence[Run]) -> list[str]:

@@ -19,7 +19,7 @@ class Ranking(NamedTuple):
       relevant: Number of relevant pairs at each distance, int64 [bits + 1].
       average_precision: Average precision of each query, float64 [Q].
       answerable: True for each query that has a relevant item, bool [Q].
-      metrics: Metrics, named as by `retrieval.summarize`.
+      metrics: Metrics, named as by `retrieval.summarize` and `summarize_within_categories`.
     """
 
     total: np.ndarray
@@ -86,9 +86,9 @@ def measure(run: Run) -> Measured:
 
 
 def _rank(run: Run, database: Content) -> Ranking:
-    histograms = retrieval.distance_histograms(
-        run.queries.codes, database.codes, run.queries.labels, database.labels, run.bits
-    )
+    searched = run.queries.codes, database.codes, run.queries.labels, database.labels, run.bits
+    options = run.results["config"]["metrics"]
+    histograms = retrieval.distance_histograms(*searched)
     # In NumPy, as JAX would sum the pairs in 32 bits.
     total_QxD, relevant_QxD = map(np.asarray, histograms)
     return Ranking(
@@ -96,7 +96,8 @@ def _rank(run: Run, database: Content) -> Ranking:
         np.sum(relevant_QxD, axis=0, dtype=np.int64),
         retrieval.average_precision(total_QxD, relevant_QxD),
         relevant_QxD.any(axis=1),
-        retrieval.summarize(total_QxD, relevant_QxD, **run.results["config"]["metrics"]),
+        retrieval.summarize(total_QxD, relevant_QxD, **options, q_labels=run.queries.labels)
+        | retrieval.summarize_within_categories(*searched, **options),
     )
 
 

@@ -1,12 +1,13 @@
 """The choice of curves that are drawn, and of those that share a picture."""
 
 import itertools
-import json
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from jhash.report import plots
+from jhash import retrieval
+from jhash.report import compare, plots
 from jhash.report.curves import Measured
 from jhash.report.plots import Line, Picture
 from jhash.runs.paths import DATABASES
@@ -14,10 +15,16 @@ from jhash.runs.paths import DATABASES
 RADIUS = 2  # The Hamming radius of hash lookup, as in the papers.
 MAX_RANKS = 1000  # Precision@N is drawn up to this N.
 MAX_POINTS = 300  # A training curve with more points is averaged to so many.
+# The beginning of the names of validation's metrics in `metrics.jsonl`.
+VALIDATION = "validation/"
+# Those of them that are drawn, besides the one that chose the epoch.
+_VALIDATION_SHOWN = re.compile(r"(map|precision_at_\d|precision_radius_)")
+_PERCENT_OF_RANKS = re.compile(r"map_top_(\S+)_percent")
+_AT_RECALL = re.compile(r"precision_at_recall_(\d+)")
 
 
 def curves(all_measured: Sequence[Measured]) -> list[Picture]:
-    """Draws precision and recall, by radius and by rank.
+    """Draws precision and recall, by radius, by rank and by recall.
 
     The curves of a single run share a picture. Several runs share a picture for each kind of
     database codes.
@@ -25,7 +32,9 @@ def curves(all_measured: Sequence[Measured]) -> list[Picture]:
     panels = _panels(all_measured)
     pictures = []
     for title, pick, xlabel, ylabel, scale in (
-        ("Precision-recall curve", _by_recall, "recall", "precision", "linear"),
+        ("Precision-recall curve by radius", _by_radius, "recall", "precision", "linear"),
+        ("Precision-recall curve by ranking", _by_ranking, "recall", "precision", "linear"),
+        ("Precision at recall", _at_recall, "recall of each query", "precision", "linear"),
         (f"Precision@N, N up to {MAX_RANKS:,}", _by_rank, "N", "precision", "log"),
         ("Precision within a radius", _precision, "Hamming radius", "precision", "linear"),
         ("Recall within a radius", _recall, "Hamming radius", "recall", "linear"),
@@ -70,8 +79,17 @@ def _panels(all_measured):
     return panels
 
 
-def _by_recall(metrics):
+def _by_radius(metrics):
     return metrics["curve_radius_recall"], metrics["curve_radius_precision"]
+
+
+def _by_ranking(metrics):
+    return metrics["curve_top_recall"], metrics["curve_top_precision"]
+
+
+def _at_recall(metrics):
+    named = {name: match for name in metrics if (match := _AT_RECALL.fullmatch(name))}
+    return [int(match[1]) / 100 for match in named.values()], [metrics[name] for name in named]
 
 
 def _by_rank(metrics):
@@ -90,7 +108,7 @@ def _recall(metrics):
 
 
 def by_length(all_measured: Sequence[Measured]) -> list[Picture]:
-    """Draws MAP, and precision and recall within the radius, by code length.
+    """Draws MAPs, and precision, recall and F-measure within the radius, by code length.
 
     A line joins runs whose configs differ in the length alone. If all runs have the same length,
     there is no picture.
@@ -98,43 +116,61 @@ def by_length(all_measured: Sequence[Measured]) -> list[Picture]:
     lengths = sorted({measured.run.bits for measured in all_measured})
     if len(lengths) == 1:
         return []
-    families = {}
-    for measured in sorted(all_measured, key=lambda measured: measured.run.bits):
-        config = measured.run.results["config"] | {"bits": None}
-        families.setdefault(json.dumps(config, sort_keys=True), []).append(measured)
-    pictures = []
-    for title, ylabel, value in (
-        ("MAP by code length", "MAP", lambda metrics: metrics["map"]),
-        (
-            f"Precision within radius {RADIUS} by code length",
-            "precision",
-            lambda metrics: _at_radius(metrics["curve_radius_precision"]),
-        ),
-        (
-            f"Recall within radius {RADIUS} by code length",
-            "recall",
-            lambda metrics: _at_radius(metrics["curve_radius_recall"]),
-        ),
-    ):
-        lines = _length_lines(list(families.values()), value)
-        pictures.append(plots.lines(title, lines, "bits", ylabel, xticks=lengths))
-    return pictures
+    quantities = [("MAP", "MAP", lambda metrics: metrics["map"])]
+    for name, title in _maps_of_the_top(all_measured).items():
+        quantities.append((title, title, lambda metrics, name=name: metrics.get(name)))
+    within = f"within radius {RADIUS}"
+    quantities += [
+        (f"Precision {within}", "precision", _precision_within),
+        (f"Recall {within}", "recall", _recall_within),
+        (f"F-measure {within}", "F-measure", _f_measure_within),
+    ]
+    return [
+        plots.lines(
+            f"{title} by code length",
+            _length_lines(all_measured, value),
+            "bits",
+            ylabel,
+            xticks=lengths,
+        )
+        for title, ylabel, value in quantities
+    ]
 
 
-def _length_lines(families, value):
-    """Returns a line for each family of runs and each kind of database codes that it has."""
+def _maps_of_the_top(all_measured):
+    """Returns the MAPs over a percentage of the database that any run has: {name: title}."""
+    rankings = (measured.rankings.values() for measured in all_measured)
+    names = dict.fromkeys(
+        name for ranking in itertools.chain(*rankings) for name in ranking.metrics
+    )
+    matches = {name: _PERCENT_OF_RANKS.fullmatch(name) for name in names}
+    return {name: f"mAP@{match[1]} %" for name, match in matches.items() if match}
+
+
+def _length_lines(all_measured, value):
+    """Returns a line for each group of runs and kind of codes, through the runs with a value."""
     lines = []
-    for family, kind in itertools.product(families, DATABASES):
-        members = [measured for measured in family if kind in measured.rankings]
-        if not members:
-            continue
-        label = f"{kind} codes"
-        if len(families) > 1:
-            label += f": {', '.join(measured.run.name for measured in family)}"
-        x = [measured.run.bits for measured in members]
-        y = [value(measured.rankings[kind].metrics) for measured in members]
-        lines.append(Line(label, x, y, look=len(lines)))
+    for look, (label, kind, members) in enumerate(compare.by_length(all_measured)):
+        values = {
+            measured.run.bits: found
+            for measured in members
+            if (found := value(measured.rankings[kind].metrics)) is not None
+        }
+        if values:
+            lines.append(Line(label, list(values), list(values.values()), look))
     return lines
+
+
+def _precision_within(metrics):
+    return _at_radius(metrics["curve_radius_precision"])
+
+
+def _recall_within(metrics):
+    return _at_radius(metrics["curve_radius_recall"])
+
+
+def _f_measure_within(metrics):
+    return float(retrieval.f_measure(_precision_within(metrics), _recall_within(metrics)))
 
 
 def _at_radius(values):
@@ -165,7 +201,10 @@ def distances(measured: Measured) -> list[Picture]:
 
 
 def training(all_measured: Sequence[Measured]) -> list[Picture]:
-    """Draws each metric of `metrics.jsonl`: those of steps first, then those of epochs."""
+    """Draws each metric of `metrics.jsonl`: those of steps first, then those of epochs.
+
+    Metrics of validation are left out; see `validation`.
+    """
     lines = {}  # (True for a metric of epochs, its name) -> a line per run.
     for look, measured in enumerate(all_measured):
         for key, points in _logged(measured.run).items():
@@ -175,6 +214,74 @@ def training(all_measured: Sequence[Measured]) -> list[Picture]:
         plots.lines(name, lines[of_epochs, name], "epochs" if of_epochs else "steps", name)
         for of_epochs, name in sorted(lines)
     ]
+
+
+def before_training(all_measured: Sequence[Measured]) -> list[Picture]:
+    """Draws each metric that a method logged before the first epoch, such as DSTGeH in stage 1."""
+    lines = {}  # (what was trained, the metric's name) -> a line per run.
+    for look, measured in enumerate(all_measured):
+        for part, logged in measured.run.pretrain_lines.items():
+            for name, points in _by_epoch(logged).items():
+                x, y = _thin(*zip(*points, strict=True))
+                lines.setdefault((part, name), []).append(Line(measured.run.name, x, y, look))
+    return [
+        plots.lines(f"{part}: {name}", drawn, "epochs", name)
+        for (part, name), drawn in sorted(lines.items())
+    ]
+
+
+def validation(all_measured: Sequence[Measured]) -> list[Picture]:
+    """Draws metrics of validation by epoch, and the epoch that one of them chose.
+
+    The kinds of database codes of a single run share a picture. Several runs share a picture for
+    each kind.
+    """
+    lines = {}  # (metric, end of the title) -> lines.
+    for number, measured in enumerate(all_measured):
+        for metric, kind, points, kept in _validated(measured.run):
+            suffix, label, look = f", {kind} codes", measured.run.name, number
+            if len(all_measured) == 1:
+                suffix, label, look = "", f"{kind} codes", DATABASES.index(kind)
+            drawn = lines.setdefault((metric, suffix), [])
+            drawn.append(Line(label, *_thin(list(points), list(points.values())), look))
+            if kept is not None:
+                drawn.append(Line(f"{label}: kept", [kept], [points[kept]], look + 3))
+    return [
+        plots.lines(f"Validation: {metric}{suffix}", drawn, "epochs", metric)
+        for (metric, suffix), drawn in sorted(lines.items(), key=_by_numbers)
+    ]
+
+
+def _validated(run):
+    """Yields (metric, kind, value by epoch, epoch that it chose or None) for what is drawn."""
+    chosen = run.results.get("validation", {})
+    logged = _by_epoch(run.lines)
+    for kind in DATABASES:
+        for name, points in logged.items():
+            metric = name.removeprefix(VALIDATION).removesuffix(f"_{kind}")
+            if name != f"{VALIDATION}{metric}_{kind}":
+                continue
+            chose = f"{metric}_{kind}" == chosen.get("chosen_by")
+            if chose or _VALIDATION_SHOWN.match(metric):
+                points = dict(points)
+                kept = chosen["epoch"] if chose and chosen["epoch"] in points else None
+                yield metric, kind, points, kept
+
+
+def _by_numbers(item):
+    """Returns a key by which precision_at_100 comes before precision_at_1000."""
+    (metric, suffix), _ = item
+    parts = re.split(r"(\d+)", metric)  # Text and numbers in turns.
+    return [int(part) if part.isdecimal() else part for part in parts], suffix
+
+
+def _by_epoch(lines):
+    """Returns points (epoch, value) by the name of the metric."""
+    points = {}
+    for line in lines:
+        for name in [name for name in line if name not in ("step", "epoch")]:
+            points.setdefault(name, []).append((line["epoch"], line[name]))
+    return points
 
 
 def _logged(run):
@@ -188,7 +295,8 @@ def _logged(run):
         of_epochs = line["step"] == line["epoch"] * steps_per_epoch
         x = line["epoch" if of_epochs else "step"]
         for name in sorted(set(line) - {"step", "epoch"}):
-            points.setdefault((of_epochs, name), []).append((x, line[name]))
+            if not name.startswith(VALIDATION):
+                points.setdefault((of_epochs, name), []).append((x, line[name]))
     return points
 
 

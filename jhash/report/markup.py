@@ -1,6 +1,7 @@
 """Pieces of HTML as text."""
 
 import html
+import re
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def table(head: list[list[str]], rows: list[str]) -> str:
 
 def row(name: str, cells: list[str]) -> str:
     """Makes a row of a header, given as text, and cells."""
-    return tag("tr", tag("th", text(name), scope="row") + "".join(cells))
+    return tag("tr", tag("th", breakable(name), scope="row") + "".join(cells))
 
 
 def note(words: str) -> str:
@@ -56,6 +57,11 @@ def tag(name: str, content: str, **attributes: Any) -> str:
     """
     written = "".join(f' {key.rstrip("_")}="{text(value)}"' for key, value in attributes.items())
     return f"<{name}{written}>{content}</{name}>"
+
+
+def breakable(value: Any) -> str:
+    """Escapes text that the browser may break after the joints of a path or name."""
+    return re.sub("([/_.])", r"\1<wbr>", text(value))
 
 
 def text(value: Any) -> str:

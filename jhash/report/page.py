@@ -17,7 +17,7 @@ h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb
 h3 { margin: 1.5rem 0 .3rem; font-size: 1.05rem; }
 .note { max-width: 48rem; color: #444; font-size: .9rem; }
 .warning { border: 2px solid #b35900; background: #fff4e5; padding: .5rem 1rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .scroll + .scroll { margin-top: 1rem; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
   overflow-wrap: anywhere; min-width: 4rem; }
@@ -41,7 +41,10 @@ td img { display: block; width: 4rem; height: 4rem; margin-left: auto; object-fi
   image-rendering: pixelated; border: 1px solid #888; }
 .right img { border: 4px solid #1b7f3b; } .right b { color: #1b7f3b; }
 .wrong img { border: 4px dashed #c62828; } .wrong b { color: #c62828; }
-@media (max-width: 40rem) { .row { flex-wrap: wrap; } .row figure { flex-basis: 100%;
+@media (max-width: 40rem) { table { font-size: .8rem; }
+  th, td { padding: .15rem .3rem; min-width: 3rem; }
+  tbody th { white-space: normal; min-width: 4rem; overflow-wrap: break-word; }
+  td:not(.text) { white-space: nowrap; } .row { flex-wrap: wrap; } .row figure { flex-basis: 100%;
   display: flex; gap: .6rem; }
   .row li { width: 3.9rem; } .row ol { gap: .3rem; } }
 @media print { .scroll { overflow: visible; } table { font-size: .6rem; }
@@ -72,13 +75,16 @@ def render(all_measured: Sequence[Measured]) -> tuple[str, list[str]]:
         tag("h2", "Results"),
         tables.summary(all_measured),
         _differences(runs),
+        _categories(all_measured),
         tag("h2", "Precision and recall"),
         note(
             "Averages over all queries; exact expectations over random orders of equal distances. "
             "Learned: the database has the codes that training learned for it. Encoded: it has "
             "the codes that the model computes of its images, as for the queries. The "
-            "precision-recall curve has a point for each Hamming radius from 0 to the code "
-            "length; a query that finds nothing within a radius counts with precision 0. The "
+            "precision-recall curve by radius has a point for each Hamming radius from 0 to the "
+            "code length; a query that finds nothing within a radius counts with precision 0. The "
+            "curve by ranking has a point for each of some numbers N of nearest images. Precision "
+            "at recall is that where each query has found its share of its relevant images. The "
             "axes need not begin at 0."
         ),
         _figures(figures.curves(all_measured) + figures.by_length(all_measured)),
@@ -89,6 +95,7 @@ def render(all_measured: Sequence[Measured]) -> tuple[str, list[str]]:
             "is never 1."
         ),
         tables.balance(all_measured),
+        tables.balance_by_length(all_measured),
         _figures(map(figures.balance, all_measured)),
         tag("h2", "Distances"),
         note(
@@ -96,6 +103,7 @@ def render(all_measured: Sequence[Measured]) -> tuple[str, list[str]]:
         ),
         _figures(itertools.chain.from_iterable(map(figures.distances, all_measured))),
         _training(all_measured),
+        _validation(all_measured),
         retrieved,
         reconstruction.section(runs),
         tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
@@ -115,15 +123,44 @@ def _differences(runs):
     return tag("h2", "Where the configs differ") + "\n" + tables.differences(runs)
 
 
-def _training(all_measured):
-    pictures = figures.training(all_measured)
-    if not pictures:
+def _categories(all_measured):
+    content = tables.categories(all_measured)
+    if not content:
         return ""
     words = (
-        "From metrics.jsonl: metrics of steps, then metrics of epochs. A curve of more than "
-        f"{figures.MAX_POINTS} points is drawn by means over stretches."
+        "Per category: the queries of each category are averaged, then the categories; a query of "
+        "several categories counts in each. Within category, for images of several categories: "
+        "the same, but to the queries of a category only images of that category are relevant."
     )
-    return tag("h2", "Training") + note(words) + _figures(pictures)
+    return tag("h2", "Averages per category") + note(words) + content
+
+
+def _training(all_measured):
+    parts = []
+    if pictures := figures.training(all_measured):
+        words = (
+            "From metrics.jsonl: metrics of steps, then metrics of epochs. A curve of more than "
+            f"{figures.MAX_POINTS} points is drawn by means over stretches."
+        )
+        parts += [note(words), _figures(pictures)]
+    if pictures := figures.before_training(all_measured):
+        words = "What the method trained before the first epoch: for DSTGeH, the autoencoder."
+        parts += [tag("h3", "First stage"), note(words), _figures(pictures)]
+    return tag("h2", "Training") + "\n".join(parts) if parts else ""
+
+
+def _validation(all_measured):
+    content = tables.validation([measured.run for measured in all_measured])
+    if not content:
+        return ""
+    words = (
+        "Images that were taken from the training set are queries of the rest of it. The table is "
+        "of the models that were evaluated; the curves are of the epochs. The queries of the test "
+        "took no part in it."
+    )
+    return (
+        tag("h2", "Validation") + note(words) + content + _figures(figures.validation(all_measured))
+    )
 
 
 def _retrieved(all_measured):

@@ -22,6 +22,7 @@ _STYLE = {
     "svg.fonttype": "none",  # Text stays text, which is small and can be searched.
     "text.parse_math": False,  # Names of runs may hold dollar signs.
     "font.size": 10,
+    "axes.formatter.useoffset": False,  # Numbers at the axes are whole, not to be added up.
     "axes.grid": True,
     "grid.alpha": 0.3,
     "axes.spines.top": False,
@@ -82,6 +83,9 @@ def lines(title: str, curves: Sequence[Line], xlabel: str, ylabel: str, **axes: 
                 # Lines that cover each other are told apart by markers at different places.
                 markevery=(curve.look % step, step),
             )
+        # Epochs, steps and radii have no halves.
+        whole = all(float(x).is_integer() for curve in curves for x in curve.x)
+        plot.xaxis.get_major_locator().set_params(integer=whole)
         plot.set(**axes)
         if axes.get("xscale") == "log":
             plot.xaxis.set_major_formatter("{x:,.0f}")

@@ -27,10 +27,28 @@ def table(results: dict) -> str:
         f"epoch {results['epochs']} of {results['epochs_planned']}; "
         f"training {results['train_seconds']:.0f} s; "
         f"encoding {1e3 * results['encode_seconds_per_image']:.3f} ms per image "
-        f"(batches of {results['eval_batch_size']}, {results['device']['count']} x "
-        f"{results['device']['kind']})",
+        f"(batches of {results['eval_batch_size']}, {device(results['device'])})",
     ]
     return "\n".join(lines)
+
+
+def device(described: dict) -> str:
+    """Describes the device of a run in words, such as "AMD EPYC 9354, 2 cores".
+
+    The kind of a CPU is just "cpu", so its processor is named. Results of older versions have no
+    processor, and for them the number and kind of the devices have to do.
+
+    Args:
+      described: The field `device` of `results.json`.
+    """
+    devices = f"{described['count']} x {described['kind']}"
+    if "processor" not in described:
+        return devices
+    cores = described["cores"]
+    host = f"{described['processor']}, {cores:,} {'core' if cores == 1 else 'cores'}"
+    # JAX may be told to make several devices of one processor.
+    only = described["kind"] == "cpu" and described["count"] == 1
+    return host if only else f"{devices} on {host}"
 
 
 def next_commands(workdir: str, trust_modules: Sequence[str] = ()) -> str:

@@ -5,6 +5,8 @@ from jhash.retrieval.codes import bit_balance, pack_codes, unpack_codes
 from jhash.retrieval.index import HammingIndex
 from jhash.retrieval.metrics import (
     average_precision,
+    category_histograms,
+    category_mean,
     count_lost_bits,
     distance_histograms,
     f_measure,
@@ -18,6 +20,7 @@ from jhash.retrieval.metrics import (
     recall_within,
     relevant_at,
     summarize,
+    summarize_within_categories,
     top_percent,
 )
 from jhash.retrieval.search import hamming_distances, hamming_topk
@@ -26,6 +29,8 @@ __all__ = [
     "HammingIndex",
     "average_precision",
     "bit_balance",
+    "category_histograms",
+    "category_mean",
     "count_lost_bits",
     "distance_histograms",
     "export",
@@ -46,6 +51,7 @@ __all__ = [
     "relevant_at",
     "search",
     "summarize",
+    "summarize_within_categories",
     "top_percent",
     "unpack_codes",
 ]

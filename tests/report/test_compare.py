@@ -1,5 +1,7 @@
 """Runs side by side: differences of configs, and warnings."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -30,8 +32,8 @@ def test_runs_side_by_side(trained, tmp_path):
     families = alts["Precision within radius 2 by code length"]
     assert f"learned codes: {first}, {long.parent.name}/long: " in families
     assert f"encoded codes: {last}: " in families
-    assert "Precision-recall curve, learned codes" in alts
-    assert "Precision-recall curve, encoded codes" in alts
+    assert "Precision-recall curve by radius, learned codes" in alts
+    assert "Precision-recall curve by ranking, encoded codes" in alts
     assert not page.warnings
 
 
@@ -45,6 +47,18 @@ def test_runs_of_other_data_are_not_comparable(trained, tmp_path):
 
 @pytest.mark.slow
 def test_an_unfinished_run_says_so(trained, tmp_path):
-    page = write_page(tmp_path, copy_run(trained, tmp_path / "half", epochs_planned=9))
+    """It has validation, and its method a first stage, both of which the page shows."""
+    validation = {"metrics": {"map_encoded": 0.5}, "size": 7, "epoch": 3, "chosen_by": None}
+    validation["stopped_early"] = False
+    run = copy_run(trained, tmp_path / "half", epochs_planned=9, validation=validation)
+    (run / "pretrain" / "embedding").mkdir(parents=True)
+    for folder in (run, run / "pretrain" / "embedding"):
+        line = '{"step": 1, "epoch": 1, "second_order": 2.0, "validation/map_encoded": 0.25}\n'
+        (folder / "metrics.jsonl").write_text(line)
+    page = write_page(tmp_path, run)
     assert "half is not trained to its end" in page.warnings[0]
     assert page.row("epochs") == ["3 of 9"]
+    assert page.row("map_encoded") == ["0.5000"]
+    titles = re.findall("<figcaption>(.*?)</figcaption>", page.text)
+    assert "embedding: second_order" in titles
+    assert "Validation: map" in titles

@@ -1,16 +1,22 @@
 """The curves that are drawn, against NumPy written out."""
 
 import json
+import math
+import re
 
 import numpy as np
 import pytest
 
-from jhash.report import curves, figures, plots
+from jhash import retrieval
+from jhash.errors import InputError
+from jhash.report import curves, figures, plots, tables
 from jhash.runs import finished
 from tests.support.report import (
     KINDS,
     bits_of,
+    copy_run,
     distances_and_relevance,
+    expected_average_precision,
     measure_runs,
     read_codes,
     with_random_codes,
@@ -37,29 +43,32 @@ def drawn(monkeypatch):
     return drawings
 
 
-def expected_average_precision(distances, relevant):
-    """The mean over all orders of ties, rank by rank."""
-    found = before = summed = 0
+def expected_mean_rank(distances, relevant, count):
+    """The mean rank, over all orders of ties, of the relevant item number `count`."""
+    found = before = 0
     for distance in np.unique(distances):
         group = relevant[distances == distance]
         n, p = len(group), group.sum()
-        for rank in range(n):  # With p / n relevant; then so are these many of those before it.
-            others = rank * (p - 1) / (n - 1) if n > 1 else 0
-            summed += p / n * (found + others + 1) / (before + rank + 1)
+        if found + p >= count:
+            return before + (count - found) * (n + 1) / (p + 1)
         found, before = found + p, before + n
-    return summed / found
+    raise AssertionError
 
 
 @pytest.mark.slow
 def test_metrics_by_code_length(trained, tmp_path, drawn):
     workdirs = [
-        with_random_codes(trained, tmp_path / "long", 0, 13),
-        with_random_codes(trained, tmp_path / "short", 10, 9),
+        with_random_codes(trained, tmp_path / "long", 0, 13, {"metrics.map_at_percent": 20.0}),
+        with_random_codes(trained, tmp_path / "short", 10, 9, {"metrics.map_at_percent": 20.0}),
     ]
-    figures.by_length(measure_runs(*workdirs))
-    assert len(drawn) == 3
+    all_measured = measure_runs(*workdirs)
+    figures.by_length(all_measured)
+    assert len(drawn) == 5
+    ratios = re.findall("<td>(.*?)</td>", tables.balance_by_length(all_measured))
+    assert ratios[0] == "ones to zeros, mean"
     for place, kind in enumerate(KINDS):
         expected = {"MAP": [], "Precision within radius 2": [], "Recall within radius 2": []}
+        f_measures, tops = [], []
         for run, bits in ((workdirs[1], 9), (workdirs[0], 13)):
             distances, relevant = distances_and_relevance(run, kind, bits)
             near = distances <= 2
@@ -71,6 +80,14 @@ def test_metrics_by_code_length(trained, tmp_path, drawn):
             )
             for row, value in zip(expected.values(), values, strict=True):
                 row.append(np.mean(value))
+            precision, recall = (values[1].mean(), values[2].mean())
+            f_measures.append(2 * precision * recall / (precision + recall))
+            searched = [read_codes(run, name) for name in ("queries", KINDS[kind])]
+            codes, labels = ([codes[name] for codes in searched] for name in ("codes", "labels"))
+            tops.append(retrieval.mean_average_precision(*codes, *labels, bits, at=40))
+            ones = bits_of(searched[1]["codes"], bits).sum(axis=0)
+            assert float(ratios.pop(1)) == pytest.approx(np.mean(ones / (200 - ones)), abs=5.1e-5)
+        expected |= {"F-measure within radius 2": f_measures, "mAP@20 %": tops}
         for title, values in expected.items():
             line = drawn[f"{title} by code length"][place]
             assert line.label == f"{kind} codes"
@@ -108,7 +125,7 @@ def test_curves_are_those_of_the_codes(trained, tmp_path, drawn):
         found = (near & relevant[..., None]).sum(axis=1)
         recall = (found / relevant.sum(axis=1, keepdims=True)).mean(axis=0)
         precision = (found / np.maximum(1, near.sum(axis=1))).mean(axis=0)
-        curve = drawn["Precision-recall curve"][place]
+        curve = drawn["Precision-recall curve by radius"][place]
         assert curve.label == f"{kind} codes"
         np.testing.assert_allclose(curve.x, recall)
         np.testing.assert_allclose(curve.y, precision)
@@ -117,6 +134,20 @@ def test_curves_are_those_of_the_codes(trained, tmp_path, drawn):
         top = drawn["Precision@N, N up to 1,000"][place]
         assert top.x == [1, 2, 5, 10, 20, 50, 100, 200]
         assert top.y[-1] == pytest.approx(relevant.mean())
+        ranking = drawn["Precision-recall curve by ranking"][place]
+        assert list(ranking.y) == list(top.y)
+        counts = relevant.sum(axis=1)
+        found = np.array(top.y) * np.array(top.x) / counts[0]  # All queries have as many.
+        assert len(set(counts)) == 1
+        np.testing.assert_allclose(ranking.x, found)
+        at_recall = drawn["Precision at recall"][place]
+        np.testing.assert_allclose(at_recall.x, np.arange(1, 9) / 10)
+        for share, value in zip(at_recall.x, at_recall.y, strict=True):
+            needed = math.ceil(round(share * counts[0], 9))
+            ranks = [
+                expected_mean_rank(*row, needed) for row in zip(distances, relevant, strict=True)
+            ]
+            assert value == pytest.approx(np.mean(needed / np.array(ranks)))
     lines = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
     steps = [(line["step"], line["loss"]) for line in lines if "loss" in line]
     assert list(zip(drawn["loss"][0].x, drawn["loss"][0].y, strict=True)) == steps
@@ -137,6 +168,62 @@ def test_long_training_curves_are_averaged(trained, monkeypatch):
     [line] = drawn["loss"]
     np.testing.assert_allclose(line.x, np.arange(2, 901, 3))
     np.testing.assert_allclose(line.y, np.arange(2, 901, 3))
+
+
+def test_validation_has_curves_of_its_own(trained, drawn):
+    """A picture per metric, in which the epoch that one of them chose is marked."""
+    [run] = finished.read_all([str(trained)])
+    per_epoch = run.results["steps"] // run.results["epochs"]
+    names = ("map_encoded", "map_learned", "precision_at_1000_encoded", "precision_at_100_encoded",
+             "f1_encoded", "recall_radius_2_learned")  # fmt: skip
+    run.lines[:] = [
+        {"step": epoch * per_epoch, "epoch": epoch, "loss": 1.0}
+        | {f"validation/{name}": epoch * place / 10 for place, name in enumerate(names, 1)}
+        for epoch in (1, 2, 3)
+    ]
+    run.results["validation"] = {"epoch": 2, "chosen_by": "f1_encoded"}
+    measured = curves.measure(run)
+    figures.training([measured])
+    assert list(drawn) == ["loss"]
+    drawn.clear()
+    figures.validation([measured])
+    assert list(drawn) == [
+        f"Validation: {metric}" for metric in ("f1", "map", "precision_at_100", "precision_at_1000")
+    ]
+    learned, encoded = drawn["Validation: map"]
+    assert (learned.label, list(learned.x), list(learned.y)) == (
+        "learned codes",
+        [1, 2, 3],
+        [0.2, 0.4, 0.6],
+    )
+    assert (encoded.label, list(encoded.y)) == ("encoded codes", [0.1, 0.2, 0.3])
+    curve, kept = drawn["Validation: f1"]
+    assert (kept.label, kept.x, kept.y) == ("encoded codes: kept", [2], [1.0])
+    assert curve.y == [0.5, 1.0, 1.5]
+    drawn.clear()
+    figures.validation([measured, measured])
+    assert len(drawn["Validation: f1, encoded codes"]) == 4
+    assert len(drawn["Validation: map, learned codes"]) == 2
+
+
+def test_a_first_stage_has_curves_of_its_own(trained, tmp_path, drawn):
+    run = copy_run(trained, tmp_path / "staged")
+    (run / "pretrain" / "embedding").mkdir(parents=True)
+    (run / "pretrain" / "features.npy").write_bytes(b"")
+    log = run / "pretrain" / "embedding" / "metrics.jsonl"
+    log.write_text(
+        '{"step": 4, "epoch": 1, "reconstruction_0": 3.0}\n'
+        '{"step": 8, "epoch": 2, "second_order": 2.0}\n'
+        '{"step": 12, "epoch": 3, "second_order": 1.5}\n'
+    )
+    figures.before_training(measure_runs(run))
+    assert {title: (list(line.x), list(line.y)) for title, [line] in drawn.items()} == {
+        "embedding: reconstruction_0": ([1], [3.0]),
+        "embedding: second_order": ([2, 3], [2.0, 1.5]),
+    }
+    log.write_text("{\n")
+    with pytest.raises(InputError, match=r"staged given.*pretrain/embedding/metrics\.jsonl"):
+        measure_runs(run)
 
 
 def test_a_histogram_without_pairs_is_said_to_have_none():

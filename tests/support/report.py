@@ -161,6 +161,19 @@ def distances_and_relevance(run, kind, bits=12):
     return distances, labels[:, None] == others[None]
 
 
+def expected_average_precision(distances, relevant):
+    """The mean over all orders of ties, rank by rank; 0 if nothing is relevant."""
+    found = before = summed = 0
+    for distance in np.unique(distances):
+        group = relevant[distances == distance]
+        n, p = len(group), group.sum()
+        for rank in range(n):  # With p / n relevant; then so are these many of those before it.
+            others = rank * (p - 1) / (n - 1) if n > 1 else 0
+            summed += p / n * (found + others + 1) / (before + rank + 1)
+        found, before = found + p, before + n
+    return summed / max(1, found)
+
+
 def decode(uri, kind):
     """Bytes of an image in a data URI."""
     start = f"data:image/{kind};base64,"

@@ -1,5 +1,6 @@
 """Retrieval metrics from histograms of distances, and counts of the bits that add nothing."""
 
+from jhash.retrieval.metrics.categories import category_histograms, category_mean
 from jhash.retrieval.metrics.collapse import count_lost_bits
 from jhash.retrieval.metrics.histograms import distance_histograms
 from jhash.retrieval.metrics.lookup import (
@@ -17,10 +18,16 @@ from jhash.retrieval.metrics.ranking import (
     relevant_at,
     top_percent,
 )
-from jhash.retrieval.metrics.summary import queries_without_relevant, summarize
+from jhash.retrieval.metrics.summary import (
+    queries_without_relevant,
+    summarize,
+    summarize_within_categories,
+)
 
 __all__ = [
     "average_precision",
+    "category_histograms",
+    "category_mean",
     "count_lost_bits",
     "distance_histograms",
     "f_measure",
@@ -34,5 +41,6 @@ __all__ = [
     "recall_within",
     "relevant_at",
     "summarize",
+    "summarize_within_categories",
     "top_percent",
 ]

@@ -15,6 +15,8 @@ from jhash.retrieval.index.hamming_index import HammingIndex
 from jhash.retrieval.search import hamming, layout
 from tests.support.packed import all_distances, random_codes
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch):

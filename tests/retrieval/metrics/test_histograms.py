@@ -6,6 +6,8 @@ from jhash import retrieval
 from jhash.errors import InputError
 from jhash.retrieval.metrics import histograms
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def reference(q, db, related, bits):
     distances = (bits - q @ db.T) // 2

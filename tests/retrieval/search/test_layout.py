@@ -6,6 +6,8 @@ from jhash.errors import InputError
 from jhash.retrieval.search import layout
 from jhash.retrieval.search.layout import LANE_GROUP, LANES, MAX_GROUP
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def random_codes(rng, n, words=1):
     return rng.integers(0, 2**32, (n, words), np.uint32)
