@@ -1,4 +1,6 @@
-"""The command line. `encode`, `index`, `search` and `report` are its commands, `main` runs them.
+"""The command line: `main` runs the commands `encode`, `index`, `search`, `report` and `sweep`.
+
+`cell` is a process that `sweep` starts.
 
 Modules that take seconds to import (JAX, the models) are imported where a command runs, so that
 `--help` and errors in arguments appear at once.

@@ -7,6 +7,8 @@ import inspect
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from typing import Any
 
 import ml_collections
 from absl import flags
@@ -53,30 +55,7 @@ def load(argument: str) -> ml_collections.ConfigDict:
     path, colon, text = argument.partition(":")
     if not path:
         raise InputError("--config: none given; allowed: a file, such as --config=configs/fdah.py.")
-    if not os.path.exists(path):
-        raise InputError(
-            f"--config: {path} given; allowed: a file, and there is none of that name."
-        )
-    if not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "no regular file"
-        raise InputError(f"--config: {path} given, which is {kind}; allowed: a Python file.")
-    get_config = getattr(_run(path), "get_config", None)
-    if not callable(get_config):
-        raise InputError(
-            f"--config: {path} given, which has no function get_config; allowed: a Python file "
-            "with one, such as configs/fdah.py."
-        )
-    arguments = [text] if colon else []
-    try:
-        inspect.signature(get_config).bind(*arguments)
-    except TypeError as error:
-        raise InputError(
-            f"--config: {argument} given; allowed: what the file's get_config takes ({error})."
-        ) from error
-    except ValueError:  # A function without a signature, such as one of C.
-        pass
-    with _errors_located(path):
-        config = get_config(*arguments)
+    config = call(path, "get_config", [text] if colon else [], "--config", "configs/fdah.py")
     if not isinstance(config, ml_collections.ConfigDict):
         raise InputError(
             f"--config: {path} given, whose get_config returned a {type(config).__name__}; "
@@ -87,6 +66,47 @@ def load(argument: str) -> ml_collections.ConfigDict:
     config_fields.check_values(config)
     config.lock()
     return config
+
+
+def call(path: str, name: str, arguments: Sequence[str], flag: str, example: str) -> Any:
+    """Runs a file and calls one of its functions.
+
+    Args:
+      path: The file.
+      name: Name of the function.
+      arguments: Arguments of the function.
+      flag: What errors call the file, such as `--config`.
+      example: A file with such a function, for errors.
+
+    Returns:
+      What the function returns.
+
+    Raises:
+      InputError: There is no such file or function, or it raises an error; the message gives the
+        line of the file.
+    """
+    if not os.path.exists(path):
+        raise InputError(f"{flag}: {path} given; allowed: a file, and there is none of that name.")
+    if not os.path.isfile(path):
+        kind = "a folder" if os.path.isdir(path) else "no regular file"
+        raise InputError(f"{flag}: {path} given, which is {kind}; allowed: a Python file.")
+    function = getattr(_run(path), name, None)
+    if not callable(function):
+        raise InputError(
+            f"{flag}: {path} given, which has no function {name}; allowed: a Python file with one, "
+            f"such as {example}."
+        )
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        given = ":".join([path, *arguments])
+        raise InputError(
+            f"{flag}: {given} given; allowed: what the file's {name} takes ({error})."
+        ) from error
+    except ValueError:  # A function without a signature, such as one of C.
+        pass
+    with _errors_located(path):
+        return function(*arguments)
 
 
 def _run(path):

@@ -1,11 +1,11 @@
-"""The command line: encodes images, keeps an index of their codes, searches it, reports on runs."""
+"""The command line: encodes images, keeps and searches an index, reports on runs, makes tables."""
 
 import argparse
 import os
 import sys
 from typing import NoReturn
 
-from jhash.commands import boundary, encode, index, report, search
+from jhash.commands import boundary, encode, index, report, search, sweep
 
 _DESCRIPTION = """\
 Retrieval with a trained run (train one with launch.py). COMMAND --help has examples.
@@ -53,6 +53,6 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (encode, index, search, report):
+    for command in (encode, index, search, report, sweep):
         command.add(commands)
     return parser

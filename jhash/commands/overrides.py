@@ -11,8 +11,9 @@ from absl import flags
 
 from jhash.errors import InputError
 
-# Fields that hold arguments of another function. A config need not list their names.
-_OPEN = ("data.options", "optimizer.arguments")
+# Fields that hold arguments of another function, or factors of patterns. A config need not list
+# their names.
+_OPEN = ("data.options", "optimizer.arguments", "optimizer.rates")
 # The fields of a run that an evaluation may change.
 _METRICS = "metrics"
 _CONFIG = re.compile(r"--?config(=.*)?", re.DOTALL)
@@ -39,7 +40,7 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
     """
     fields = _OPEN if any(map(_CONFIG.fullmatch, arguments)) else (*_OPEN, _METRICS)
     names = "|".join(map(re.escape, fields))
-    flag = re.compile(rf"--?config\.({names})\.(\w+)(?:=(.*))?", re.DOTALL)
+    flag = re.compile(rf"--?config\.({names})\.([^=.]+)(?:=(.*))?", re.DOTALL)
     left = []
     taken: dict[str, dict[str, Any]] = {}
     remaining = iter(arguments)

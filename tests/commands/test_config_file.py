@@ -105,6 +105,17 @@ def test_an_evaluation_takes_metrics_alone():
         overrides.metrics(taken)
 
 
+def test_patterns_of_parameters_are_names_of_their_own():
+    words = ["--config=x.py", "--config.optimizer.rates.Conv_*=0", "--config.bits=8"]
+    words += ["--config.optimizer.rates.model/Dense_1/kernel", "10.5"]
+    left, taken = overrides.take_open(words)
+    assert left == ["--config=x.py", "--config.bits=8"]
+    config = fdah.get_config()
+    config.lock()
+    overrides.apply_open(config, taken)
+    assert config.optimizer.rates.to_dict() == {"Conv_*": 0, "model/Dense_1/kernel": 10.5}
+
+
 def test_overrides_of_a_group_that_is_missing_are_named():
     config = ml_collections.ConfigDict({"data": {"options": 5}})
     for field in ("data.options", "optimizer.arguments"):

@@ -1,0 +1,80 @@
+"""The choice of a grid's values, by validation alone."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jhash.errors import InputError
+from jhash.sweeps import finished
+from jhash.sweeps.plan import Candidate, Place, Plan
+
+
+class Tried(NamedTuple):
+    """What the validation says of the candidates of a place.
+
+    Attributes:
+      place: The place.
+      chosen: The candidate that is best.
+      scores: The metric of each candidate with the first seed; None where it is not finished.
+    """
+
+    place: Place
+    chosen: Candidate
+    scores: Sequence[float | None]
+
+
+def first_round(plan: Plan) -> list:
+    """Returns the cells that are trained before the choice: every candidate with the first seed."""
+    return [
+        candidate.cells[0]
+        for place in plan.places
+        for candidate in place.candidates
+        if len(place.candidates) > 1
+    ]
+
+
+def choose(plan: Plan, metric: str) -> tuple[Plan, list[Tried]]:
+    """Chooses a candidate for each place; further seeds train the chosen one only.
+
+    The highest value of the validation's metric wins; of equal ones, the first in the grid.
+
+    Args:
+      plan: The plan.
+      metric: Name of the metric of the validation, such as `map_encoded`.
+
+    Returns:
+      (plan, tried): the plan with at most one candidate for each place, and what was compared for
+      those of which a candidate is finished.
+
+    Raises:
+      InputError: A finished run has no such metric.
+    """
+    places, tried = [], []
+    for place in plan.places:
+        if len(place.candidates) < 2:
+            places.append(place)
+            continue
+        scores = [_score(candidate.cells[0], metric) for candidate in place.candidates]
+        known = [score for score in scores if score is not None]
+        if known:
+            chosen = place.candidates[scores.index(max(known))]
+            tried.append(Tried(place, chosen, scores))
+        else:  # There is nothing to show but an error, if there is one; no more seeds are trained.
+            first = place.candidates[0]
+            chosen = dataclasses.replace(first, cells=first.cells[:1])
+        places.append(dataclasses.replace(place, candidates=[chosen]))
+    return dataclasses.replace(plan, places=places), tried
+
+
+def _score(cell, metric):
+    results = finished.read(cell)
+    if results is None:
+        return None
+    metrics = finished.validation(results)
+    if metric not in metrics:
+        names = ", ".join(sorted(metrics))
+        raise InputError(
+            f"--by: {metric!r} given; allowed: metrics of the validation of {cell.workdir}, "
+            + (f"which are {names}." if names else "which has none. Remove the folder.")
+        )
+    return metrics[metric]

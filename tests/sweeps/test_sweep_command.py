@@ -1,0 +1,119 @@
+"""The command line of a sweep."""
+
+import pytest
+
+from jhash.commands import main
+from jhash.commands.sweep import _grid
+from jhash.errors import InputError
+
+TABLE = """
+from jhash.sweeps import Column, DataSet, Metric, Row, Table
+
+def get_table():
+    return Table(
+        "Tiny", "None.", [Row("A", "tests/support/tiny.py"), Row("B", "tests/support/tiny.py",
+        overrides={"epochs": 3})],
+        [DataSet("tiny", "embedded")], [Column("12", x=12)], [Metric("encoded.map", "MAP")],
+    )
+"""
+
+pytestmark = pytest.mark.usefixtures("undrawn", "stub")
+
+
+@pytest.fixture
+def sweep(tmp_path, capsys):
+    """Runs `python -m jhash sweep` in this process: (exit status, stdout, stderr)."""
+    (tmp_path / "mine.py").write_text(TABLE)
+
+    def call(*arguments, table=tmp_path / "mine.py"):
+        capsys.readouterr()
+        words = ["sweep", str(table), "--runs", str(tmp_path / "runs")]
+        words += ["--output", str(tmp_path / "out"), *arguments]
+        try:
+            status = main.main(words)
+        except SystemExit as wrong_use:
+            status = wrong_use.code
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def test_the_table_is_written_and_printed(sweep, tmp_path, stub):
+    status, out, err = sweep("--seeds", "2", "--only", "A")
+    assert status == 0
+    assert out.startswith("# Tiny\n")
+    assert f"The table is in {tmp_path}/out: table.md, table.csv, table.tex, table.html." in out
+    assert "A, tiny, 12, seed 1: map_encoded" in err
+    assert len(stub) == 2
+    assert sweep("--seeds", "2", "--table")[0] == 0
+    assert len(stub) == 2
+
+
+def test_a_failed_run_gives_status_1(sweep, monkeypatch):
+    from jhash.sweeps import training
+
+    def fail(config, workdir):
+        raise InputError("config.x: 1 given; allowed: 2.")
+
+    monkeypatch.setattr(training, "run", fail)
+    status, out, err = sweep("--seeds", "1")
+    assert status == 1
+    assert "jhash: 2 of 2 runs failed; the table says why." in err
+    assert "failed: config.x: 1 given; allowed: 2." in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("--only", "C"), 1, "--only: 'C' given; allowed: A, B; 12; tiny."),
+        (("--seeds", "0"), 2, "0 given; allowed: 1 or more"),
+        (("--grid", "optimizer"), 2, "'optimizer' given; allowed: FIELD=A,B,..."),
+        (("--grid", "bits="), 2, "'bits=' given; allowed: FIELD=A,B,..."),
+        (("--grid", "bits=8", "--grid", "bits=16"), 1, "--grid: a field given twice"),
+        (("--grid", "bit=8"), 1, "config.bit: 8 given, but there is no such field"),
+        (("--folder", "tiny"), 2, "'tiny' given; allowed: DATA=FOLDER"),
+        (("--folder", "big=x"), 1, "--folder: 'big' given; allowed: tiny."),
+    ],
+)
+def test_wrong_use_is_one_line_before_any_work(sweep, tmp_path, stub, arguments, status, message):
+    ended = sweep(*arguments)
+    assert ended[:2] == (status, "")
+    assert message in ended[2]
+    assert not stub
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "TABLE: there/none.py given; allowed: a file, and there is none of that name."),
+        ("x = 1", "which has no function get_table; allowed: a Python file with one, such as conf"),
+        ("def get_table():\n    return {}", "get_table: a dict returned; allowed: a jhash.sweeps"),
+        ("def get_table():\n    return 1 / 0", "line 2: ZeroDivisionError: division by zero."),
+        ("def get_table(x):\n    return x", "allowed: what the file's get_table takes (missing"),
+    ],
+)
+def test_a_file_that_makes_no_table_is_refused(sweep, tmp_path, content, message):
+    path = "there/none.py" if content is None else tmp_path / "bad.py"
+    if content is not None:
+        path.write_text(content)
+    status, out, err = sweep(table=path)
+    assert (status, out) == (1, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("optimizer.learning_rate=1e-4,3e-4", ("optimizer.learning_rate", (1e-4, 3e-4))),
+        ("config.epochs=3", ("epochs", (3,))),
+        ("optimizer.name=sgd,adam", ("optimizer.name", ("sgd", "adam"))),
+        ("augment.flip=True,False", ("augment.flip", (True, False))),
+        ("model.widths=(8,16),(4,4)", ("model.widths", ((8, 16), (4, 4)))),
+        ("image.crop=None,24", ("image.crop", (None, 24))),
+        ("model.name='a.B',c", ("model.name", ("a.B", "c"))),
+    ],
+)
+def test_values_of_a_grid(text, expected):
+    assert _grid(text) == expected
