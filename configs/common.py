@@ -24,8 +24,9 @@ DATA = {
     "coco": ("lists", "coco", 256),
     "flickr25k": ("lists", "flickr25k", 256),
 }
-# Multi-label data sets with three channels.
-_MULTI_LABEL_RGB = ("nus_wide", "nus_wide81", "coco", "flickr25k")
+DATA_SETS = tuple(DATA)
+# Data sets of photos, which have several labels.
+PHOTOS = ("nus_wide", "nus_wide81", "coco", "flickr25k")
 
 
 def parse(
@@ -114,8 +115,8 @@ def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -
     config.data.source, config.data.split = "random", "official"
     config.data.options = {
         "side": side,
-        "channels": 3 if arguments.data in ("cifar10", *_MULTI_LABEL_RGB) else 1,
-        "multi_label": arguments.data in ("scenes", *_MULTI_LABEL_RGB),
+        "channels": 3 if arguments.data in ("cifar10", *PHOTOS) else 1,
+        "multi_label": arguments.data in ("scenes", *PHOTOS),
     }
     config.epochs = min(config.epochs, 1)
     config.batch_size = config.eval_batch_size = 16
@@ -160,7 +161,8 @@ def _fields():
             "loss": "",
             # `name` is `module.Class` of jhash.models, or of your own; other fields are its fields.
             "model": {"name": "small_cnn.SmallCNN"},
-            # A file of published weights for the model (imagenet-vgg-f.mat for cnn_f.CNNF).
+            # A file of published weights for the model (imagenet-vgg-f.mat for cnn_f.CNNF), or
+            # "published" for those of an installed package (fine_tuned.FineTuned).
             "weights": "",
             # docs/configs.md lists sources and splits.
             "data": {
@@ -171,6 +173,11 @@ def _fields():
                 "seed": 0,
                 # Arguments of the source, such as `folder`; the others have their defaults.
                 "options": {},
+                # Number of images that are taken from the training set, by `data.seed`, to choose
+                # settings and epochs with; 0: none. They leave the database, too.
+                "validation": 0,
+                # Whether that is the number per class, not that of all classes together.
+                "validation_per_class": False,
             },
             # The number that is subtracted from the bytes; None: the mean image of the training
             # set.
@@ -197,17 +204,20 @@ def _fields():
             },
             "epochs": 50,
             "batch_size": 128,
+            # Number of parts of a batch that are computed one after another, for batches that do
+            # not fit into memory. The loss sees the whole batch; BatchNorm sees the parts.
+            "accumulate": 1,
             "eval_batch_size": 1000,
             # What happens if the devices cannot share a training batch equally. False: an error.
             # True: as many devices as can share it train and evaluate; the others are idle.
             "idle_devices": False,
             # See jhash.optimizers.
             "optimizer": {
-                # A function of optax.
+                # A function of optax, or `my_module.my_optimizer`.
                 "name": "adamw",
                 "learning_rate": 1e-3,
                 "weight_decay": 1e-4,
-                # "constant", "cosine" or "step".
+                # "constant", "cosine", "step" or `my_module.my_schedule`.
                 "schedule": "cosine",
                 # The share of the run in which the learning rate rises linearly from 0.
                 "warmup": 0.0,
@@ -215,8 +225,15 @@ def _fields():
                 # `decay_epochs` epochs.
                 "decay": 0.1,
                 "decay_epochs": 50,
-                # Further arguments of the optax function, such as `momentum`.
+                # Further arguments of the optimizer's function, such as `momentum`.
                 "arguments": {},
+                # Max global norm of the gradient, to which a larger one is scaled; 0: no limit.
+                "clip_norm": 0.0,
+                # Decay of the moving average of the weights, such as 0.999, which is evaluated and
+                # exported in their place; 0: there is none.
+                "average": 0.0,
+                # Factors of the learning rate for parts of the model, by pattern; 0 freezes a part.
+                "rates": {},
             },
             # See jhash.retrieval.summarize.
             "metrics": {
@@ -235,5 +252,21 @@ def _fields():
             "checkpoint_every": 1,
             # Number of newest checkpoints that are kept.
             "keep_checkpoints": 2,
+            # Number of epochs between two validations; 0: only the trained model is validated.
+            "eval_every": 0,
+            # The epoch that is evaluated and exported: "last", or the "best" of all validations.
+            "keep": "last",
+            # The metric of validation by which "best" is meant, such as map_learned. The names are
+            # those of the log, without "validation/".
+            "keep_metric": "map_encoded",
+            # With "best": the number of validations in a row without a better value after which the
+            # training stops; 0: it never stops early.
+            "patience": 0,
+            # The folder of a finished run of the same model, with whose parameters this one starts.
+            "init_from": "",
+            # The first step, from 1, and the number of steps of which the profiler writes a trace;
+            # 0: there is none. See docs/runs.md.
+            "profile_from": 10,
+            "profile_steps": 0,
         }
     )

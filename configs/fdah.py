@@ -16,7 +16,11 @@ cores. All of Fashion-MNIST takes 10 to 14 minutes on two cores:
     fashion_mnist    all 70,000 images: 60,000 for training and database, 10,000 queries
     cifar10          59,000 images for training and database, 1,000 queries; needs the data set,
                      prepared by TFDS; was not run
+    scenes           images with two to four items of the embedded data; was not run
     nus_wide         21 classes; needs --config.data.options.folder; was not run
+    nus_wide81, coco, flickr25k
+                     fewer images for training than in the database, which has no learned codes
+                     therefore; need --config.data.options.folder; were not run
     paper            CNN-F at 224 x 224, the paper's schedule and gamma3 = 1, for a GPU; was not run
                      in full. The published weights of CNN-F are
                      --config.weights=imagenet-vgg-f.mat --config.image.scale=1
@@ -43,7 +47,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
     arguments = common.parse(
         argument,
-        data=("embedded", "fashion_mnist", "cifar10", "nus_wide"),
+        data=common.DATA_SETS,
         variant=("paper",),
         bits=32,
     )
@@ -64,14 +68,14 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     }
     config.epochs = 30
     config.optimizer.learning_rate = 3e-3
-    if arguments.data != "embedded":
+    if arguments.data not in ("embedded", "scenes"):
         config.epochs = 50
         # From random weights, 2,000 images per epoch are too few: MAP 0.91 with 12 bits.
         config.method.queries = 9000
     if arguments.data == "cifar10":
         config.augment.pad = 4
-    # On NUS-WIDE there is no other variant.
-    if arguments.variant == "paper" or arguments.data == "nus_wide":
+    # On photos there is no other variant.
+    if arguments.variant == "paper" or arguments.data in common.PHOTOS:
         _paper(config)
     if arguments.smoke:
         common.smoke(config, arguments)

@@ -83,6 +83,7 @@ SIDEBAR = """
 methods
 runs
 configs
+tables
 images
 library
 metrics
@@ -110,6 +111,7 @@ reproduce/fdah
 reproduce/dah
 reproduce/aihn
 reproduce/dstgeh
+reproduce/README
 results/cpu
 ```
 """

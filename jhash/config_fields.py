@@ -9,6 +9,7 @@ FIELDS; see `jhash.methods`.
 
 import dataclasses
 import difflib
+import json
 import math
 import numbers
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,7 @@ _ALIKE = 0.85
 _DEPTH = 20
 # Max number of characters of a value in an error.
 _SHOWN = 100
+_REQUIRED = object()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,16 +39,33 @@ class Field:
     Attributes:
       allowed: The values in words.
       holds: Function that tells if a value is one of them.
+      absent: The value that a config without the field means; see `added`.
     """
 
     allowed: str
     holds: Callable[[Any], bool]
+    absent: Any = _REQUIRED
 
     def or_none(self) -> "Field":
         """Returns the same field with None as a further value."""
         return Field(
             f"{self.allowed}, or None", lambda value: value is None or bool(self.holds(value))
         )
+
+    def added(self, absent: Any) -> "Field":
+        """Returns the same field, which configs of earlier versions may lack.
+
+        Args:
+          absent: The value that such a config means, one that JSON can hold. It switches the field
+            off: a run with it is the run that it was before there was the field. So the field is
+            left out of the files of a run where it has this value; see `complete` and `reduced`.
+        """
+        return dataclasses.replace(self, absent=absent)
+
+    @property
+    def may_lack(self) -> bool:
+        """Tells if a config may lack the field."""
+        return self.absent is not _REQUIRED
 
 
 # Fields by name; a group of fields is a mapping itself.
@@ -125,11 +144,19 @@ COMMON: Fields = {
     "mean": number(0, 255).or_none(),
     "epochs": integer(0, 10**6),
     "batch_size": integer(1),
+    "accumulate": integer(1, 10**6).added(1),
     "eval_batch_size": integer(1),
     "idle_devices": boolean(),
     "log_every": integer(1, 10**9),
     "checkpoint_every": integer(1, 10**6),
     "keep_checkpoints": integer(1, 10**6),
+    "eval_every": integer(0, 10**6).added(0),
+    "keep": choice("last", "best").added("last"),
+    "keep_metric": text(empty=False).added("map_encoded"),
+    "patience": integer(0, 10**6).added(0),
+    "init_from": text().added(""),
+    "profile_from": integer(1, 10**12).added(10),
+    "profile_steps": integer(0, 10**6).added(0),
     # Which fields these two have besides the name depends on the name.
     "method": group(),
     "model": group(),
@@ -138,6 +165,8 @@ COMMON: Fields = {
         "split": text(empty=False),
         "seed": integer(0),
         "options": group(),
+        "validation": integer(0).added(0),
+        "validation_per_class": boolean().added(False),
     },
     "image": {
         "size": integer(1, 4096),
@@ -155,11 +184,20 @@ COMMON: Fields = {
         "name": text(empty=False),
         "learning_rate": positive(1e4),
         "weight_decay": number(),
-        "schedule": choice("constant", "cosine", "step"),
+        "schedule": Field(
+            "constant, cosine, step, or my_module.my_schedule",
+            lambda value: (
+                value in ("constant", "cosine", "step")
+                or (isinstance(value, str) and "." in value.strip("."))
+            ),
+        ),
         "warmup": Field("[0, 1)", lambda value: _is_real(value) and 0 <= value < 1),
         "decay": positive(1.0),
         "decay_epochs": integer(1, 10**6),
         "arguments": group(),
+        "clip_norm": number().added(0.0),
+        "average": Field("[0, 1)", lambda value: _is_real(value) and 0 <= value < 1).added(0.0),
+        "rates": group().added({}),
     },
     "metrics": {
         "precision_ranks": integers(1),
@@ -201,6 +239,27 @@ def check(config: Any) -> None:
             f"config.augment.pad: {pad} given; allowed: 0 to {size - 1}, less than "
             "config.image.size, as padding reflects the image."
         )
+    _check_choice(config)
+
+
+def _check_choice(config):
+    """Checks the fields that say how an epoch is chosen, by what."""
+    names = ("eval_every", "keep", "patience")
+    eval_every, keep, patience = (config.get(name, COMMON[name].absent) for name in names)
+    if eval_every > config.epochs:
+        raise InputError(
+            f"config.eval_every: {eval_every} given; allowed: 0 to {config.epochs}, which is "
+            "config.epochs."
+        )
+    if keep == "best" and not eval_every:
+        raise InputError(
+            "config.keep: best given; allowed: last, as config.eval_every is 0, so that no epoch "
+            "is validated."
+        )
+    if patience and keep != "best":
+        raise InputError(
+            f"config.patience: {patience} given; allowed: 0, or any with config.keep best."
+        )
 
 
 def check_values(config: ml_collections.ConfigDict) -> None:
@@ -227,6 +286,8 @@ def check_group(config: Mapping[str, Any], fields: Fields, prefix: str = "") -> 
     for name, field in fields.items():
         path = f"{prefix}.{name}" if prefix else name
         if name not in config:
+            if isinstance(field, Field) and field.may_lack:
+                continue
             raise InputError(
                 f"{path}: none given; allowed: configs with this field, such as those that begin "
                 "with configs.common.base. Another version of jhash may have made this one."
@@ -242,6 +303,46 @@ def check_group(config: Mapping[str, Any], fields: Fields, prefix: str = "") -> 
                 f"{path}: {_shown(value)} given; allowed: a group with the fields "
                 f"{', '.join(field)}."
             )
+
+
+def complete(config: Mapping[str, Any], fields: Fields | None = None) -> dict[str, Any]:
+    """Adds the fields that a config of an earlier version lacks, with the values that it means.
+
+    Args:
+      config: A config as a dict of JSON's types.
+      fields: The known fields; by default those that every config has.
+    """
+    completed = dict(config)
+    for name, field in (COMMON if fields is None else fields).items():
+        if not isinstance(field, Field):
+            if isinstance(config.get(name), dict):
+                completed[name] = complete(config[name], field)
+        elif field.may_lack and name not in config:
+            completed[name] = _plain(field.absent)
+    return completed
+
+
+def reduced(config: Mapping[str, Any], fields: Fields | None = None) -> dict[str, Any]:
+    """Undoes `complete`: leaves out fields that came later where their values change nothing.
+
+    A run that uses none of them thus has the files, and the folder's name, that it always had.
+    """
+    fields = COMMON if fields is None else fields
+    kept = {}
+    for name, value in config.items():
+        field = fields.get(name)
+        if isinstance(field, Field):
+            if field.may_lack and _plain(value) == _plain(field.absent):
+                continue
+        elif field is not None and isinstance(value, dict):
+            value = reduced(value, field)
+        kept[name] = value
+    return kept
+
+
+def _plain(value):
+    """Returns a value as JSON reads it back."""
+    return json.loads(json.dumps(value))
 
 
 def refuse_unknown(config: Mapping[str, Any], fields: Fields, prefix: str, own: bool) -> None:

@@ -13,10 +13,11 @@ import ml_collections
 import numpy as np
 
 from jhash import models, parallel, retrieval
+from jhash.data import Data
 from jhash.encoding import SourceEncoder, encoder, reconstruction
 from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build
-from jhash.runs import code_files, log, paths, provenance, schema, workdirs
+from jhash.runs import best, code_files, log, paths, provenance, schema, workdirs
 from jhash.runs.checkpoints import Checkpoints
 from jhash.system import imports
 
@@ -28,6 +29,7 @@ def evaluate_workdir(
     workdir: str | os.PathLike[str],
     trust_modules: Collection[str] = (),
     metrics: Mapping[str, Any] | None = None,
+    data: Data | None = None,
 ) -> dict:
     """Evaluates the newest checkpoint of a run, whether the run is finished or not; see `evaluate`.
 
@@ -35,6 +37,7 @@ def evaluate_workdir(
       workdir: Folder of the run, which may be somebody else's.
       trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
       metrics: Fields of `config.metrics` that replace those of the run, from now on.
+      data: The data of a run to which they were passed, as to `train.train`.
 
     Raises:
       InputError: There is no run in the folder, it has no checkpoint yet, or it names a module that
@@ -44,7 +47,7 @@ def evaluate_workdir(
         workdir = workdirs.as_path(workdir)
         config = _with_metrics(workdirs.load(workdir), metrics or {})
         workdirs.check_writable(workdir)
-        experiment = build(config)
+        experiment = build(config, given=data)
         with workdirs.evaluating(workdir):
             with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
                 saved = checkpoints.restore(experiment.first())
@@ -77,6 +80,10 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     encoded by the model, `learned` and `map_learned` those with codes of the database that the
     method learned in training (such as FDAH's B), if it has any.
 
+    With `config.keep` "best" this is the model of the best epoch by `config.keep_metric`, if there
+    was a validation. If there are validation images, `validation` has their metrics for the model
+    that is evaluated; see `validate`.
+
     Args:
       experiment: The experiment.
       encode: The SourceEncoder of the experiment.
@@ -89,20 +96,34 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
       `encode_seconds_per_image` is the wall time from reading an image to its outputs, without
       compilation, averaged over the database.
     """
-    config, state = experiment.config, jax.tree.map(jnp.asarray, saved["state"])
-    codes, encode_seconds = _codes(experiment, encode, saved["train_state"], state)
+    config, data = experiment.config, experiment.data
+    content, chosen_epoch = best.chosen(saved)
+    state = jax.tree.map(jnp.asarray, content["state"])
+    evaluated = content["train_state"].averaged()
+    train_state = parallel.replicate(evaluated, experiment.devices)
+    codes, encode_seconds = _codes(experiment, data, encode, train_state, state)
     # The encoder is written before the codes, which name its digest. If the process is killed in
     # between, the old codes name another digest than the new encoder, so nobody mixes them.
-    variables = saved["train_state"].variables
+    variables = evaluated.variables
     digest = encoder.save(experiment, variables, workdir)
-    _save_codes(workdir, experiment.data, codes, bits=config.bits, network=digest)
+    _save_codes(workdir, data, codes, bits=config.bits, network=digest)
 
     results = _description(experiment, saved["train_state"])
     for kind in paths.DATABASES:
         if kind in codes:
-            results[kind] = _metrics(config, experiment.data, codes["queries"], codes[kind])
+            results[kind] = _metrics(config, data, codes["queries"], codes[kind])
             results[f"map_{kind}"] = results[kind]["map"]
-            _warn_of_collapse(kind, results[kind], experiment.data)
+            _warn_of_collapse(kind, results[kind], data)
+    if len(data.validation):
+        # No image is encoded twice where the database is the training set.
+        known = codes["encoded"] if np.array_equal(data.train, data.database) else None
+        results["validation"] = {
+            "metrics": validate(experiment, encode, train_state, state, known),
+            "size": len(data.validation),
+            "epoch": results["epochs"] if chosen_epoch is None else chosen_epoch,
+            "chosen_by": None if chosen_epoch is None else config.keep_metric,
+            "stopped_early": best.exhausted(saved.get("best"), config.patience),
+        }
     results |= experiment.method.extra_results(config, experiment.data, state)
     reconstructed = reconstruction.measure(experiment, variables, workdir)
     if reconstructed is not None:
@@ -119,23 +140,99 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     return results
 
 
-def _codes(experiment, encode, train_state, state):
-    """Computes all codes.
+def validate(
+    experiment: Experiment, encode: SourceEncoder, train_state, state, encoded=None
+) -> dict[str, float]:
+    """Measures a model with the validation images as queries of the training set.
+
+    The model encodes both; that is the kind `encoded`. The kind `learned` has the codes that the
+    method has learned for the training images, if it has any. The test queries and the rest of the
+    database take no part.
+
+    Args:
+      experiment: The experiment, whose data has validation images.
+      encode: The SourceEncoder of the experiment.
+      train_state: TrainState, replicated over the devices.
+      state: State of the method.
+      encoded: Packed codes of the training set by this model, if they are known.
+
+    Returns:
+      Metrics as METRIC_KIND, such as `map_encoded`; the larger, the better.
+    """
+    data = experiment.data.of_validation
+    codes, _ = _codes(experiment, data, encode, train_state, state, encoded)
+    return _means(experiment.config, data, codes)
+
+
+def check_keep_metric(experiment: Experiment) -> None:
+    """Checks that validation gives the metric by which the best epoch is kept.
+
+    Raises:
+      InputError: It does not; the message lists those that it gives.
+    """
+    config = experiment.config
+    if config.keep != "best":
+        return
+    data = experiment.data.of_validation
+    # Codes of zeros have the same metrics by name.
+    words = -(-config.bits // 32)
+    codes = {
+        "queries": np.zeros((len(data.queries), words), np.uint32),
+        "encoded": np.zeros((len(data.database), words), np.uint32),
+    }
+    if experiment.method.learned_codes(config, data, experiment.state) is not None:
+        codes["learned"] = codes["encoded"]
+    names = _means(config, data, codes)
+    if config.keep_metric not in names:
+        raise InputError(
+            f"config.keep_metric: {config.keep_metric!r} given; allowed: {', '.join(names)}."
+        )
+
+
+def _means(config, data, codes):
+    """Returns the metrics that are means over the queries, as METRIC_KIND.
+
+    Those by recall are left out, as they are many, and curves rather than numbers to choose by.
+    """
+    summaries = {
+        kind: _summary(config, data, codes["queries"], codes[kind])
+        for kind in paths.DATABASES
+        if kind in codes
+    }
+    return {
+        f"{name}_{kind}": value
+        for kind, summary in summaries.items()
+        for name, value in summary.items()
+        if isinstance(value, float) and "recall_at_" not in name and "_at_recall_" not in name
+    }
+
+
+def _codes(experiment, data, encode, train_state, state, encoded=None):
+    """Computes all codes of queries and database.
+
+    Args:
+      experiment: The experiment.
+      data: Its data, or its `of_validation`.
+      encode: The SourceEncoder.
+      train_state: TrainState, replicated over the devices.
+      state: State of the method.
+      encoded: Packed codes of the database by the model, if they are known.
 
     Returns:
       (codes, seconds): packed codes by the names of `paths.codes`, and the seconds that encoding
       the database took.
     """
-    data, method = experiment.data, experiment.method
-    train_state = parallel.replicate(train_state, experiment.devices)
+    method = experiment.method
     outputs = {"queries": encode(train_state, data.queries)}  # The first call compiles.
     began = time.perf_counter()
-    outputs["encoded"] = encode(train_state, data.database)
+    if encoded is None:
+        outputs["encoded"] = encode(train_state, data.database)
     seconds = time.perf_counter() - began
     codes = {
         name: _pack(f"hash outputs of {_IMAGES[name]}", method.hash_outputs(outputs_of_set))
         for name, outputs_of_set in outputs.items()
     }
+    codes.setdefault("encoded", encoded)
     learned = method.learned_codes(experiment.config, data, state)
     if learned is not None:
         codes["learned"] = _pack(f"learned codes of {_IMAGES['learned']}", learned)
@@ -190,18 +287,26 @@ def _description(experiment, train_state):
     }
 
 
-def _metrics(config, data, queries, database):
-    """Computes the metrics of packed codes of the queries and of the database."""
+def _summary(config, data, queries, database, **options):
+    """Computes the metrics of the ranking of packed codes; see `retrieval.summarize`."""
     query_labels = data.labels(data.queries)
     database_labels = data.labels(data.database)
     total, relevant = retrieval.distance_histograms(
         queries, database, query_labels, database_labels, config.bits
     )
-    ratios = retrieval.bit_balance(database, config.bits).tolist()
     with in_config("config.metrics."):
-        summary = retrieval.summarize(total, relevant, **config.metrics)
+        return retrieval.summarize(total, relevant, **config.metrics, **options)
+
+
+def _metrics(config, data, queries, database):
+    """Computes the metrics of packed codes of the queries and of the database."""
+    ratios = retrieval.bit_balance(database, config.bits).tolist()
+    labels = data.labels(data.queries), data.labels(data.database)
     return {
-        **summary,
+        **_summary(config, data, queries, database, q_labels=labels[0]),
+        **retrieval.summarize_within_categories(
+            queries, database, *labels, config.bits, **config.metrics
+        ),
         # A bit that is 1 in every code has an infinite ratio, which JSON lacks: it becomes None.
         "ones_to_zeros": [_finite(ratio) for ratio in ratios],
         # DAH's Table 5 gives one number for all bits without saying how; this is their mean.

@@ -26,9 +26,11 @@ from jhash import (
     pretrained,
     rng,
 )
-from jhash.data import batches, preprocess
+from jhash.data import batches, in_memory, preprocess
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
+from jhash.optimizers import averages, parts
+from jhash.runs import best
 
 # The max number of images in the mean image; they are evenly spaced over the training set.
 _MEAN_IMAGES = 10_000
@@ -56,6 +58,34 @@ class TrainState(flax.struct.PyTreeNode):
         """The variables with which the model is applied."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
+    def averaged(self) -> "TrainState":
+        """Returns the state to evaluate: that of the averaged weights, if there is an average."""
+        return self
+
+
+class AveragedTrainState(TrainState):
+    """A train state with moving averages of the weights; see `config.optimizer.average`.
+
+    The statistics of BatchNorm are averaged, too, with the same decay, so that they are those of
+    the averaged weights rather than of the newest ones.
+
+    Attributes:
+      average: The averages of `variables`.
+    """
+
+    average: Any
+
+    def averaged(self) -> TrainState:
+        """Returns the state with the averages in place of the newest values."""
+        return TrainState(
+            self.step, self.average["params"], self.average["batch_stats"], self.opt_state
+        )
+
+    def advanced(self, new: TrainState, decay: float) -> "AveragedTrainState":
+        """Returns the state after a step, with the average advanced from this state's."""
+        average = averages.update(self.average, new.variables, self.step, decay)
+        return AveragedTrainState(new.step, new.params, new.batch_stats, new.opt_state, average)
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -70,6 +100,7 @@ class Experiment:
       weights: Published weights with which the model starts, or None.
       mean: The mean image that preprocessing subtracts, float32 [H, W, channels].
       optimizer: The optax optimizer.
+      learning_rate: The learning rate as a function of the number of steps done.
       steps_per_epoch: Number of training steps per epoch.
       devices: Number of devices that share a batch.
     """
@@ -82,6 +113,7 @@ class Experiment:
     weights: pretrained.Weights | None
     mean: np.ndarray
     optimizer: optax.GradientTransformation
+    learning_rate: optax.Schedule
     steps_per_epoch: int
     devices: int
 
@@ -94,7 +126,8 @@ class Experiment:
 
         Returns:
           {"train_state": TrainState, "state": state of the method, "seconds": time of training so
-          far}, on the host. Parameters are drawn from `config.seed`.
+          far}, on the host, and with `config.keep` "best" also the entry of `runs.best`. Parameters
+          are drawn from `config.seed`.
         """
         variables = jax.jit(self._init)(rng.stream(self.config.seed, "init"))
         params = variables.get("params", {})  # A model without parameters has no such entry.
@@ -102,14 +135,31 @@ class Experiment:
             params = self._start_from(self.weights.params, params)
         if self.method.initialize:
             params = self.method.initialize(self.config, self.data, params)
-        train_state = TrainState(
-            step=jnp.zeros((), jnp.int32),
-            params=params,
-            batch_stats=variables.get("batch_stats", {}),
-            opt_state=self.optimizer.init(params),
-        )
+        train_state = self.start(params, variables.get("batch_stats", {}))
         first = {"train_state": train_state, "state": self.state, "seconds": np.zeros(())}
-        return jax.device_get(first)
+        first = jax.device_get(first)
+        if self.config.keep == "best":
+            first["best"] = best.begin(first)
+        return first
+
+    def start(self, params, batch_stats) -> TrainState:
+        """Makes the train state before the first step.
+
+        Args:
+          params: Parameters of the model.
+          batch_stats: BatchNorm statistics of the model.
+        """
+        state = {
+            "step": jnp.zeros((), jnp.int32),
+            "params": params,
+            "batch_stats": batch_stats,
+            "opt_state": self.optimizer.init(params),
+        }
+        if not self.config.optimizer.average:
+            return TrainState(**state)
+        # A copy, since a step reuses the memory of what it replaces.
+        average = jax.tree.map(np.array, {"params": params, "batch_stats": batch_stats})
+        return AveragedTrainState(**state, average=average)
 
     def _start_from(self, loaded, params):
         """Replaces the model's parameters by published ones; those of a head stay."""
@@ -119,17 +169,21 @@ class Experiment:
             return pretrained.merge(params, loaded)
 
     def _init(self, key):
-        shape = (1, *self.data.source.image_shape)
-        x = preprocess.eval_images(np.zeros(shape, np.uint8), self.mean, **self.config.image)
-        return models.without_axis(self.model).init(key, x, train=False)
+        return _init(self.config, self.model, self.data.source, self.mean, key)
 
 
-def build(config: ml_collections.FrozenConfigDict, check_images: bool = False) -> Experiment:
+def build(
+    config: ml_collections.FrozenConfigDict,
+    check_images: bool = False,
+    given: data.Data | None = None,
+) -> Experiment:
     """Builds everything that a config names.
 
     Args:
       config: The config.
       check_images: Whether to decode all images first; see `data.check_images`.
+      given: Data that the program has passed, for a config that names them by their digest; see
+        `data.in_memory`.
 
     Raises:
       InputError: A field of the config is not allowed, or an image cannot be decoded; the message
@@ -139,14 +193,19 @@ def build(config: ml_collections.FrozenConfigDict, check_images: bool = False) -
     devices = _devices(config)
     model = build_model(config)
     checked = _check_model(config, method, model)
-    weights = _weights(config)
+    weights = _weights(config, model)
     optimizers.build(config.optimizer, config.optimizer.learning_rate)
-    split, state = _prepare(config, method, check_images)
+    split, state = _prepare(config, method, check_images, given)
     if not checked:
         _check_model(config, method, model, split.source.image_shape[2])
     model = with_head(model, method, config, split)
     mean = _mean(config, split, weights)
-    optimizer, steps_per_epoch = _optimizer(config, method, split, state)
+    if config.optimizer.rates:
+        shapes = jax.eval_shape(
+            lambda key: _init(config, model, split.source, mean, key), jax.random.key(0)
+        )
+        parts.check(config.optimizer.rates, shapes["params"])
+    optimizer, learning_rate, steps_per_epoch = _optimizer(config, method, split, state)
     return Experiment(
         config,
         method,
@@ -156,9 +215,17 @@ def build(config: ml_collections.FrozenConfigDict, check_images: bool = False) -
         weights,
         mean,
         optimizer,
+        learning_rate,
         steps_per_epoch,
         devices,
     )
+
+
+def _init(config, model, source, mean, key):
+    """Draws the variables of a model."""
+    x = np.zeros((1, *source.image_shape), np.uint8)
+    x = preprocess.eval_images(x, mean, **config.image)
+    return models.without_axis(model).init(key, x, train=False)
 
 
 def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
@@ -203,11 +270,21 @@ def check(config: Any) -> methods.Method:
     """
     config_fields.check(config)
     method = methods.load(config.method.name, config.loss)
+    if config.get("init_from", "") and method.initialize:
+        raise InputError(
+            f"config.init_from: {config.init_from!r} given; allowed: none, as {config.method.name} "
+            "is fitted without training, so that it has no start."
+        )
+    if config.get("init_from", "") and config.weights:
+        raise InputError(
+            f"config.init_from: {config.init_from!r} given with config.weights; allowed: one of "
+            "them, as both are the parameters of the start."
+        )
     if method.fields is not None:
         known = {"name": config_fields.text(empty=False), **method.fields}
         config_fields.check_group(config.method, known, "config.method")
         config_fields.refuse_unknown(config.method, known, "config.method", bool(config.loss))
-    config_fields.refuse_unknown(config, config_fields.COMMON, "config", method.own)
+    _refuse_unknown(config, method)
     learns = bool(method.loss or method.make_step)
     # A method with `pretrain` needs no epochs, and one without a step cannot have any.
     if config.epochs < 1 and not method.pretrain:
@@ -220,11 +297,27 @@ def check(config: Any) -> methods.Method:
     return method
 
 
+def _refuse_unknown(config, method):
+    """Refuses fields that nothing reads; the user's own code may read further ones."""
+    known, own = dict(config_fields.COMMON), optimizers.is_own(config.optimizer)
+    of_optimizer = known["optimizer"]
+    if own:
+        known["optimizer"] = config_fields.group()
+    config_fields.refuse_unknown(config, known, "config", method.own)
+    config_fields.refuse_unknown(config.optimizer, of_optimizer, "config.optimizer", own)
+
+
 def _devices(config):
     """Returns the number of devices that train, which can share the batches."""
     with in_config("config."):
         devices = parallel.training_devices(config.batch_size, config.idle_devices)
         parallel.check_batch_size("eval_batch_size", config.eval_batch_size, devices)
+    if config.batch_size // devices % config.accumulate:
+        raise InputError(
+            f"config.accumulate: {config.accumulate} given; allowed: divisors of "
+            f"{config.batch_size // devices}, which is config.batch_size on each of {devices} "
+            "devices."
+        )
     if devices < parallel.device_count():
         print(
             f"jhash: {devices} of {parallel.device_count()} devices are used; more cannot share "
@@ -267,22 +360,37 @@ def _check_model(config, method, model, channels=None):
     return True
 
 
-def _prepare(config, method, check_images):
+def _prepare(config, method, check_images, given):
     """Loads the data, and returns data and state as the method prepares them."""
-    loaded = data.load_config(config.data)
+    if given is not None:
+        in_memory.check(config.data, given)
+    loaded = data.load_config(config.data) if given is None else given
+    loaded = data.hold_out(loaded, config.data)
+    if config.eval_every and not len(loaded.validation):
+        raise InputError(
+            f"config.eval_every: {config.eval_every} given; allowed: 0 without validation images, "
+            "of which config.data.validation is the number."
+        )
     if check_images:
         with in_config({"source": "config.data.source"}):
             data.check_images(loaded)
     split, state = method.prepare(config, loaded, rng.stream(config.seed, "prepare"))
+    if not np.array_equal(split.validation, loaded.validation):
+        raise InputError(
+            f"config.method.name: {config.method.name!r} given, whose prepare returned other "
+            "validation images; allowed: data with those that it was given, as "
+            "dataclasses.replace(data, ...) keeps them."
+        )
     return split, jax.tree.map(jnp.asarray, state)
 
 
-def _weights(config):
+def _weights(config, model):
     """Reads the published weights, if there are any."""
     if not config.weights:
         return None
-    with in_config({"path": "config.weights"}):
-        weights = pretrained.load(config.model.name, config.weights)
+    with in_config({"path": "config.weights", "weights": "config.weights"}):
+        backbone = getattr(model, "backbone", "")
+        weights = pretrained.load(config.model.name, config.weights, backbone)
     if config.image.scale != weights.scale:
         raise InputError(
             f"config.image.scale: {config.image.scale} given with config.weights; allowed: "
@@ -313,7 +421,7 @@ def _optimizer(config, method, split, state):
     _check_sizes(config, len(indices), len(split.source))
     steps = len(batches.batch_indices(indices, config.batch_size))
     rate = optimizers.schedule(config.optimizer, config.epochs * steps, steps)
-    return optimizers.build(config.optimizer, rate), steps
+    return optimizers.build(config.optimizer, rate), rate, steps
 
 
 def _check_sizes(config, samples, images):

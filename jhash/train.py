@@ -10,18 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jhash import evaluate, parallel, rng
-from jhash.data import augment, batches
-from jhash.encoding import SourceEncoder
+from jhash import evaluate, optimizers, parallel, rng
+from jhash.data import Data, augment, batches, in_memory
+from jhash.encoding import SourceEncoder, warm_start
 from jhash.errors import InputError
 from jhash.experiment import Experiment, TrainState, build
+from jhash.optimizers import parts
+from jhash.runs import best as bests
 from jhash.runs import epochs as runs_epochs
-from jhash.runs import paths, workdirs
+from jhash.runs import paths, profile, workdirs
 from jhash.runs.epochs import Epochs
 from jhash.system import faults, interrupts
 
 
-def train(config, workdir: str | os.PathLike[str]) -> dict:
+def train(config, workdir: str | os.PathLike[str], data: Data | None = None) -> dict:
     """Trains as the config says, or continues where an earlier process stopped; then evaluates.
 
     Ctrl-C and SIGTERM stop the training after the current step and save it; see
@@ -30,6 +32,9 @@ def train(config, workdir: str | os.PathLike[str]) -> dict:
     Args:
       config: A config like those in `configs/`.
       workdir: Folder of the run. If it holds a run of the same config, that run is continued.
+      data: Data in place of those that the config names, such as arrays of a notebook; see
+        `jhash.data.from_arrays`. The run's config then names a digest of them, and the run can be
+        continued or evaluated again only where they are passed again.
 
     Returns:
       The results, as in `results.json`.
@@ -40,15 +45,23 @@ def train(config, workdir: str | os.PathLike[str]) -> dict:
       NonFiniteError: A metric became NaN or infinite; the last good checkpoint stays.
       KeyboardInterrupt: Ctrl-C has stopped the call.
     """
+    if data is not None:
+        config = in_memory.named(config, data)
     workdir = workdirs.as_path(workdir)
     workdirs.check_writable(workdir)
+    if data is None:
+        _refuse_missing_data(workdir)
     config = workdirs.check(workdir, config)
     begun = os.path.exists(paths.config(workdir))
     # The images of a run that has begun were checked then.
-    experiment = build(config, check_images=not begun)
+    experiment = build(config, check_images=not begun, given=data)
     if not begun:
         experiment.method.check(config, experiment.data)
+    _check_profile(config, experiment)
+    evaluate.check_keep_metric(experiment)
     first = experiment.first()
+    if config.init_from and not runs_epochs.kept(workdir, experiment.steps_per_epoch):
+        first = _started(experiment, first)
 
     def kept():
         saved = runs_epochs.kept(workdir, experiment.steps_per_epoch)
@@ -62,11 +75,64 @@ def train(config, workdir: str | os.PathLike[str]) -> dict:
 
     # The folder is claimed only now, since a config that cannot be built should leave no folder.
     with interrupts.held(kept), _faults_explained(config, kept), workdirs.lock(workdir):
+        _check_lengthening(config, experiment, workdir)
         workdirs.claim(workdir, config)
         encode = SourceEncoder(experiment)
         saved = _train(experiment, first, encode, workdir)
         with interrupts.at_once(), workdirs.evaluating(workdir):
             return evaluate.evaluate(experiment, encode, saved, workdir)
+
+
+def _refuse_missing_data(workdir):
+    """Refuses to continue a run whose data were passed to it, and are not passed now."""
+    if os.path.exists(paths.config(workdir)):
+        there = workdirs.load(workdir).get("data")
+        source = there.get("source") if hasattr(there, "get") else None
+        if str(source).startswith(in_memory.PREFIX):
+            raise InputError(
+                f"data: none given for {workdir}, a run whose data a program had in memory "
+                f"({source}); allowed: the same data, as data=... of train.train."
+            )
+
+
+def _check_profile(config, experiment):
+    """Checks that the run has the steps of which a trace is to be written."""
+    steps = config.epochs * experiment.steps_per_epoch
+    if config.profile_steps and config.profile_from > steps:
+        raise InputError(
+            f"config.profile_from: {config.profile_from} given; allowed: 1 to {steps}, as the run "
+            f"has {steps} steps, or config.profile_steps=0."
+        )
+
+
+def _check_lengthening(config, experiment, workdir):
+    """Checks that a run that gets more epochs ends as one that had them from the start.
+
+    It does if the steps that were planned have the same learning rates as before. A cosine and a
+    warm-up are stretched by more epochs, so the steps that are done would have had other rates.
+    """
+    steps, planned = experiment.steps_per_epoch, workdirs.planned_epochs(workdir)
+    if planned is None or planned == config.epochs:
+        return
+    before, now = (
+        jax.vmap(optimizers.schedule(config.optimizer, epochs * steps, steps))
+        for epochs in (planned, config.epochs)
+    )
+    numbers = jnp.arange(planned * steps)
+    if not np.array_equal(before(numbers), now(numbers)):
+        raise InputError(
+            f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
+            f"{planned}, as the learning rates of its steps depend on the number of epochs "
+            f"(config.optimizer.schedule is {config.optimizer.schedule}, warmup "
+            f"{config.optimizer.warmup:g}); or a new run with config.init_from={workdir}."
+        )
+
+
+def _started(experiment, first):
+    """Replaces the start of a run by the model of the run `config.init_from`."""
+    there = warm_start.read(experiment, first["train_state"].variables)
+    train_state = experiment.start(there["params"], there["batch_stats"])
+    return jax.device_get({**first, "train_state": train_state})
 
 
 @contextlib.contextmanager
@@ -87,9 +153,8 @@ def _faults_explained(config, kept):
 
 
 def _train(experiment, first, encode, workdir):
-    """Runs the remaining epochs, and returns the content of the last checkpoint."""
+    """Trains to the end, and returns the content of the last checkpoint."""
     config, method = experiment.config, experiment.method
-    step = _map_step(experiment)
     images = experiment.steps_per_epoch * config.batch_size
     with Epochs(
         workdir,
@@ -106,62 +171,97 @@ def _train(experiment, first, encode, workdir):
             saved, indices = _split_order(epochs.restore(_with_order(experiment, first)))
         else:
             saved = epochs.restore(first)
-        if method.pretrain and not epochs.begun:
-            with interrupts.at_once():
-                saved = _pretrain(experiment, saved, workdir)
-            epochs.save(0, saved)
-        train_state = parallel.replicate(saved["train_state"], experiment.devices)
-        state, seconds = saved["state"], saved["seconds"]
-        for epoch in epochs:
-            began = time.perf_counter()
-            # A restored state has NumPy arrays, whose arithmetic in the method's hooks rounds
-            # differently from that of JAX. So every epoch begins with JAX arrays.
-            state = jax.tree.map(jnp.asarray, state)
-            if indices is None:
-                indices = experiment.epoch_indices(state, epoch)
-            train_state, state, done = _run_epoch(
-                experiment, step, train_state, state, indices, epoch, epochs
-            )
-            try:
-                if done < experiment.steps_per_epoch:
-                    raise interrupts.Interrupted
+        if not epochs.begun and (method.pretrain or config.init_from):
+            if method.pretrain:
                 with interrupts.at_once():
-                    # A copy of the containers, in case the method changes them before a signal.
-                    new_state, metrics = method.end_epoch(
-                        config,
-                        experiment.data,
-                        jax.tree.map(lambda leaf: leaf, state),
-                        indices,
-                        functools.partial(encode, train_state),
+                    saved = _pretrain(experiment, saved, workdir)
+            epochs.save(0, saved)
+        done = epochs.done * experiment.steps_per_epoch + epochs.within
+        traced = config.profile_from, config.profile_steps
+        with profile.traced(_map_step(experiment), workdir, done, *traced) as step:
+            return _run_epochs(experiment, step, saved, indices, encode, epochs)
+
+
+def _run_epochs(experiment, step, saved, indices, encode, epochs):
+    """Runs the remaining epochs.
+
+    Args:
+      experiment: The experiment.
+      step: The training step, mapped over the devices.
+      saved: The content of the newest checkpoint.
+      indices: The order of the samples of the epoch that a signal has cut short, or None.
+      encode: The SourceEncoder of the experiment.
+      epochs: The `Epochs` of the run.
+
+    Returns:
+      The content of the last checkpoint.
+    """
+    config, method = experiment.config, experiment.method
+    train_state = parallel.replicate(saved["train_state"], experiment.devices)
+    state, seconds, best = saved["state"], saved["seconds"], saved.get("best")
+    for epoch in epochs:
+        if bests.exhausted(best, config.patience):
+            break
+        began = time.perf_counter()
+        # A restored state has NumPy arrays, whose arithmetic in the method's hooks rounds
+        # differently from that of JAX. So every epoch begins with JAX arrays.
+        state = jax.tree.map(jnp.asarray, state)
+        if indices is None:
+            indices = experiment.epoch_indices(state, epoch)
+        train_state, state, done = _run_epoch(
+            experiment, step, train_state, state, indices, epoch, epochs
+        )
+        try:
+            if done < experiment.steps_per_epoch:
+                raise interrupts.Interrupted
+            with interrupts.at_once():
+                # A copy of the containers, in case the method changes them before a signal.
+                new_state, metrics = method.end_epoch(
+                    config,
+                    experiment.data,
+                    jax.tree.map(lambda leaf: leaf, state),
+                    indices,
+                    functools.partial(encode, train_state),
+                )
+                trained = time.perf_counter() - began
+                validation = {}
+                if config.eval_every and (epoch + 1) % config.eval_every == 0:
+                    validation = evaluate.validate(
+                        experiment, encode, train_state.averaged(), new_state
                     )
-            except interrupts.Interrupted:
-                seconds = seconds + (time.perf_counter() - began)
-                saved = _checkpoint(train_state, state, seconds)
-                steps = epoch * experiment.steps_per_epoch + done
-                epochs.log.check(steps, epoch, _totals(saved))
-                epochs.stop(epoch, done, _with_order(experiment, saved, indices))
-            state, indices = new_state, None
-            steps = (epoch + 1) * experiment.steps_per_epoch
-            if metrics:
-                epochs.log.write(steps, epoch + 1, jax.device_get(metrics))
+        except interrupts.Interrupted:
             seconds = seconds + (time.perf_counter() - began)
-            due = (epoch + 1) % config.checkpoint_every == 0 or epoch + 1 == config.epochs
-            if not due and not interrupts.requested():
-                continue
-            saved = _checkpoint(train_state, state, seconds)
-            # A value that is not finite may show in no metric; the last good checkpoint must not be
-            # replaced by one that holds it.
-            epochs.log.check(steps, epoch + 1, _totals(saved))
-            epochs.save(epoch + 1, saved)
-            interrupts.stop_if_requested()
+            saved = _checkpoint(train_state, state, seconds, best)
+            steps = epoch * experiment.steps_per_epoch + done
+            epochs.log.check(steps, epoch, _totals(saved))
+            epochs.stop(epoch, done, _with_order(experiment, saved, indices))
+        state, indices = new_state, None
+        seconds = seconds + trained
+        steps = (epoch + 1) * experiment.steps_per_epoch
+        metrics = {**metrics, **{f"validation/{name}": validation[name] for name in validation}}
+        if metrics:
+            epochs.log.write(steps, epoch + 1, jax.device_get(metrics))
+        if validation and best is not None:
+            content = functools.partial(_checkpoint, train_state, state, seconds)
+            best = bests.update(best, epoch + 1, validation[config.keep_metric], content)
+        last = epoch + 1 == config.epochs or bests.exhausted(best, config.patience)
+        due = last or (epoch + 1) % config.checkpoint_every == 0
+        if not due and not interrupts.requested():
+            continue
+        saved = _checkpoint(train_state, state, seconds, best)
+        # A value that is not finite may show in no metric; the last good checkpoint must not be
+        # replaced by one that holds it.
+        epochs.log.check(steps, epoch + 1, _totals(saved))
+        epochs.save(epoch + 1, saved)
+        interrupts.stop_if_requested()
     return saved
 
 
-def _checkpoint(train_state, state, seconds):
+def _checkpoint(train_state, state, seconds, best=None):
     """Returns the content of a checkpoint, on the host; see `Experiment.first`."""
-    return jax.device_get(
-        {"train_state": parallel.unreplicate(train_state), "state": state, "seconds": seconds}
-    )
+    train_state = parallel.unreplicate(train_state)
+    content = {"train_state": train_state, "state": state, "seconds": seconds}
+    return jax.device_get(content if best is None else {**content, "best": best})
 
 
 def _with_order(experiment, saved, indices=()):
@@ -203,9 +303,10 @@ def _pretrain(experiment, first, workdir):
     )
     _check_structure(name, "params", train_state.params, params)
     _check_structure(name, "state", first["state"], state)
-    train_state = train_state.replace(params=params, opt_state=experiment.optimizer.init(params))
+    train_state = experiment.start(params, train_state.batch_stats)
     seconds = np.asarray(time.perf_counter() - began)
-    return jax.device_get({"train_state": train_state, "state": state, "seconds": seconds})
+    content = {"train_state": train_state, "state": state, "seconds": seconds}
+    return jax.device_get({**first, **content})
 
 
 def _check_structure(method, name, before, after):
@@ -232,12 +333,29 @@ def make_step(experiment: Experiment):
       of one device, with `images`, `labels` and `index`. The returned state is None if the method
       has neither `after_step` nor `make_step`: the state is unchanged.
     """
-    config, method, forward = experiment.config, experiment.method, make_forward(experiment)
-    if method.make_step:
-        return method.make_step(experiment, forward)
+    method, forward = experiment.method, make_forward(experiment)
+    step = (method.make_step or _gradient_step)(experiment, forward)
+    decay = experiment.config.optimizer.average
+    return _averaging(step, decay) if decay else step
+
+
+def _averaging(step, decay):
+    """Makes a training step that also advances the moving average of the weights."""
+
+    def averaging(train_state, state, batch):
+        new, new_state, metrics = step(train_state, state, batch)
+        return train_state.advanced(new, decay), new_state, metrics
+
+    return averaging
+
+
+def _gradient_step(experiment, forward):
+    """Makes the training step of methods that have a loss."""
+    config, method = experiment.config, experiment.method
 
     def step(train_state: TrainState, state, batch):
         def objective(params):
+            params = parts.stop_gradients(config.optimizer.rates, params)
             outputs, global_batch, batch_stats = forward(params, train_state, batch)
             loss, aux = method.loss(outputs, global_batch, state, config)
             return loss, (aux, outputs, global_batch, batch_stats)
@@ -254,7 +372,9 @@ def make_step(experiment: Experiment):
         new_state = (
             method.after_step(outputs, global_batch, state, config) if method.after_step else None
         )
-        train_state = TrainState(train_state.step + 1, params, batch_stats, opt_state)
+        train_state = train_state.replace(
+            step=train_state.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state
+        )
         return train_state, new_state, metrics
 
     return step
@@ -273,19 +393,10 @@ def make_forward(experiment: Experiment):
     """
     config, views = experiment.config, experiment.config.augment.views
 
-    def forward(params, train_state, batch):
-        key = rng.stream(config.seed, "step", train_state.step)
-        # The augmentation of a sample depends on its place in the global batch, not on its device.
-        places = parallel.positions(len(batch["images"]))
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
-        x = augment.train_views(
-            batch["images"], keys, experiment.mean, **config.image, **config.augment
-        )
-        # Dropout draws one mask for the share of a device, so it depends on the number of devices.
-        dropout = rng.stream(config.seed, "dropout", train_state.step)
-        dropout = jax.random.fold_in(dropout, places[0])
+    def apply(params, batch_stats, images, keys, dropout):
+        x = augment.train_views(images, keys, experiment.mean, **config.image, **config.augment)
         outputs, changed = experiment.model.apply(
-            {"params": params, "batch_stats": train_state.batch_stats},
+            {"params": params, "batch_stats": batch_stats},
             x if views == 1 else x.reshape(-1, *x.shape[2:]),
             train=True,
             mutable=["batch_stats"],
@@ -293,13 +404,65 @@ def make_forward(experiment: Experiment):
         )
         if views > 1:
             outputs = jax.tree.map(lambda leaf: leaf.reshape(views, -1, *leaf.shape[1:]), outputs)
+        return outputs, changed.get("batch_stats", {})
+
+    def forward(params, train_state, batch):
+        key = rng.stream(config.seed, "step", train_state.step)
+        # The augmentation of a sample depends on its place in the global batch, not on its device.
+        places = parallel.positions(len(batch["images"]))
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+        # Dropout draws one mask for the share of a device, so it depends on the number of devices.
+        dropout = rng.stream(config.seed, "dropout", train_state.step)
+        dropout = jax.random.fold_in(dropout, places[0])
+        with_stats = functools.partial(apply, params, train_state.batch_stats)
+        if config.accumulate > 1:
+            with_stats = _in_parts(with_stats, config.accumulate, batch_axis=int(views > 1))
+        outputs, batch_stats = with_stats(batch["images"], keys, dropout)
         outputs = parallel.all_gather(outputs, axis=0 if views == 1 else 1)
         global_batch = parallel.all_gather({"labels": batch["labels"], "index": batch["index"]})
         global_batch["key"] = rng.stream(config.seed, "loss", train_state.step)
         global_batch["step"] = train_state.step
-        return outputs, global_batch, changed.get("batch_stats", {})
+        return outputs, global_batch, batch_stats
 
     return forward
+
+
+def _in_parts(apply, count, batch_axis):
+    """Makes a forward pass that runs the parts of a batch one after another.
+
+    Only the activations of one part are in memory at a time. For the gradient, each part is
+    computed a second time, once the loss has seen the outputs of all; so the loss and its gradient
+    are those of the whole batch, also for losses over pairs (as in GradCache, Gao et al. 2021).
+    BatchNorm normalizes by the statistics of each part, and the new running statistics are the
+    means over the parts.
+
+    Args:
+      apply: The forward pass: (images, keys, dropout key) -> (outputs, BatchNorm statistics).
+      count: Number of parts.
+      batch_axis: The axis of samples in the outputs.
+
+    Returns:
+      A function like `apply`.
+    """
+
+    def one_part(arguments):
+        images, keys, dropout = arguments
+        return apply(images, keys, dropout)
+
+    def join(leaf):
+        leaf = jnp.moveaxis(leaf, 0, batch_axis)
+        samples = leaf.shape[batch_axis] * leaf.shape[batch_axis + 1]
+        return leaf.reshape(*leaf.shape[:batch_axis], samples, *leaf.shape[batch_axis + 2 :])
+
+    def all_parts(images, keys, dropout):
+        split = lambda x: x.reshape(count, -1, *x.shape[1:])  # noqa: E731
+        dropouts = jax.vmap(jax.random.fold_in, (None, 0))(dropout, jnp.arange(count))
+        outputs, batch_stats = jax.lax.map(
+            jax.checkpoint(one_part), (split(images), split(keys), dropouts)
+        )
+        return jax.tree.map(join, outputs), jax.tree.map(lambda x: x.mean(axis=0), batch_stats)
+
+    return all_parts
 
 
 def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
@@ -332,23 +495,26 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
             changed = True
         number += 1
         if late:
-            _report(config, epochs, epoch, *late)
+            _report(experiment, epochs, epoch, *late)
         late = number, metrics
         if interrupts.requested():
             break
     if late:
-        _report(config, epochs, epoch, *late)
+        _report(experiment, epochs, epoch, *late)
     state = parallel.unreplicate(replicated) if changed else state
     return train_state, state, number - epoch * steps
 
 
-def _report(config, epochs, epoch, number, metrics):
+def _report(experiment, epochs, epoch, number, metrics):
     """Checks and logs the metrics of a step, and moves the bar."""
+    config = experiment.config
     metrics = jax.device_get(parallel.unreplicate(metrics))
     bar = epochs.bar
     epochs.log.check(number, epoch, metrics)
     if number % config.log_every == 0:
-        epochs.log.write(number, epoch, metrics)
+        # The rate of the step itself, before which there were fewer steps by one.
+        rate = {"learning_rate": float(experiment.learning_rate(jnp.asarray(number - 1)))}
+        epochs.log.write(number, epoch, rate | metrics)
         rate = bar.format_dict["rate"]
         if rate:
             epochs.log.write_events(number, {"images_per_second": rate})

@@ -1,5 +1,7 @@
 """Every field of a config is checked before any work."""
 
+import json
+
 import ml_collections
 import pytest
 
@@ -20,10 +22,18 @@ BAD = {
     "epochs": (-1, 10**7, 1.0, True, None),
     "batch_size": (0, -4, 16.0, True, "16", None),
     "eval_batch_size": (0, -4, 16.0, True, "16", None),
+    "accumulate": (0, -1, 1.0, True, None),
     "idle_devices": (0, 1, "True", None),
     "log_every": (0, 1.0, None),
     "checkpoint_every": (0, 1.0, None),
     "keep_checkpoints": (0, 1.0, None),
+    "eval_every": (-1, 1.0, True, None),
+    "keep": ("first", "", 1, None),
+    "keep_metric": ("", 1, None),
+    "patience": (-1, 1.0, True, None),
+    "init_from": (0, None),
+    "profile_from": (0, 1.0, True, None),
+    "profile_steps": (-1, 1.0, True, None),
     "method": (5, None, "fdah"),
     "method.name": ("", 5, None),
     "model": (5, None, "small_cnn.SmallCNN"),
@@ -33,6 +43,8 @@ BAD = {
     "data.split": ("", 5, None),
     "data.seed": (-1, 0.5, True, None),
     "data.options": (5, None, ()),
+    "data.validation": (-1, 1.0, True, None),
+    "data.validation_per_class": (0, 1, "True", None),
     "image": (5, None),
     "image.size": (0, -1, 5000, 28.0, True, None),
     "image.scale": (0, -1.0, 1e-9, 1e9, "1", True, None),
@@ -51,6 +63,9 @@ BAD = {
     "optimizer.decay": (0, -1.0, 1.1, True, None),
     "optimizer.decay_epochs": (0, 1.5, True, None),
     "optimizer.arguments": (5, None, ()),
+    "optimizer.clip_norm": (-1.0, "1", True, None),
+    "optimizer.average": (-0.1, 1, 1.0, "0", True, None),
+    "optimizer.rates": (5, None, ()),
     "metrics": (5, None),
     "metrics.precision_ranks": (5, (0,), (1.5,), ("x",), (True,), None, "abc"),
     "metrics.lookup_radius": (-1, 1.5, True, None),
@@ -94,7 +109,34 @@ def test_bad_values_are_named(field):
         assert len(str(refused.value)) < 400
 
 
-@pytest.mark.parametrize("field", BAD)
+def may_lack(field):
+    """Tells if it is a field that came later, which configs of earlier versions lack."""
+    described = config_fields.COMMON
+    for name in field.split("."):
+        described = described[name] if isinstance(described, dict) else None
+    return isinstance(described, config_fields.Field) and described.may_lack
+
+
+@pytest.mark.parametrize("field", [field for field in BAD if may_lack(field)])
+def test_a_field_that_came_later_is_off_where_it_is_missing(field):
+    """The config of an earlier version, its folder and its files, are those that they were."""
+    config = fdah.get_config()
+    without = json.loads(json.dumps(config.to_dict()))
+    *groups, name = field.split(".")
+    group = without
+    for part in groups:
+        group = group[part]
+    value = group.pop(name)
+    earlier = ml_collections.ConfigDict(without)
+    config_fields.check(earlier)
+    assert workdirs.check("none", earlier) == workdirs.check("none", config)
+    assert workdirs.plain(earlier) == workdirs.plain(config)
+    assert workdirs.default(earlier) == workdirs.default(config)
+    put(config, field, {"x": 1.0} if isinstance(value, dict) else 0.5)
+    assert workdirs.plain(config) != workdirs.plain(earlier)
+
+
+@pytest.mark.parametrize("field", [field for field in BAD if not may_lack(field)])
 def test_a_missing_field_is_named(field):
     config = fdah.get_config()
     group, _, name = field.rpartition(".")

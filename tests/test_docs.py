@@ -1,16 +1,22 @@
 """The pages keep their promises: the table of methods is the folder's, links lead somewhere."""
 
+import ast
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from jhash.commands import config_file, overrides
+from jhash.runs import workdirs
+
 ROOT = Path(__file__).resolve().parent.parent
+REPRODUCE = sorted((ROOT / "docs" / "reproduce").glob("*.md"))
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted((ROOT / "docs" / "reproduce").glob("*.md")),
+    *REPRODUCE,
     *sorted((ROOT / "docs" / "results").glob("*.md")),
 ]
 # The two commands that the README must print in one line each.
@@ -66,3 +72,37 @@ def test_relative_links_lead_somewhere(page):
         assert destination.exists(), target
         if anchor:
             assert anchor in anchors(destination), target
+
+
+def commands(page):
+    """The commands of a page that train, as lists of words."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = re.findall(r"^ *python launch\.py (--config=.*)$", text, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def literal(value):
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return value
+
+
+@pytest.mark.parametrize("page", REPRODUCE, ids=lambda page: page.stem)
+def test_every_row_has_a_command_that_makes_a_config(page):
+    """Its words and overrides are those of the config; nothing is trained."""
+    assert commands(page)
+    for argument, *words in commands(page):
+        config = config_file.load(str(ROOT / argument.removeprefix("--config=")))
+        left, taken = overrides.take_open(["--config", *words])
+        overrides.refuse_unknown(config, left)
+        overrides.apply_open(config, taken)
+        fields = [re.fullmatch(r"--config\.([^=]+)=(.*)", word).groups() for word in left[1:]]
+        config.update_from_flattened_dict({name: literal(value) for name, value in fields})
+        workdirs.check("none", config)
+
+
+def test_every_script_of_the_reproduced_tables_exists():
+    for page in REPRODUCE:
+        for script in re.findall(r"python (benchmarks/\S+)", page.read_text()):
+            assert (ROOT / script).exists(), script

@@ -52,6 +52,7 @@ def test_a_notebook_runs(name, tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stderr
+    assert "(1000, 1) uint32 True" in run.stdout  # Codes of arrays are those of the evaluation.
     *_, last = run.stdout.splitlines()
     assert last.startswith("MAP ")
     assert 0.5 < float(last.split()[1]) <= 1

@@ -30,6 +30,7 @@ CONFIGS = {
     "my_csq_config": "center",
     "my_dpsh_config": "likelihood",
     "my_regression_config": "accuracy",
+    "my_optimizer_config": "learning_rate",
     "my_data_config": "quantization",
     "my_lda_config": None,
 }

@@ -79,6 +79,11 @@ def final_state(folder):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_killed_and_stopped_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
     config = tiny_config(method)
+    if method in ("classified", "players"):
+        config.optimizer.average = 0.9
+    if method == "classified":
+        config.accumulate, config.optimizer.clip_norm = 2, 0.5
+        config.optimizer.rates = {"model/Conv_*": 0.0, "head": 2.0}
     train.train(config, str(tmp_path / "whole"))
     run_epoch = train._run_epoch
 

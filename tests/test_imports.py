@@ -25,6 +25,7 @@ LEVELS = (
     ("evaluate",),
     ("train",),
     ("report",),
+    ("sweeps",),
     ("commands",),
     ("__main__",),
 )
@@ -121,7 +122,15 @@ INTERNAL = {
     "retrieval.export": set(),
     "models.layers": {"convolutions", "coupling", "mean_and_max", "normalize"},
     "models.heads": set(),
-    "encoding": {"compatibility", "encoder_file", "image_search", "reconstruction", "Classes"},
+    "encoding": {
+        "compatibility",
+        "encoder_file",
+        "image_search",
+        "read",
+        "reconstruction",
+        "warm_start",
+        "Classes",
+    },
 }
 
 

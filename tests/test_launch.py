@@ -28,8 +28,8 @@ def launch(tmp_path_factory):
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.optimizer.learning_rat=1"),
             "--config.optimizer.learning_rat: field 'learning_rat' given; allowed: fields of "
-            "config.optimizer, arguments, decay, decay_epochs, learning_rate, name, schedule, "
-            "warmup, weight_decay. Did you mean learning_rate?",
+            "config.optimizer, arguments, average, clip_norm, decay, decay_epochs, learning_rate, "
+            "name, rates, schedule, warmup, weight_decay. Did you mean learning_rate?",
         ),
         (
             (f"--config={ROOT}/tests/support/tiny.py", "--config.bits=abc"),

@@ -1,5 +1,6 @@
 """Schedules, weight decay and arguments of optimizers."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -8,6 +9,7 @@ import pytest
 from configs import fdah
 from jhash import optimizers
 from jhash.errors import InputError
+from jhash.system import imports
 
 
 def config(**fields):
@@ -50,6 +52,61 @@ def test_arguments_reach_optax():
     np.testing.assert_allclose(updates["x"], expected["x"])
 
 
+def test_a_gradient_is_clipped_by_its_global_norm_before_weight_decay():
+    params = {"x": jnp.full(3, 2.0), "y": jnp.full((2, 2), -1.0)}
+    gradient = {"x": jnp.full(3, 3.0), "y": jnp.full((2, 2), 4.0)}  # The norm is sqrt(91).
+    for limit, scale in ((1.0, 1 / np.sqrt(91)), (9.6, 1), (0.0, 1)):
+        sgd = optimizers.build(config(name="sgd", weight_decay=0.5, clip_norm=limit), 0.1)
+        updates, _ = sgd.update(gradient, sgd.init(params), params)
+        np.testing.assert_allclose(updates["x"], -0.1 * (3 * scale + 0.5 * 2), rtol=1e-6)
+        np.testing.assert_allclose(updates["y"], -0.1 * (4 * scale - 0.5 * 1), rtol=1e-6)
+
+
+def sign_descent(learning_rate, power=1.0):
+    """An optimizer of the user's own; like those of optax, it takes a rate or a schedule."""
+    scaled = optax.scale_by_learning_rate(learning_rate)
+    return optax.chain(optax.stateless(lambda g, _: jax.tree.map(jnp.sign, g)), scaled)
+
+
+def triangle(config, steps, steps_per_epoch):
+    """A schedule of the user's own."""
+    return lambda step: config.learning_rate * (1 - abs(2 * step / steps - 1)) + steps_per_epoch
+
+
+def test_an_optimizer_and_a_schedule_may_be_the_users_own():
+    own = config(name=f"{__name__}.sign_descent", schedule=f"{__name__}.triangle", warmup=0.2)
+    assert optimizers.is_own(own)
+    rate = optimizers.schedule(own, 100, 3)
+    # The warm-up, and then the user's schedule over the 80 steps that follow.
+    expected = [0, 0.05, 3.0, 3.1, 3.0]
+    np.testing.assert_allclose([rate(step) for step in (0, 10, 20, 60, 100)], expected, atol=1e-6)
+    built = optimizers.build(own, rate)
+    params = {"x": jnp.array([3.0, -5.0])}
+    state = built.init(params)
+    for _ in range(11):
+        updates, state = built.update(params, state, params)
+    np.testing.assert_allclose(updates["x"], [-0.05, 0.05], rtol=1e-5)
+    assert not optimizers.is_own(config())
+
+
+def test_names_of_an_opened_run_lead_to_no_module():
+    with imports.opening([]):
+        for field in ("name", "schedule"):
+            own = config(**{field: "os.system"})
+            with pytest.raises(
+                InputError, match=rf"^config\.optimizer\.{field}: module 'os' given in"
+            ):
+                optimizers.build(own, optimizers.schedule(own, 10, 1))
+
+
+def not_a_schedule(config, steps, steps_per_epoch):
+    return lambda step: jnp.ones(3) * step
+
+
+def broken(config, steps, steps_per_epoch):
+    raise KeyError("period")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -60,6 +117,23 @@ def test_arguments_reach_optax():
             r"config\.optimizer\.arguments: b1 given; allowed: .*optax\.sgd, .*momentum",
         ),
         ({"schedule": "linear"}, r"schedule: 'linear' given; allowed: constant, cosine, step"),
+        (
+            {"schedule": f"{__name__}.not_a_schedule"},
+            r"schedule: .* given; allowed: functions of \(config, .*\(step 0: shape \[3\]\)\.",
+        ),
+        ({"schedule": f"{__name__}.broken"}, r"schedule: .*broken' given; .*\(KeyError: 'period'"),
+        ({"schedule": "nothing.here"}, r"schedule: module 'nothing' given; allowed: a module of"),
+        ({"name": f"{__name__}.broken"}, r"name: .*broken' given; allowed: .* my_module.my_opt"),
+        (
+            {"name": f"{__name__}.sign_descent", "arguments": {"b1": 0.9}},
+            r"arguments: b1 given; allowed: arguments of .*sign_descent, power\.",
+        ),
+        ({"clip_norm": -1.0}, r"optimizer\.clip_norm: -1\.0 given; allowed: a finite number >= 0"),
+        ({"average": 1.0}, r"optimizer\.average: 1\.0 given; allowed: \[0, 1\)"),
+        (
+            {"rates": {"Dense_1": -1}},
+            r"optimizer\.rates\.Dense_1: -1 given; allowed: a number from 0",
+        ),
         ({"warmup": 1.0}, r"warmup: 1\.0 given; allowed: \[0, 1\)"),
         ({"decay": 0.0}, r"config\.optimizer\.decay: 0\.0 given; allowed: a finite number above 0"),
         (

@@ -100,7 +100,10 @@ def test_training_learns_and_leaves_a_run(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["distinct_class_codes"] == 4
     assert lines[-1]["min_class_distance"] >= 1
-    assert [line["step"] for line in lines if "loss" in line] == list(range(1, 121))
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(1, 121))
+    cosine = 1e-2 * (1 + np.cos(np.pi * np.arange(120) / 120)) / 2  # That of each step itself.
+    np.testing.assert_allclose([line["learning_rate"] for line in steps], cosine, 1e-4, 1e-9)
     assert list((tmp_path / "tensorboard").iterdir())
     with np.load(tmp_path / "codes" / "queries.npz") as queries:
         np.testing.assert_array_equal(queries["ids"], np.arange(200, 240))

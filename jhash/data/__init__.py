@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import tqdm
 
-from jhash.data import idx, image_list, random_images, scenes, splits, tfds_source
+from jhash.data import idx, image_list, in_memory, random_images, scenes, splits, tfds_source
 from jhash.data.image_list import ImageListSource
+from jhash.data.in_memory import from_arrays
 from jhash.data.sources import ArraySource, RelabeledSource, Source, check_source
 from jhash.data.splits import Data
 from jhash.data.tfds_source import TfdsSource
@@ -29,6 +30,8 @@ __all__ = [
     "Source",
     "TfdsSource",
     "check_images",
+    "from_arrays",
+    "hold_out",
     "load",
     "load_config",
 ]
@@ -100,6 +103,30 @@ def load_config(config) -> Data:
         return load(config.source, config.split, config.seed, **options)
 
 
+def hold_out(data: Data, config) -> Data:
+    """Calls `splits.hold_out` with the fields of a run's `config.data`, if it asks for validation.
+
+    Args:
+      data: The split; one of the user's own may have validation images, which then stay.
+      config: `validation`, `validation_per_class` and `seed`.
+
+    Raises:
+      InputError: As `splits.hold_out` does, or the split has validation images already; the message
+        gives `config.data.validation`.
+    """
+    if not config.get("validation", 0):
+        return data
+    if len(data.validation):
+        raise InputError(
+            f"config.data.validation: {config.validation} given; allowed: 0, as the split has "
+            f"{len(data.validation)} validation images of its own."
+        )
+    with in_config({"validation": "config.data.validation"}):
+        return splits.hold_out(
+            data, config.validation, config.seed, config.get("validation_per_class", False)
+        )
+
+
 def check_images(data: Data) -> None:
     """Checks that all images of a split can be decoded, so that none ends a run after hours.
 
@@ -116,7 +143,8 @@ def check_images(data: Data) -> None:
     unreadable = getattr(source, "unreadable", None)
     if unreadable is None:
         return
-    used = np.unique(np.concatenate([data.train, data.database, data.queries]))
+    sets = (data.train, data.database, data.queries, data.validation)
+    used = np.unique(np.concatenate(sets))
     errors = []
     with tqdm.tqdm(total=len(used), desc="check", unit="img", disable=None, delay=2) as bar:
         for start in range(0, len(used), _BLOCK):
@@ -136,6 +164,8 @@ def _find_source(source: str) -> Callable[..., Source]:
         return functools.partial(tfds_source.TfdsSource, source.removeprefix(_TFDS))
     if source in _SOURCES:
         return _SOURCES[source]
+    if source.startswith(in_memory.PREFIX):
+        raise in_memory.missing(source)
     if "." not in source:
         raise InputError(
             f"source: {source!r} given; allowed: {', '.join(_SOURCES)}, tfds:NAME, or "

@@ -111,14 +111,35 @@ def decode_image(file: str | bytes, name: str, image_shape: tuple[int, int, int]
         more than MAX_BYTES bytes or MAX_PIXELS pixels, is damaged, or has gray values of more than
         8 bits.
     """
+    with _opened(file, name, image_shape[1]) as opened:
+        opened.load()
+        return _fitted(opened, image_shape)
+
+
+def fit_image(image: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Brings an image in memory to a given shape, as `decode_image` does with that of a file.
+
+    Args:
+      image: uint8 [H, W, channels], gray (1 channel) or RGB (3).
+      image_shape: (height, width, channels) of the result.
+
+    Returns:
+      uint8 [height, width, channels].
+    """
+    if image.shape == tuple(image_shape):
+        return image
+    return _fitted(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), image_shape)
+
+
+def _fitted(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Converts and resizes an image whose pixels are decoded."""
     height, width, channels = image_shape
     mode = CHANNELS[channels]
-    with _opened(file, name, width) as opened:
-        opened.load()
-        image = opened if opened.mode == mode else opened.convert(mode)
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(image).reshape(image_shape)
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (width, height):
+        image = image.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image).reshape(image_shape)
 
 
 def find_unreadable(

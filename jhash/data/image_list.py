@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from jhash.data import decoding, sources
+from jhash.data.kept_images import KeptImages
 from jhash.errors import InputError
 from jhash.system import reading, text
 
@@ -20,6 +21,8 @@ class ImageListSource:
     An image that both train.txt and database.txt name is one image of the source. When every image
     has exactly one 1, the labels are class ids, int32 [N], so that losses and metrics treat the
     data set as single-label. Otherwise they are rows, uint8 [N, C].
+
+    Decoded images stay in memory while they fit; see `kept_images`.
 
     Args:
       folder: Folder of the three lists, in UTF-8. Blank lines in them are skipped.
@@ -72,6 +75,7 @@ class ImageListSource:
         single = (labels.sum(axis=1) == 1).all()
         self.labels = labels.argmax(axis=1).astype(np.int32) if single else labels
         self.image_shape = (image_size, image_size, 3)
+        self._kept = KeptImages(len(self), self.image_shape, self._decode)
 
     def __len__(self) -> int:
         """The number of distinct images."""
@@ -79,6 +83,9 @@ class ImageListSource:
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         """See `Source.images`; an unreadable file raises InputError with its path."""
+        return self._kept.read(indices)
+
+    def _decode(self, indices: np.ndarray) -> np.ndarray:
         paths = [self._paths[index] for index in indices]
         return decoding.decode_images(paths, paths, self.image_shape)
 

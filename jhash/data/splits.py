@@ -7,7 +7,7 @@ protocol alone.
 
 import dataclasses
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from jhash.errors import InputError
 
 @dataclasses.dataclass(frozen=True, eq=False)  # Arrays cannot be compared for equality at once.
 class Data:
-    """A source with its three sets of images, int64 indices into the source.
+    """A source with its sets of images, int64 indices into the source.
 
     Attributes:
       source: Source of images and labels.
       train: Images of training.
       database: Images that are searched; some or all of them may be training images.
       queries: Query images, which are in neither of the other sets.
+      validation: Query images of validation, which are in none of the other sets; there may be
+        none. See `hold_out`.
 
     Raises:
       InputError: A set is empty, has duplicates or indices out of range, or contains queries.
@@ -33,22 +35,34 @@ class Data:
     train: np.ndarray
     database: np.ndarray
     queries: np.ndarray
+    validation: np.ndarray = dataclasses.field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self):
-        """Checks the three sets."""
-        for name in ("train", "database", "queries"):
+        """Checks the sets."""
+        for name in ("train", "database", "queries", "validation"):
             indices = as_indices(name, getattr(self, name))
-            if indices.size == 0:
+            if indices.size == 0 and name != "validation":
                 raise InputError(f"{name}: an empty set given; allowed: 1 index and more.")
             check_indices(name, indices, len(self.source))
             object.__setattr__(self, name, indices)
-        for name in ("train", "database"):
-            shared = np.intersect1d(getattr(self, name), self.queries).size
+        for name, queries, kind in (
+            ("train", "queries", "queries"),
+            ("database", "queries", "queries"),
+            ("train", "validation", "validation images"),
+            ("database", "validation", "validation images"),
+            ("queries", "validation", "validation images"),
+        ):
+            shared = np.intersect1d(getattr(self, name), getattr(self, queries)).size
             if shared:
                 raise InputError(
-                    f"{name}: {shared} images given that are queries, too; allowed: images that "
+                    f"{name}: {shared} images given that are {kind}, too; allowed: images that "
                     "are not."
                 )
+
+    @property
+    def of_validation(self) -> "Data":
+        """The same source, where the validation images are the queries of the training set."""
+        return Data(self.source, self.train, self.train, self.validation)
 
     @property
     def num_classes(self) -> int:
@@ -216,6 +230,54 @@ def flickr25k(source: Source, seed: int) -> Data:
     return _drawn(source, seed, "flickr25k", queries=2000, train=10000, searched=True)
 
 
+def hold_out(data: Data, count: int, seed: int, per_class: bool = False) -> Data:
+    """Takes validation images from the training set of a split, by a seed.
+
+    They leave the database as well if they are in it. So no training, and no search of the test
+    queries, meets an image with which settings were chosen, and a method that learns codes of its
+    training set still has them for the whole database. Images without any label are not drawn, as
+    nothing is relevant to them.
+
+    Args:
+      data: The split.
+      count: Number of images, 1 or more.
+      seed: Seed of the draw, which depends on nothing else than the training set and its labels.
+      per_class: Whether to draw `count` images of each class that the training set has. Of images
+        with several labels, those of rare classes are drawn first, each image once.
+
+    Returns:
+      The split with `validation`, and with smaller sets `train` and `database`. Their order stays.
+
+    Raises:
+      InputError: There are too few training images, in all or of a class.
+    """
+    rng, labels = _rng("validation", seed), data.labels(data.train)
+    free = labels.any(axis=1) if labels.ndim == 2 else np.ones(len(labels), bool)
+    groups = _classes_by_size(labels) if per_class else iter([free.copy()])
+    drawn = []
+    for group in groups:
+        places = np.flatnonzero(group & free)
+        # At least one image is left for training.
+        if len(places) <= count:
+            of = "of a class" if per_class else "with a label"
+            allowed = f"1 to {len(places) - 1}" if len(places) > 1 else "0"
+            raise InputError(
+                f"validation: {count} given; allowed: {allowed}, less than the number of training "
+                f"images {of}, {len(places)}."
+            )
+        drawn.append(rng.choice(places, count, replace=False))
+        free[drawn[-1]] = False
+    if not drawn:
+        raise InputError(f"validation: {count} given; allowed: 0, as no training image is labeled.")
+    validation = np.sort(data.train[np.concatenate(drawn)])
+    return dataclasses.replace(
+        data,
+        train=data.train[~np.isin(data.train, validation)],
+        database=data.database[~np.isin(data.database, validation)],
+        validation=validation,
+    )
+
+
 PROTOCOLS: dict[str, Callable[[Source, int], Data]] = {
     "official": official,
     "lists": official,
@@ -235,6 +297,18 @@ PROTOCOLS: dict[str, Callable[[Source, int], Data]] = {
         )
     },
 }
+
+
+def _classes_by_size(labels: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields the members of each class that has any, bool [N], from the smallest class up.
+
+    Args:
+      labels: Class ids [N] or rows of 0/1 [N, C].
+    """
+    sizes = np.bincount(labels) if labels.ndim == 1 else labels.sum(axis=0, dtype=np.int64)
+    for label in np.argsort(sizes, kind="stable"):
+        if sizes[label]:
+            yield labels == label if labels.ndim == 1 else labels[:, label].astype(bool)
 
 
 def _rng(name: str, seed: int) -> np.random.Generator:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from jhash.data import decoding, sources
+from jhash.data.kept_images import KeptImages
 from jhash.errors import InputError
 from jhash.system import text
 
@@ -38,8 +39,9 @@ class TfdsSource:
     """A data set of TFDS that was prepared in a random-access format, such as array_record.
 
     All labels are read at the start, in a pass over all records that decodes no images. Images are
-    read and decoded by a thread pool when `images` is called. Every part of the data set becomes an
-    official part under its name in TFDS, except parts without labels (class id -1).
+    read and decoded by a thread pool when `images` is called, and stay in memory while they fit;
+    see `kept_images`. Every part of the data set becomes an official part under its name in TFDS,
+    except parts without labels (class id -1).
 
     Args:
       name: Name as TFDS writes it: `cifar10`, `coco/2017`, `cifar10:3.0.2`.
@@ -106,6 +108,7 @@ class TfdsSource:
         self._name = name
         feature = info.features[self._image_key]
         self.image_shape = _image_shape(self._image_key, feature, image_size)
+        self._kept = KeptImages(len(self), self.image_shape, self._decode)
 
     def __len__(self) -> int:
         """Returns the number of images in all labeled parts."""
@@ -118,6 +121,9 @@ class TfdsSource:
             raise IndexError(
                 f"indices: {indices.min()} to {indices.max()} given; allowed: 0 to {len(self) - 1}."
             )
+        return self._kept.read(indices)
+
+    def _decode(self, indices: np.ndarray) -> np.ndarray:
         return decoding.decode_images(*self._encoded(indices), self.image_shape)
 
     def unreadable(self, indices: np.ndarray) -> list[str]:

@@ -17,9 +17,9 @@ then the files in `codes/`, which name the digest as their `network`.
 """
 
 import hashlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent import futures
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.serialization
 import jax
@@ -100,32 +100,57 @@ def load(workdir: str, trust_modules: Collection[str] = ()) -> "FileEncoder":
         a module that is not trusted.
     """
     path = paths.encoder(workdir)
-    checksum, content = _read(path, workdir)
+    checksum, content = read(workdir)
+    parallel.device_count()  # A platform that does not start is no fault of the file.
     try:
-        restored = encoder_file.parse(content)
+        return FileEncoder(**content, digest=checksum, trust_modules=trust_modules)
+    except Exception as error:  # Models and methods raise anything for fields that do not fit them.
+        raise _unfit(path, error) from error
+
+
+def _unfit(path, error):
+    """Returns an InputError of one line for an error about the fields of a file."""
+    if isinstance(error, InputError):
+        return InputError(f"{path}: {text.shortened(str(error), 500)}")
+    lines = str(error).strip().splitlines() or [""]
+    return InputError(
+        f"{path}: a model that cannot be built given: {type(error).__name__}: "
+        f"{text.shortened(lines[0], 200)}."
+    )
+
+
+def read(workdir: str) -> tuple[str, dict]:
+    """Reads the trained model of a run without building it; its names are only data.
+
+    Args:
+      workdir: Folder of the run, which may be somebody else's.
+
+    Returns:
+      (digest, content): see the module, without `version`.
+
+    Raises:
+      InputError: The folder holds no evaluated run, or the file is damaged or of another version.
+    """
+    path = paths.encoder(workdir)
+    checksum, packed = _read(path, workdir)
+    try:
+        content = encoder_file.parse(packed)
     except ValueError as error:
         raise InputError(
             f"{path}: the file is damaged: {str(error) or type(error).__name__}; "
             f"{_rewrite(workdir)} writes it again."
         ) from error
-    version = restored.pop("version", 1)
+    version = content.pop("version", 1)
     if type(version) is not int or version != _VERSION:
         raise InputError(
             f"{path}: format version {version!r:.40} given; allowed: {_VERSION}, which "
             f"{_rewrite(workdir)} writes."
         )
-    parallel.device_count()  # A platform that does not start is no fault of the file.
     try:
-        encoder_file.check(restored)
-        return FileEncoder(**restored, digest=checksum, trust_modules=trust_modules)
-    except InputError as error:
-        raise InputError(f"{path}: {text.shortened(str(error), 500)}") from error
-    except Exception as error:  # Models and methods raise anything for fields that do not fit them.
-        lines = str(error).strip().splitlines() or [""]
-        raise InputError(
-            f"{path}: a model that cannot be built given: {type(error).__name__}: "
-            f"{text.shortened(lines[0], 200)}."
-        ) from error
+        encoder_file.check(content)
+    except Exception as error:  # Groups of a config raise anything for odd names.
+        raise _unfit(path, error) from error
+    return checksum, content
 
 
 def digest(workdir: str) -> str:
@@ -244,6 +269,70 @@ class FileEncoder:
         Yields:
           (codes, errors) of a batch: the packed codes of the files that can be read, uint32
           [R, words], and for every file None or the reason why it cannot be read.
+
+        Raises:
+          InputError: The images are an array of pixels.
+        """
+        if getattr(images, "ndim", 1) > 1:
+            raise InputError(
+                f"images: an array {list(images.shape)} given; allowed: paths or contents of "
+                "files. encode_arrays takes arrays."
+            )
+
+        def decode(image):
+            return decoding.decode_image(image, _name(image), self.image_shape)
+
+        return self._encode(images, decode, batch_size)
+
+    def encode_arrays(self, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
+        """Encodes images in memory.
+
+        An image gets the code that a file of the same pixels gets: if it has another size or other
+        channels than the run's images, it is resized and converted like a file.
+
+        Args:
+          images: uint8, 0 to 255, [N, H, W] or [N, H, W, 1] for gray images, [N, H, W, 3] for RGB.
+          batch_size: As for `encode`.
+
+        Returns:
+          The packed codes, uint32 [N, words], as `HammingIndex.search` takes them;
+          `retrieval.unpack_codes(codes, encoder.bits)` gives -1 and +1.
+
+        Raises:
+          InputError: The images have another dtype or shape. Floats in 0 to 1, as other libraries
+            have them, are refused, too: multiply them by 255 and round.
+        """
+        images = np.asarray(images)
+        pixels = images[..., None] if images.ndim == 3 else images
+        if (
+            pixels.dtype != np.uint8
+            or pixels.ndim != 4
+            or pixels.shape[3] not in decoding.CHANNELS
+            or not all(1 <= side <= decoding.MAX_SIDE for side in pixels.shape[1:3])
+        ):
+            raise InputError(
+                f"images: {images.dtype} {list(images.shape)} given; allowed: uint8, 0 to 255, "
+                f"[N, H, W], [N, H, W, 1] and [N, H, W, 3], sides up to {decoding.MAX_SIDE:,}."
+            )
+        if not len(pixels):
+            return np.empty((0, -(-self.bits // 32)), np.uint32)
+
+        def fit(image):
+            return decoding.fit_image(image, self.image_shape)
+
+        return np.concatenate([codes for codes, _ in self._encode(pixels, fit, batch_size)])
+
+    def _encode(self, images, read: Callable[[Any], np.ndarray], batch_size):
+        """Encodes images in batches; see `encode`.
+
+        Args:
+          images: The images, in any form.
+          read: Function from an image to its pixels, uint8 of the shape `image_shape`; it raises
+            InputError for one that cannot be read.
+          batch_size: As for `encode`.
+
+        Yields:
+          (codes, errors) of a batch, as `encode` does.
         """
         devices = parallel.device_count()
         size = min(batch_size or self._batch_size, len(images))
@@ -251,7 +340,7 @@ class FileEncoder:
         late = None
         with futures.ThreadPoolExecutor(_THREADS) as pool:
             for start in range(0, len(images), size):
-                pixels, errors = self._read(images[start : start + size], size, pool)
+                pixels, errors = self._read(images[start : start + size], read, size, pool)
                 # A model may look names up when it is called, as `FeatureHash` does.
                 with imports.opening(self._trust_modules):
                     outputs = self._forward(self._variables, pixels)
@@ -279,18 +368,16 @@ class FileEncoder:
             raise InputError(errors[0])
         return codes
 
-    def _read(self, images, size, pool):
+    def _read(self, images, read, size, pool):
         pixels = np.zeros((size, *self.image_shape), np.uint8)
 
-        def read(slot):
+        def fill(slot):
             try:
-                pixels[slot] = decoding.decode_image(
-                    images[slot], _name(images[slot]), self.image_shape
-                )
+                pixels[slot] = read(images[slot])
             except InputError as error:
                 return str(error)
 
-        return pixels, list(pool.map(read, range(len(images))))
+        return pixels, list(pool.map(fill, range(len(images))))
 
     def _codes(self, outputs, errors):
         # Drop the empty slots first, since the method may refuse their outputs.

@@ -14,7 +14,9 @@ published() -> path
 Such weights have two uses. A class that can be made without arguments and maps images float32
 [B, H, W, C] to [B, z] gives features; see `features`. And where `config.weights` names a file,
 training starts from it: the model `cnn_f.CNNF` takes the parameters that `load` of the module
-`cnn_f` reads, and layers that the file lacks keep their initial values.
+`cnn_f` reads, and layers that the file lacks keep their initial values. The model
+`fine_tuned.FineTuned` starts from the weights of its backbone; `config.weights` may then be
+"published", for those that an installed package keeps.
 """
 
 from collections.abc import Mapping
@@ -28,6 +30,8 @@ from jhash.system import imports
 
 # What a module of weights has beside its class.
 CONTRACT = ("load", "MEAN", "SCALE")
+# In place of the path of a file.
+PUBLISHED = "published"
 
 
 class Weights(NamedTuple):
@@ -45,12 +49,14 @@ class Weights(NamedTuple):
     scale: float
 
 
-def load(model: str, path: str) -> Weights:
+def load(model: str, path: str, backbone: str = "") -> Weights:
     """Reads published weights for a model.
 
     Args:
       model: Name of the model, `module.Class`, as `jhash.models.build` takes it.
-      path: File of weights.
+      path: File of weights, or PUBLISHED for those of an installed package.
+      backbone: Name of the model's backbone, if it is that which the weights are for. They become
+        the parameters "backbone" then, without the classes of the backbone's last layer.
 
     Returns:
       The weights.
@@ -58,6 +64,7 @@ def load(model: str, path: str) -> Weights:
     Raises:
       InputError: No module is known that reads weights of the model, or the file does not fit.
     """
+    model = backbone or model
     module_name = model.rpartition(".")[0]
     try:
         module = imports.find_module(module_name, "jhash.pretrained", "model")
@@ -68,16 +75,26 @@ def load(model: str, path: str) -> Weights:
             f"path: {path} given; allowed: no file, as no published weights of {model} are known. "
             f"A module of your own that has {', '.join(CONTRACT)} can read weights for its models."
         )
+    if path == PUBLISHED:
+        if not hasattr(module, "published"):
+            raise InputError(
+                f"path: {path!r} given; allowed: a file, as no package keeps weights of {model}."
+            )
+        path = module.published()
     mean = module.load_mean(path) if module.MEAN is None else module.MEAN
-    return Weights(module.load(path), mean, module.SCALE)
+    params = module.load(path)
+    if backbone:
+        params = {"backbone": {name: params[name] for name in params if name != "classes"}}
+    return Weights(params, mean, module.SCALE)
 
 
-def merge(params: Mapping[str, Any], loaded: Mapping[str, Any]) -> dict[str, Any]:
+def merge(params: Mapping[str, Any], loaded: Mapping[str, Any], place: str = "") -> dict[str, Any]:
     """Replaces initialized layers by loaded ones; layers that were not loaded stay.
 
     Args:
-      params: Freshly initialized parameters of a model: {layer: {name: array}}.
-      loaded: Parameters of some layers, as a module's `load` reads them.
+      params: Freshly initialized parameters of a model: {layer: {name: array}}, or deeper.
+      loaded: Some of the parameters, as a module's `load` reads them.
+      place: What errors put before the names.
 
     Returns:
       A new tree of the structure, shapes and dtypes of the initialized parameters.
@@ -86,20 +103,21 @@ def merge(params: Mapping[str, Any], loaded: Mapping[str, Any]) -> dict[str, Any
       InputError: The model lacks a loaded layer, or has it in another shape.
     """
     merged = dict(params)
-    for layer, arrays in loaded.items():
-        if layer not in params:
+    for name, value in loaded.items():
+        if name not in params:
             raise InputError(
-                f"loaded: a layer {layer!r} given; allowed: {', '.join(params)}, as in the model."
+                f"loaded: a layer {place + name!r} given; allowed: {', '.join(params)}, as in the "
+                "model."
             )
-        for name, array in arrays.items():
-            shape = params[layer][name].shape
-            if array.shape != shape:
-                raise InputError(
-                    f"loaded: {layer}.{name} of shape {array.shape} given; allowed: shape {shape}, "
-                    "the model's. Published weights fit a model with its default fields, on images "
-                    "of the size and the channels on which it was trained."
-                )
-        merged[layer] = {
-            name: jnp.asarray(array, params[layer][name].dtype) for name, array in arrays.items()
-        }
+        if isinstance(params[name], Mapping) and isinstance(value, Mapping):
+            merged[name] = merge(params[name], value, f"{place}{name}.")
+            continue
+        shape = np.shape(params[name])
+        if np.shape(value) != shape:
+            raise InputError(
+                f"loaded: {place}{name} of shape {np.shape(value)} given; allowed: shape {shape}, "
+                "the model's. Published weights fit a model with its default fields, on images of "
+                "the size and the channels on which it was trained."
+            )
+        merged[name] = jnp.asarray(value, params[name].dtype)
     return merged

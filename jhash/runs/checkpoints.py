@@ -113,11 +113,10 @@ class Checkpoints:
         path = os.path.join(self._folder, str(epoch))
         with _reading(path, OSError):
             _check_descriptions(path)
-            there = _leaves(self._manager.item_metadata(epoch).tree)
-            if difference := _difference(there, _leaves(fresh)):
+            if found := difference(self._manager.item_metadata(epoch).tree, fresh):
                 raise InputError(
                     f"--workdir: checkpoint {epoch} in {self._folder} given; allowed: checkpoints "
-                    f"that fit the config: {difference}."
+                    f"that fit the config: {found}."
                 )
             return self._manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
 
@@ -214,13 +213,21 @@ def _key(entry: Any) -> str:
     return str(entry)
 
 
-def _difference(there: dict[str, Any], here: dict[str, Any]) -> str | None:
-    """Describes a difference of two trees' leaves, that of a checkpoint and that of a config."""
+def difference(tree_there: Any, tree_here: Any) -> str | None:
+    """Describes a difference of two trees in names, shapes and dtypes; None if there is none.
+
+    Args:
+      tree_there: The tree of a run, or what orbax says of it.
+      tree_here: The tree that fits the config.
+    """
+    there, here = _leaves(tree_there), _leaves(tree_here)
     for name in sorted(there.keys() | here.keys()):
         one, other = _described(there.get(name)), _described(here.get(name))
         if one != other:
             return f"{_one_line(name)} is {one} there and {other} here"
-        # Memory is taken for whole chunks.
+        if isinstance(there[name], np.ndarray):
+            continue
+        # Of an array on disk. Memory is taken for whole chunks.
         storage = getattr(there[name], "storage", None)
         chunk = getattr(storage, "chunk_shape", None) or ()
         if any(part > max(1, size) for part, size in zip(chunk, here[name].shape, strict=True)):

@@ -21,6 +21,8 @@ class Run:
       workdir: The folder.
       results: The content of `results.json`.
       lines: The lines of `metrics.jsonl`.
+      pretrain_lines: The lines of the logs that the method wrote before the first epoch, by the
+        folder in `pretrain/`; DSTGeH's first stage has `embedding`.
       queries: The queries, encoded by the model, with labels; ids are indices into the source.
       databases: The database by the kind of its codes, `learned`, `encoded` or both.
     """
@@ -31,6 +33,7 @@ class Run:
     lines: list[dict[str, float]]
     queries: Content
     databases: dict[str, Content]
+    pretrain_lines: dict[str, list[dict[str, float]]] = dataclasses.field(default_factory=dict)
 
     @property
     def bits(self) -> int:
@@ -71,6 +74,7 @@ def _read(workdir, name):
         # The results are read first, since a run writes them last.
         results = schema.read_results(workdir)
         lines = log.read_lines(workdir)
+        pretrain_lines = _pretrain_lines(paths.pretrain(workdir))
         queries = code_files.read_labeled(paths.codes(workdir, "queries"), results["bits"])
         databases = {
             kind: code_files.read_labeled(paths.codes(workdir, kind), results["bits"])
@@ -85,4 +89,20 @@ def _read(workdir, name):
         raise InputError(
             f"workdirs: {workdir} given, which holds no finished run: it has no database codes."
         )
-    return Run(name, workdir, results, lines, queries, databases)
+    return Run(name, workdir, results, lines, queries, databases, pretrain_lines)
+
+
+def _pretrain_lines(folder):
+    """Reads the logs in the folders of a folder that need not exist."""
+    if not os.path.isdir(folder):
+        return {}
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise InputError(f"{folder}: the folder cannot be read: {error.strerror}.") from error
+    inner = {name: os.path.join(folder, name) for name in names}
+    return {
+        name: log.read_lines(path)
+        for name, path in inner.items()
+        if os.path.isfile(paths.metrics(path))
+    }

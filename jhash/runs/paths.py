@@ -52,6 +52,11 @@ def tensorboard(workdir: str) -> str:
     return os.path.join(workdir, "tensorboard")
 
 
+def profile(workdir: str) -> str:
+    """The folder of the profiler's traces; see `runs.profile`."""
+    return os.path.join(workdir, "profile")
+
+
 def encoder(workdir: str) -> str:
     """The trained model with everything that encodes an image; see `jhash.encoding.encoder`."""
     return os.path.join(workdir, "encoder.bin")

@@ -37,6 +37,11 @@ _TEXT = _Rule("text", lambda value: isinstance(value, str))
 _OBJECT = _Rule("an object", lambda value: isinstance(value, dict))
 # Python reads JSON's NaN and Infinity, and whole numbers beyond float64; none of them is allowed.
 _NUMBER = _Rule("a finite number", lambda value: type(value) in (int, float) and abs(value) < 1e308)
+_FLAG = _Rule("true or false", lambda value: isinstance(value, bool))
+_MEANS = _Rule(
+    "an object of finite numbers",
+    lambda value: isinstance(value, dict) and all(map(_NUMBER.holds, value.values())),
+)
 _PERCENT = _Rule(
     "more than 0 and up to 100", lambda value: _NUMBER.holds(value) and 0 < value <= 100
 )
@@ -79,6 +84,8 @@ _RESULTS = {
     "config.data.options": _OBJECT,
     "config.metrics": _OBJECT,
 }
+# The fields of `device` that results of older versions lack.
+_PROCESSOR = {"device.processor": _TEXT, "device.cores": _whole(1)}
 # The fields for a model with an inverse.
 _RECONSTRUCTION = {
     "reconstruction": _OBJECT,
@@ -87,6 +94,16 @@ _RECONSTRUCTION = {
     "reconstruction.largest_difference": _or_null(_NUMBER),
     "reconstruction.lattice": _or_null(_whole(0)),
     "reconstruction.out_of_range_images": _whole(0),
+}
+# The fields for a run with validation images.
+_VALIDATION = {
+    "validation": _OBJECT,
+    "validation.metrics": _MEANS,
+    "validation.size": _whole(1),
+    # The epochs done by the model that is evaluated, and the metric that chose it.
+    "validation.epoch": _whole(0),
+    "validation.chosen_by": _or_null(_TEXT),
+    "validation.stopped_early": _FLAG,
 }
 # The options of `retrieval.summarize`, which has a default for each.
 _METRICS = {
@@ -138,11 +155,14 @@ def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASE
       InputError: A field is missing, or its value is not allowed; the message names it.
     """
     _check(path, results, _RESULTS)
+    if results["device"].keys() & {"processor", "cores"}:
+        _check(path, results, _PROCESSOR)
     for kind in kinds:
         if kind in results:
             _check(path, results, {kind: _OBJECT, f"{kind}.map": _NUMBER})
-    if "reconstruction" in results:
-        _check(path, results, _RECONSTRUCTION)
+    for name, rules in (("reconstruction", _RECONSTRUCTION), ("validation", _VALIDATION)):
+        if name in results:
+            _check(path, results, rules)
     for name in results["config"]["metrics"]:
         if name not in _METRICS:
             raise InputError(

@@ -16,6 +16,9 @@ from jhash.system import files, reading, text
 
 Config: TypeAlias = ml_collections.ConfigDict | ml_collections.FrozenConfigDict
 
+# The fields that say how a run is measured and watched, which are no part of what it is.
+_FREE = ("metrics", "profile_from", "profile_steps")
+
 
 def default(config: Config) -> str:
     """Returns the default folder of a config, in `runs/`; every config has one of its own.
@@ -44,7 +47,8 @@ def as_path(workdir: str | os.PathLike[str]) -> str:
 def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     """Checks that a folder may hold a run of a config; changes nothing on disk.
 
-    `config.metrics` may differ: how a run is measured does not change what is trained.
+    The fields of `_FREE` may differ, as they do not change what is trained, and `config.epochs` may
+    be larger, for a longer training; `jhash.train` checks that it can go on.
 
     Returns:
       The config as a later process will read it from the folder.
@@ -56,19 +60,34 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     config_fields.check(config)
     given = plain(config)
     if os.path.exists(paths.config(workdir)):
-        there = plain(load(workdir)) | {"metrics": given["metrics"]}
-        differences = _differences(there, given)
-        if differences:
+        there = plain(load(workdir))
+        for name in _FREE:
+            there.pop(name, None)
+            if name in given:
+                there[name] = given[name]
+        if type(there.get("epochs")) is int and there["epochs"] < given["epochs"]:
+            there["epochs"] = given["epochs"]
+        different = differences(there, given)
+        if different:
             raise InputError(
                 f"--workdir: {workdir} given, which holds a run of another config; allowed: a new "
-                f"folder, or that of a run of this config. {'; '.join(differences)}."
+                f"folder, or that of a run of this config. {'; '.join(different)}."
             )
     elif os.path.isdir(workdir) and any(not name.startswith(".") for name in os.listdir(workdir)):
         raise InputError(
             f"--workdir: {workdir} given, which has files but no config.json, so it is no run; "
             "allowed: a new folder, or that of a run of this config."
         )
-    return ml_collections.FrozenConfigDict(given)
+    return _completed(given)
+
+
+def planned_epochs(workdir: str) -> int | None:
+    """Returns the number of epochs of the run in a folder; None if there is none.
+
+    Raises:
+      InputError: The run's config is damaged.
+    """
+    return load(workdir).epochs if os.path.exists(paths.config(workdir)) else None
 
 
 def check_writable(workdir: str) -> None:
@@ -89,7 +108,7 @@ def check_writable(workdir: str) -> None:
 def claim(workdir: str, config: Config) -> None:
     """Writes a config into its folder, which is made if need be and whose lock is held.
 
-    Of a run of the same config with other metrics, the metrics are replaced.
+    Of a run of the same config, fields that may differ are replaced; see `check`.
 
     Raises:
       InputError: Another process has claimed the folder for another config since `check`.
@@ -157,7 +176,7 @@ def load(workdir: str) -> ml_collections.FrozenConfigDict:
     if not isinstance(config, dict):
         raise InputError(f"{path}: the file is damaged; it holds no JSON object.")
     try:
-        frozen = ml_collections.FrozenConfigDict(config)
+        frozen = _completed(config)
         plain(frozen)
         return frozen
     # Names that a config cannot have, groups within lists, and deep nesting.
@@ -167,18 +186,31 @@ def load(workdir: str) -> ml_collections.FrozenConfigDict:
 
 
 def plain(config: Config) -> dict:
-    """Returns the config as a dict that is equal to what is read back from JSON."""
-    return json.loads(json.dumps(config.to_dict()))
+    """Returns the config as a dict that is equal to what is read back from JSON.
+
+    Fields that earlier versions lack are left out where they are off; see `config_fields.reduced`.
+    """
+    return config_fields.reduced(json.loads(json.dumps(config.to_dict())))
 
 
-def _differences(there, here, prefix="config"):
-    """Lists the fields in which the config in a folder differs from the one given here."""
-    differences = []
+def _completed(config: dict) -> ml_collections.FrozenConfigDict:
+    return ml_collections.FrozenConfigDict(config_fields.complete(config))
+
+
+def differences(there: dict, here: dict, prefix: str = "config") -> list[str]:
+    """Lists the fields in which the config of a folder differs from the one given here.
+
+    Args:
+      there: The config of the folder, or a group of it, as JSON has it.
+      here: The same of the config given here.
+      prefix: What precedes the names.
+    """
+    different = []
     for name in sorted(set(there) | set(here)):
         field = f"{prefix}.{name}"
         value_there, value_here = there.get(name), here.get(name)
         if isinstance(value_there, dict) and isinstance(value_here, dict):
-            differences += _differences(value_there, value_here, field)
+            different += differences(value_there, value_here, field)
         elif value_there != value_here:
-            differences.append(f"{field} is {value_there!r} there and {value_here!r} here")
-    return differences
+            different.append(f"{field} is {value_there!r} there and {value_here!r} here")
+    return different

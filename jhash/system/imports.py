@@ -10,6 +10,7 @@ import contextvars
 import importlib
 import importlib.util
 import pkgutil
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -78,15 +79,15 @@ def find_module(name: str, packages: str | Sequence[str], field: str) -> Any:
     if not _may_import(name, packages):
         raise InputError(
             f"{field}: module {name!r} given in a file that is opened; allowed: "
-            f"{', '.join(_modules(packages))}, or a module of your own that you trust by "
+            f"{_listed(packages)}a module of your own that you trust by "
             f"--trust-modules={name} (in Python, trust_modules=[{name!r}]), since it would be run."
         )
     if _exists(name):
         _users.add(name)
         return importlib.import_module(name)
     raise InputError(
-        f"{field}: module {name!r} given; allowed: {', '.join(_modules(packages))}, or a module of "
-        "your own on the import path, which includes the current folder."
+        f"{field}: module {name!r} given; allowed: {_listed(packages)}a module of your own on the "
+        "import path, which includes the current folder."
     )
 
 
@@ -108,8 +109,8 @@ def find_attribute(name: str, packages: str | Sequence[str], field: str) -> Any:
     module_name, _, attribute = name.rpartition(".")
     if not module_name:
         raise InputError(
-            f"{field}: {name!r} given; allowed: MODULE.NAME, where MODULE is one of "
-            f"{', '.join(_modules(packages))}, or a module of your own."
+            f"{field}: {name!r} given; allowed: MODULE.NAME, where MODULE is "
+            f"{_listed(packages, 'one of ')}a module of your own."
         )
     module = find_module(module_name, packages, field)
     if not hasattr(module, attribute):
@@ -139,14 +140,20 @@ def _may_import(name: str, packages: Sequence[str]) -> bool:
 def _exists(name: str) -> bool:
     if not all(part.isidentifier() for part in name.split(".")):
         return False
+    # A notebook, which is `__main__`, and modules made in memory may have no spec.
+    if sys.modules.get(name) is not None:
+        return True
     try:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError as error:
         if error.name is not None and f"{name}.".startswith(f"{error.name}."):
             return False  # The name or its parent is missing, not an import of the parent.
         raise
-    except ValueError:  # The module has no spec, as `__main__`.
-        return False
+
+
+def _listed(packages: str | Sequence[str], before: str = "") -> str:
+    """Lists the modules of packages in front of what else an error allows; nothing if none are."""
+    return f"{before}{', '.join(_modules(packages))}, or " if packages else ""
 
 
 def _modules(packages: str | Sequence[str]) -> list[str]:

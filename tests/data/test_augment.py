@@ -12,6 +12,8 @@ from jhash.data import augment, preprocess
 from jhash.errors import InputError
 from tests.support.pictures import numbered, some_images
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def keys(count, seed=0):
     return jax.random.split(jax.random.key(seed), count)

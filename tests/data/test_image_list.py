@@ -191,7 +191,7 @@ def test_images_are_checked_before_training_and_only_then(folder, tmp_path, monk
     class BuiltError(Exception):
         pass
 
-    def build(config, check_images):
+    def build(config, check_images, given):
         raise BuiltError(check_images)
 
     monkeypatch.setattr(train, "build", build)

@@ -253,3 +253,55 @@ def test_data_properties():
     assert not data.multi_label
     assert data.queries.dtype == np.int64
     np.testing.assert_array_equal(data.labels(data.queries), [1, 2])
+
+
+def test_validation_leaves_the_training_set_and_the_database(cifar10):
+    data = splits.cifar10_fdah(cifar10, 0)
+    held = splits.hold_out(data, 30, seed=0, per_class=True)
+    assert_balanced(held, held.validation, 30)
+    np.testing.assert_array_equal(held.queries, data.queries)
+    for name in ("train", "database"):
+        np.testing.assert_array_equal(
+            getattr(held, name), np.setdiff1d(getattr(data, name), held.validation)
+        )
+    other = splits.hold_out(data, 30, seed=1, per_class=True)
+    assert not np.array_equal(other.validation, held.validation)
+    # The draw depends on the training set alone, and a database apart from it stays as it is.
+    apart = splits.cifar10_dhn(cifar10, 0)
+    moved = Data(cifar10, apart.train, apart.queries, apart.database)
+    one, two = (splits.hold_out(split, 100, seed=0) for split in (apart, moved))
+    np.testing.assert_array_equal(one.validation, two.validation)
+    np.testing.assert_array_equal(one.database, apart.database)
+    assert np.isin(one.validation, apart.train).all()
+    assert (len(one.validation), len(one.train)) == (100, 4900)
+    view = one.of_validation
+    np.testing.assert_array_equal(view.database, one.train)
+    np.testing.assert_array_equal(view.queries, one.validation)
+
+
+@pytest.mark.parametrize("per_class", [False, True])
+def test_validation_of_several_labels_is_labeled(nus_wide, per_class):
+    data = Data(nus_wide, np.arange(9000), np.arange(8000, 10_000), np.arange(10_000, 10_100))
+    held = splits.hold_out(data, 5, seed=0, per_class=per_class)
+    labels = data.labels(held.validation)
+    assert labels.any(axis=1).all()
+    assert len(held.validation) == (5 * 81 if per_class else 5)
+    if per_class:
+        assert (labels.sum(0) >= 5).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "count", "per_class", "message"),
+    [
+        ("001122", 8, False, r"8 given; allowed: 1 to 5, less than .* images with a label, 6"),
+        ("-00112", 5, False, r"5 given; allowed: 1 to 4, less than .* images with a label, 5"),
+        ("000112", 1, True, r"1 given; allowed: 0, less than .* images of a class, 1"),
+        ("------", 1, True, r"1 given; allowed: 0, as no training image is labeled"),
+    ],
+)
+def test_too_large_a_validation_is_refused(labels, count, per_class, message):
+    rows = np.array([[label == name for name in "012"] for label in labels + "00"], np.uint8)
+    source = ArraySource(np.zeros((8, 2, 2, 1), np.uint8), rows)
+    data = Data(source, np.arange(6), np.arange(6), np.arange(6, 8))
+    with pytest.raises(InputError, match=rf"^validation: {message}"):
+        splits.hold_out(data, count, seed=0, per_class=per_class)

@@ -11,6 +11,8 @@ from jax.test_util import check_grads
 
 from jhash.losses import pairwise
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 READINGS = {"hinge": lambda d: max(0.0, d), "abs": abs, "printed": lambda d: d}
 
 

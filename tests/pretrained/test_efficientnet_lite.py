@@ -11,6 +11,8 @@ from jhash import models
 from jhash.errors import InputError
 from jhash.pretrained import efficientnet_lite
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 # Kernel, stride, expansion and channels of each block, written out.
 BLOCKS = (
     (3, 1, 1, 16),

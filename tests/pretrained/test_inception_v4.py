@@ -10,6 +10,8 @@ from jhash import models
 from jhash.errors import InputError
 from jhash.pretrained import inception_v4
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 class Conv(nn.Module):
     def __init__(self, inputs, outputs, kernel, stride=1, padding=0):

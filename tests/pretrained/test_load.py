@@ -8,6 +8,9 @@ import pytest
 
 from jhash import pretrained
 from jhash.errors import InputError
+from jhash.experiment import build
+from jhash.runs import workdirs
+from tests.support import tiny
 
 
 @pytest.fixture
@@ -48,6 +51,55 @@ def test_a_users_module_may_read_the_mean_from_the_file(tmp_path, users_module):
     found = pretrained.load("users_weights.MyNet", str(tmp_path / "bias.npy"))
     np.testing.assert_array_equal(found.mean, [1, 2, 3])
     assert found.scale == 1
+
+
+BACKBONE = """
+from flax import linen as nn
+
+
+class Net(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(5, name="dense")(x.mean((1, 2)))
+
+
+def load(path):
+    kernel = np.arange(5.0).reshape(1, 5)
+    return {"dense": {"kernel": kernel, "bias": np.full(5, len(path))}, "classes": {}}
+
+
+def published():
+    return "published.pth"
+"""
+
+
+def test_a_model_is_fine_tuned_from_the_weights_of_its_backbone(users_module):
+    """They are under the name of the backbone; the hash layer is new."""
+    users_module(BACKBONE, "MEAN, SCALE = 127.0, 1 / 64")
+    config = tiny.get_config()
+    config.model = {"name": "fine_tuned.FineTuned", "backbone": "users_weights.Net"}
+    for weights, expected in (("published", 13), ("file.pth", 8)):
+        config.weights = weights
+        experiment = build(workdirs.check("none", config))
+        variables = experiment.first()["train_state"].variables
+        params = variables["params"]
+        assert params.keys() == {"backbone", "hash"}
+        np.testing.assert_array_equal(params["backbone"]["dense"]["bias"], expected)
+        np.testing.assert_array_equal(params["backbone"]["dense"]["kernel"], [np.arange(5)])
+        x = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype(np.float32)
+        features = x.mean((1, 2)) * np.arange(5) + expected
+        outputs = experiment.model.apply(variables, x, train=True)
+        np.testing.assert_allclose(outputs, features @ params["hash"]["kernel"], rtol=1e-4)
+    assert experiment.mean.max() == 127
+    config.image.scale = 1.0
+    with pytest.raises(InputError, match=r"^config\.image\.scale: 1\.0 given with config\.weights"):
+        build(workdirs.check("none", config))
+
+
+def test_models_that_no_package_keeps_are_named(users_module):
+    users_module(LOAD, "MEAN, SCALE = 12.5, 1 / 64")
+    with pytest.raises(InputError, match=r"^path: 'published' given; allowed: a file, as no pack"):
+        pretrained.load("users_weights.MyNet", "published")
 
 
 # A model of jhash, what no module is, and modules of the package that are not about one model.
