@@ -17,12 +17,10 @@ SMALL = {
     "evaluation_speed": "--queries=20 --database=300 --numpy_queries=5 --repeats=1",
     "fdah_updates": "--n=300 --m=20 --bits=8",
     "graph_codes": "--smoke --embedding=itq --images=40 --queries=10",
-    "graph_scale": "--nodes=300 --features=8 --bits=8 --turns=1",
     "hamming_search": "--n=1000 --rounds=1 --ks 10",
-    "reversible_training": "--blocks=2 --size=16 --batch=4 --turns=1 --forms plain",
 }
-# These take minutes, or a trained run.
-LARGE = ["dah_throughput", "lattice_cost"]
+# These take minutes, or long to compile, or a trained run.
+LARGE = ["dah_throughput", "graph_scale", "lattice_cost", "reversible_training"]
 
 
 def run(script, *arguments):

@@ -32,12 +32,11 @@ STEPS = {
     "dah": ["fashion_mnist,bits=12", "cifar10,attention=none,dissimilar=abs,paper"],
     "dstgeh": [
         "fashion_mnist",
-        "scenes,embedding=sdne",
         "cifar10,embedding=walks,loss=margin",
         "coco,embedding=laplacian,paper",
         "flickr25k,metric=euclidean,loss=soft_margin",
     ],
-    "fdah": ["", "fashion_mnist,bits=12", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
+    "fdah": ["", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
 }
 
 # Pairs of arguments that are refused together.

@@ -7,6 +7,8 @@ import pytest
 
 from jhash.solvers import class_codes
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize(

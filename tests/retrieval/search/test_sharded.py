@@ -8,6 +8,8 @@ from jhash.errors import InputError
 from jhash.retrieval.search import layout, sharded, tiles
 from tests.support.packed import assert_nearest
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def random_codes(rng, n, values=2**32, words=1):
     return rng.integers(0, values, (n, words), np.uint32)
