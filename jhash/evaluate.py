@@ -13,7 +13,7 @@ import ml_collections
 import numpy as np
 
 from jhash import models, parallel, retrieval
-from jhash.data import Data
+from jhash.data import Data, in_memory
 from jhash.encoding import SourceEncoder, encoder, reconstruction
 from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build
@@ -47,6 +47,8 @@ def evaluate_workdir(
         workdir = workdirs.as_path(workdir)
         config = _with_metrics(workdirs.load(workdir), metrics or {})
         workdirs.check_writable(workdir)
+        if data is not None:
+            in_memory.check(config.data, data)
         experiment = build(config, given=data)
         with workdirs.evaluating(workdir):
             with Checkpoints(paths.checkpoints(workdir)) as checkpoints:

@@ -26,7 +26,7 @@ from jhash import (
     pretrained,
     rng,
 )
-from jhash.data import batches, in_memory, preprocess
+from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
 from jhash.optimizers import averages, parts
@@ -183,7 +183,7 @@ def build(
       config: The config.
       check_images: Whether to decode all images first; see `data.check_images`.
       given: Data that the program has passed, for a config that names them by their digest; see
-        `data.in_memory`.
+        `data.in_memory`. They are not compared with it here.
 
     Raises:
       InputError: A field of the config is not allowed, or an image cannot be decoded; the message
@@ -362,8 +362,6 @@ def _check_model(config, method, model, channels=None):
 
 def _prepare(config, method, check_images, given):
     """Loads the data, and returns data and state as the method prepares them."""
-    if given is not None:
-        in_memory.check(config.data, given)
     loaded = data.load_config(config.data) if given is None else given
     loaded = data.hold_out(loaded, config.data)
     if config.eval_every and not len(loaded.validation):

@@ -2,11 +2,36 @@
 
 import html
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from jhash.errors import printable
+from jhash.report.plots import Picture
+
+
+def document(title: str, css: str, parts: Iterable[str]) -> str:
+    """Makes a whole page; the title is text, the parts are HTML."""
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{text(title)}</title><style>{css}</style>"
+    )
+    body = "\n".join(parts)
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def gallery(pictures: Iterable[Picture]) -> str:
+    """Makes a grid of drawings with their headings."""
+    drawn = [
+        tag(
+            "figure",
+            tag("figcaption", text(picture.title))
+            + f'<img src="{picture.uri}" alt="{text(picture.alt)}">',
+        )
+        for picture in pictures
+    ]
+    return tag("div", "\n".join(drawn), class_="figures")
 
 
 def table(head: list[list[str]], rows: list[str]) -> str:

@@ -2,13 +2,13 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import jhash
 from jhash.errors import InputError
-from jhash.report import compare, figures, grid, plots, reconstruction, tables
+from jhash.report import compare, figures, grid, reconstruction, tables
 from jhash.report.curves import Measured
-from jhash.report.markup import image, note, tag, text, warning
+from jhash.report.markup import document, gallery, image, note, tag, text, warning
 
 _CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0 auto;
@@ -87,7 +87,7 @@ def render(all_measured: Sequence[Measured]) -> tuple[str, list[str]]:
             "at recall is that where each query has found its share of its relevant images. The "
             "axes need not begin at 0."
         ),
-        _figures(figures.curves(all_measured) + figures.by_length(all_measured)),
+        gallery(figures.curves(all_measured) + figures.by_length(all_measured)),
         tag("h2", "Codes"),
         note(
             "A bit is balanced if it is 1 in half of the codes (dotted line), so that the ratio of "
@@ -96,25 +96,19 @@ def render(all_measured: Sequence[Measured]) -> tuple[str, list[str]]:
         ),
         tables.balance(all_measured),
         tables.balance_by_length(all_measured),
-        _figures(map(figures.balance, all_measured)),
+        gallery(map(figures.balance, all_measured)),
         tag("h2", "Distances"),
         note(
             "All pairs of a query and a database image are counted; relevant pairs share a label."
         ),
-        _figures(itertools.chain.from_iterable(map(figures.distances, all_measured))),
+        gallery(itertools.chain.from_iterable(map(figures.distances, all_measured))),
         _training(all_measured),
         _validation(all_measured),
         retrieved,
         reconstruction.section(runs),
         tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
     ]
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{text(title)}</title><style>{_CSS}</style>"
-    )
-    body = "\n".join(parts)
-    page = f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
-    return page, missing
+    return document(title, _CSS, parts), missing
 
 
 def _differences(runs):
@@ -142,10 +136,10 @@ def _training(all_measured):
             "From metrics.jsonl: metrics of steps, then metrics of epochs. A curve of more than "
             f"{figures.MAX_POINTS} points is drawn by means over stretches."
         )
-        parts += [note(words), _figures(pictures)]
+        parts += [note(words), gallery(pictures)]
     if pictures := figures.before_training(all_measured):
         words = "What the method trained before the first epoch: for DSTGeH, the autoencoder."
-        parts += [tag("h3", "First stage"), note(words), _figures(pictures)]
+        parts += [tag("h3", "First stage"), note(words), gallery(pictures)]
     return tag("h2", "Training") + "\n".join(parts) if parts else ""
 
 
@@ -159,7 +153,7 @@ def _validation(all_measured):
         "took no part in it."
     )
     return (
-        tag("h2", "Validation") + note(words) + content + _figures(figures.validation(all_measured))
+        tag("h2", "Validation") + note(words) + content + gallery(figures.validation(all_measured))
     )
 
 
@@ -221,15 +215,3 @@ def _hit(rank, hit):
     alt = f"{rank}: image {shown.index}, {shown.classes}, distance {hit.distance}, {word}"
     caption = f"<b>{mark}</b> d {hit.distance}<br>{text(shown.classes)}"
     return tag("li", image(shown.uri, alt) + caption, class_=word)
-
-
-def _figures(pictures: Iterable[plots.Picture]):
-    drawn = [
-        tag(
-            "figure",
-            tag("figcaption", text(picture.title))
-            + f'<img src="{picture.uri}" alt="{text(picture.alt)}">',
-        )
-        for picture in pictures
-    ]
-    return tag("div", "\n".join(drawn), class_="figures")

@@ -5,7 +5,7 @@ import urllib.parse
 from collections.abc import Sequence
 
 import jhash
-from jhash.report.markup import note, row, table, tag, text
+from jhash.report.markup import document, gallery, note, row, table, tag, text
 from jhash.report.plots import Picture
 from jhash.runs import paths
 from jhash.sweeps.plan import Plan
@@ -42,16 +42,11 @@ def render(
     parts = [tag("h1", text(title)), note(plan.table.source)]
     parts += [_block(block) for block in blocks]
     if pictures:
-        parts += [tag("h2", "Figures"), _figures(pictures)]
+        parts += [tag("h2", "Figures"), gallery(pictures)]
     parts += [tag("h2", "Notes"), tag("ul", "".join(tag("li", text(one)) for one in notes))]
     parts += [_runs(entries, folder)]
     parts += [tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note")]
-    head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{text(title)}</title><style>{_CSS}</style>"
-    )
-    body = "\n".join(parts)
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    return document(title, _CSS, parts)
 
 
 def _block(block):
@@ -82,18 +77,6 @@ def _block(block):
 
 def _bold(words, is_bold):
     return tag("b", text(words)) if is_bold else text(words)
-
-
-def _figures(pictures):
-    drawn = [
-        tag(
-            "figure",
-            tag("figcaption", text(picture.title))
-            + f'<img src="{picture.uri}" alt="{text(picture.alt)}">',
-        )
-        for picture in pictures
-    ]
-    return tag("div", "\n".join(drawn), class_="figures")
 
 
 def _runs(entries, folder):

@@ -211,21 +211,8 @@ def launch(words, scratch, prefix=()):
 
 def start(words, scratch):
     """Starts a program that finds the compiled programs of a trial."""
-    environment = frame.environment(
-        XLA_FLAGS="--xla_force_host_platform_device_count=1",
-        JAX_COMPILATION_CACHE_DIR=str(scratch / "cache"),
-        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
-    )
-    return subprocess.Popen(
-        words,
-        env=environment,
-        cwd=scratch,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    device = "--xla_force_host_platform_device_count=1"
+    return frame.start(words, scratch, scratch / "cache", XLA_FLAGS=device)
 
 
 def is_refusal(end):

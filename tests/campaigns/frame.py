@@ -43,6 +43,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -86,6 +87,33 @@ Cases = Sequence[tuple[str, Any]]
 def environment(**variables: str) -> dict[str, str]:
     """Returns the variables of a child process that imports this checkout and runs on the CPU."""
     return {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT), **variables}
+
+
+def start(
+    words: Sequence[str], folder: Path, cache: Path, **variables: str
+) -> subprocess.Popen[str]:
+    """Starts a program in a folder; it keeps compiled programs, and its output is one text.
+
+    Args:
+      words: The program and its arguments.
+      folder: Its current folder.
+      cache: Folder of compiled programs.
+      **variables: Further variables of its environment.
+    """
+    variables |= {
+        "JAX_COMPILATION_CACHE_DIR": str(cache),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    return subprocess.Popen(
+        words,
+        env=environment(**variables),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
 
 
 def main(

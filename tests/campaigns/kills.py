@@ -150,21 +150,8 @@ def start(folder, method, devices):
     command += [f"--config={frame.ROOT / CONFIGS[method]}", "--config.log_every=1"]
     if method != "itq":
         command.append(f"--config.epochs={EPOCHS}")
-    environment = frame.environment(
-        XLA_FLAGS=f"--xla_force_host_platform_device_count={devices}",
-        JAX_COMPILATION_CACHE_DIR=str(folder / "cache"),
-        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
-    )
-    return subprocess.Popen(
-        command,
-        env=environment,
-        cwd=frame.ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    devices = f"--xla_force_host_platform_device_count={devices}"
+    return frame.start(command, frame.ROOT, folder / "cache", XLA_FLAGS=devices)
 
 
 def wait(process, reached):

@@ -18,7 +18,6 @@ import csv
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
@@ -117,20 +116,7 @@ def start(folder, workers):
     """Starts the sweep of a folder."""
     command = [sys.executable, "-m", "jhash", "sweep", TABLE, "--smoke", "--seeds", "1"]
     command += ["--workers", str(workers), "--only", *ONLY]
-    environment = frame.environment(
-        JAX_COMPILATION_CACHE_DIR=str(folder / "cache"),
-        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
-    )
-    return subprocess.Popen(
-        command,
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
+    return frame.start(command, folder, folder / "cache")
 
 
 def disturb(process, folder, number, delay):
