@@ -19,6 +19,7 @@ h1 { font-size: 1.6rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid #bbb
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }
+td:not(.text) { white-space: nowrap; }
 tbody th, .text { text-align: left; font-weight: normal; }
 tbody th { white-space: nowrap; } .text { min-width: 8rem; overflow-wrap: anywhere; }
 thead th { text-align: center; } .paper { color: #555; }
