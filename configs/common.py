@@ -199,6 +199,8 @@ def _fields():
                 "pad": 2,
                 # Whether to mirror images left to right with probability 1/2.
                 "flip": True,
+                # Side of the square that is set to the mean, in pixels; 0: there is none.
+                "erase": 0,
                 # Number of differently augmented views of each image in a batch.
                 "views": 1,
             },

@@ -178,6 +178,7 @@ COMMON: Fields = {
     "augment": {
         "pad": integer(0, 4095),
         "flip": boolean(),
+        "erase": integer(0, 4096).added(0),
         "views": integer(1, 64),
     },
     "optimizer": {

@@ -1,4 +1,4 @@
-"""Random windows, mirror images and views of images, for training only.
+"""Random windows, mirror images, erased squares and views of images, for training only.
 
 What happens to an image depends on its key alone: neither on its place in the batch nor on the
 other images, and so not on the number of devices.
@@ -22,6 +22,7 @@ def train_images(
     crop: int | None = None,
     pad: int = 0,
     flip: bool = False,
+    erase: int = 0,
 ) -> jax.Array:
     """Computes the model's input in training: `preprocess`, then `augment`.
 
@@ -35,6 +36,7 @@ def train_images(
       crop: Side of the random window in pixels; None keeps `size`.
       pad: Number of pixels added on every side before the crop.
       flip: Mirrors images left to right with probability 1/2.
+      erase: Side of the square that is erased in every image, in pixels; 0 erases nothing.
 
     Returns:
       float32 [B, side, side, channels], where `side` is `crop`, or `size` without it.
@@ -43,7 +45,8 @@ def train_images(
       InputError: As `preprocess` and `augment` do.
     """
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
-    return augment(x, keys, pad=pad, crop=crop, flip=flip)
+    x = augment(x, keys, pad=pad, crop=crop, flip=flip)
+    return erase_squares(x, keys, erase) if erase else x
 
 
 def train_views(
@@ -124,6 +127,36 @@ def augment(
         return image.at[rows[:, None], columns].get(mode="promise_in_bounds")
 
     return jax.vmap(cut)(images, keys)
+
+
+def erase_squares(images: jax.Array, keys: jax.Array, side: int) -> jax.Array:
+    """Sets a square of each image to 0, which is the mean of preprocessed images.
+
+    The center of the square is uniform over the pixels, so that squares at the border are cut off.
+
+    Args:
+      images: [B, H, W, C].
+      keys: One random key per image, [B]; the squares do not depend on what `augment` draws.
+      side: Side of the squares in pixels.
+
+    Returns:
+      [B, H, W, C], dtype of `images`.
+
+    References:
+      DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with
+      cutout".
+    """
+    height, width = images.shape[1:3]
+
+    def erase(image: jax.Array, key: jax.Array) -> jax.Array:
+        row_key, column_key = jax.random.split(key, 5)[3:]  # `augment` has the first three.
+        rows = jnp.arange(height) - jax.random.randint(row_key, (), 0, height) + side // 2
+        columns = jnp.arange(width) - jax.random.randint(column_key, (), 0, width) + side // 2
+        in_rows = (rows >= 0) & (rows < side)
+        in_columns = (columns >= 0) & (columns < side)
+        return jnp.where((in_rows[:, None] & in_columns)[..., None], 0, image)
+
+    return jax.vmap(erase)(images, keys)
 
 
 def _reflect(index: jax.Array, length: int) -> jax.Array:

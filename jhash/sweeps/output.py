@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from jhash.sweeps import figures, page, summary, text_formats
+from jhash.sweeps import comparison, figures, page, summary, text_formats
 from jhash.sweeps.choice import Tried
 from jhash.sweeps.plan import Plan
 from jhash.system import files
@@ -31,7 +31,7 @@ def write(
     """
     entries = summary.collect(plan, failures)
     blocks = summary.blocks(plan, entries)
-    notes = _notes(plan, tried, choose_by)
+    notes = _notes(plan, tried, choose_by) + comparison.sentences(plan, entries)
     pictures = figures.by_column(plan, entries) + figures.curves(plan, entries)
     contents = (
         text_formats.markdown(plan, blocks, notes),

@@ -212,6 +212,7 @@ class Table:
       curves: Figures besides those by column.
       choose_by: Metric of the validation that chooses a value of --grid.
       notes: Sentences that a reader has to know.
+      pairs: Names of two rows each that are compared with a paired test of significance.
     """
 
     title: str
@@ -224,6 +225,7 @@ class Table:
     curves: Sequence[Curve] = ()
     choose_by: str = "map_encoded"
     notes: Sequence[str] = ()
+    pairs: Sequence[tuple[str, str]] = ()
 
     @property
     def axes(self) -> list[str]:
@@ -271,6 +273,9 @@ def check(table: Any) -> Table:
     names = [row.name for row in table.rows]
     for metric in table.metrics:
         _check_metric(table, metric, names)
+    for pair in table.pairs:
+        for name in pair:
+            _check_choice("pairs", name, names)
     for curve in table.curves:
         _check_choice("curves", curve.kind, CURVES)
     return table

@@ -157,3 +157,31 @@ def test_the_views_of_an_image_depend_on_its_own_key_alone():
     others = images.copy()
     others[:8] = -1
     np.testing.assert_array_equal(transform(others, own, 7.0)[:, 8:], expected[:, 8:])
+
+
+@pytest.mark.parametrize("side", [1, 2, 5])
+def test_erased_squares_are_all_those_with_their_center_in_the_image(side):
+    """Every square by brute force: all are drawn, about equally often, and nothing else."""
+    count, height, width = 2000, 4, 5
+    image = numbered(1, height, width, 2)[0] + 1
+    expected = {}
+    for row in range(height):
+        for column in range(width):
+            erased = image.copy()
+            top, left = row - side // 2, column - side // 2
+            erased[max(top, 0) : top + side, max(left, 0) : left + side] = 0
+            expected[erased.tobytes()] = expected.get(erased.tobytes(), 0) + 1 / (height * width)
+    images = jnp.broadcast_to(image, (count, *image.shape))
+    drawn = [np.asarray(one).tobytes() for one in augment.erase_squares(images, keys(count), side)]
+    assert set(drawn) == set(expected)
+    for erased, share in expected.items():
+        spread = np.sqrt(count * share * (1 - share))
+        assert abs(drawn.count(erased) - count * share) < 5 * spread
+
+
+def test_erasing_leaves_the_draws_of_windows_as_they_are():
+    images, own = some_images(8, 12, 12, 1), keys(8)
+    whole = np.asarray(augment.train_images(images, own, 7.5, **VIEW))
+    erased = np.asarray(augment.train_images(images, own, 7.5, **VIEW, erase=4))
+    assert 0 < (erased == 0).sum() <= 8 * 16
+    np.testing.assert_array_equal(erased[erased != 0], whole[erased != 0])

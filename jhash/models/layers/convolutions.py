@@ -29,6 +29,9 @@ DTYPES = ("float32", "bfloat16")
 # are faster.
 _MAX_MATRIX_PIXELS = 400
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+# Types as which numbers are copied, by their bytes: XLA's CPU backend copies bfloat16 by way of
+# float32.
+_INTEGERS = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}
 # Forms of the operations; "auto" is the one that the platform is fast at.
 FORMS = ("auto", "shifted", "xla")
 _form = contextvars.ContextVar("form", default="auto")
@@ -124,6 +127,9 @@ def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) ->
         return lax.conv_general_dilated(
             x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
         )
+    if stride == 1:
+        rounded = x.dtype if jnp.dtype(dtype) == jnp.float32 else jnp.dtype(dtype)
+        return conv_rows(x, kernel, rounded.name)
     patches_BxHxWxKKC = jnp.concatenate(list(_shifted(x, size, stride)), axis=-1)
     return pointwise(patches_BxHxWxKKC, kernel.reshape(-1, kernel.shape[-1]), dtype)
 
@@ -323,24 +329,79 @@ def _product_backward(dtype, saved, g):
 _rounded_product.defvjp(_product_forward, _product_backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def conv_rows(x, kernel, dtype):
+    """Computes `conv` at stride 1 as a sum of matrix products, one per row of the kernel.
+
+    A row of patches is K times as large as the image, where whole patches are K^2 times as large.
+    The rows of pixels come first in memory, so that the products read it without a copy for each.
+    """
+    return _rows_forward(x, kernel, dtype)[0]
+
+
+def _rows_forward(x, kernel, dtype):
+    x_HxBxWxC = x.transpose(1, 0, 2, 3).astype(dtype)
+    y_HxBxWxF = _sum_of_rows(x_HxBxWxC, kernel.astype(dtype))
+    return y_HxBxWxF.transpose(1, 0, 2, 3), (x_HxBxWxC, kernel)
+
+
+def _rows_backward(dtype, saved, g):
+    x_HxBxWxC, kernel = saved
+    size = len(kernel)
+    g_HxBxWxF = g.transpose(1, 0, 2, 3).astype(dtype)
+    reverse = kernel[::-1, ::-1].transpose(0, 1, 3, 2).astype(dtype)
+    x_gradient = _sum_of_rows(g_HxBxWxF, reverse).transpose(1, 0, 2, 3)
+    height, batch, width, outputs = g_HxBxWxF.shape
+    patches = _row_patches(x_HxBxWxC, size)
+    patches_KCxN = _transpose(patches.reshape(-1, patches.shape[-1]))
+    g_NxF = g_HxBxWxF.reshape(-1, outputs)
+    row = batch * width
+    products = [_product(patches_KCxN[:, i * row : (i + height) * row], g_NxF) for i in range(size)]
+    return x_gradient, jnp.stack(products).reshape(kernel.shape)
+
+
+conv_rows.defvjp(_rows_forward, _rows_backward)
+
+
+def _sum_of_rows(x_HxBxWxC, kernel):
+    """Convolves [H, B, W, C] with [K, K, C, F] to float32 [H, B, W, F]."""
+    height, batch, width, _ = x_HxBxWxC.shape
+    size, outputs = len(kernel), kernel.shape[-1]
+    patches = _row_patches(x_HxBxWxC, size)
+    kernel_KxKCxF = kernel.reshape(size, -1, outputs)
+    products = [_product(patches[i : i + height], kernel_KxKCxF[i]) for i in range(size)]
+    return functools.reduce(jnp.add, products).reshape(height, batch, width, outputs)
+
+
+def _row_patches(x_HxBxWxC, size):
+    """Returns the pixels of each row of a patch, [H + K - 1, B * W, K * C]."""
+    height, batch, width, channels = x_HxBxWxC.shape
+    reach = size // 2
+    bits = lax.bitcast_convert_type(x_HxBxWxC, _INTEGERS[x_HxBxWxC.dtype.itemsize])
+    bits = jnp.pad(bits, ((reach, reach), (0, 0), (reach, reach), (0, 0)))
+    bits = jnp.concatenate([bits[:, :, i : i + width] for i in range(size)], axis=-1)
+    patches = lax.bitcast_convert_type(bits, x_HxBxWxC.dtype)
+    return patches.reshape(height + size - 1, batch * width, size * channels)
+
+
 def _product(x, kernel):
-    """Multiplies [..., C] with [C, F] to float32 [..., F]."""
+    """Multiplies [..., C] with [C, F] to [..., F], float32 or wider."""
     x_NxC = x.reshape(-1, x.shape[-1])
-    product_NxF = jnp.matmul(x_NxC, kernel, preferred_element_type=jnp.float32)
+    wide = jnp.promote_types(x.dtype, jnp.float32)
+    product_NxF = jnp.matmul(x_NxC, kernel, preferred_element_type=wide)
     return product_NxF.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _transpose(x):
-    """Transposes bfloat16 in memory.
+    """Transposes in memory.
 
     XLA's CPU backend multiplies a transposed bfloat16 matrix four times slower. It would fold a
-    plain transposition into the product, but not a concatenation. The bits are concatenated as
-    integers, because XLA concatenates bfloat16 by way of float32.
+    plain transposition into the product, but not a concatenation.
     """
     if not _shifts() or len(x) == 1:
         return x.T
     half = len(x) // 2
-    bits = lax.bitcast_convert_type(x, jnp.uint16)
+    bits = lax.bitcast_convert_type(x, _INTEGERS[x.dtype.itemsize])
     bits = jnp.concatenate([bits[:half].T, bits[half:].T], axis=1)
     return lax.bitcast_convert_type(bits, x.dtype)
 

@@ -1,0 +1,70 @@
+"""SmallResNet: jhash's own residual network for images of 28 x 28 and 32 x 32 pixels.
+
+It belongs to no paper. It is made to be accurate after half an hour on two cores, where `SmallCNN`
+is made for minutes. The first layer works on patches of 2 x 2 pixels, so that no layer sees the
+full resolution, and the factors of the products are bfloat16.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jhash.models.layers import convolutions
+from jhash.models.layers.batch_norm import BatchNorm
+from jhash.models.layers.pixels import space_to_depth
+
+
+class SmallResNet(nn.Module):
+    """Space-to-depth, then stages of two 3 x 3 convolutions, pooled between stages.
+
+    The first convolution of a stage changes the width, and the second adds to what it is given. A
+    BatchNorm and a ReLU follow each. The maximum over all pixels goes to the hash layer.
+
+    Attributes:
+      bits: Code length.
+      axis_name: Mapped axis over which BatchNorm takes its statistics; None on one device.
+      widths: Channels of each stage.
+      dtype: Type of the factors in the convolutions; see `convolutions.pointwise`.
+    """
+
+    bits: int
+    axis_name: str | None = None
+    widths: Sequence[int] = (64, 128, 256)
+    dtype: Any = "bfloat16"
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Maps images to hash outputs; bit = output > 0.
+
+        Args:
+          x: Images, float [B, H, W, channels], H and W even.
+          train: Whether BatchNorm takes the batch's statistics, not the running ones.
+
+        Returns:
+          float32 [B, bits].
+        """
+        x = space_to_depth(x)
+        for stage, width in enumerate(self.widths):
+            if stage:
+                x = _max_pool(x)
+            x = self._layer(f"stage_{stage}_first", x, width, train)
+            x += self._layer(f"stage_{stage}_second", x, width, train)
+        return nn.Dense(self.bits, name="hash")(x.max((1, 2)))
+
+    def _layer(self, name, x, width, train):
+        shape = (3, 3, x.shape[-1], width)
+        kernel = self.param(name, nn.initializers.he_normal(), shape)
+        x = convolutions.conv(x, kernel, self.dtype)
+        return BatchNorm(True, self.axis_name, momentum=0.9, name=f"{name}_norm")(x, train)
+
+
+def _max_pool(x):
+    """Takes the maximum of each patch of 2 x 2 pixels, of fewer at an odd border."""
+    batch, height, width, channels = x.shape
+    border = (0, 0), (0, height % 2), (0, width % 2), (0, 0)
+    x = jnp.pad(x, border, constant_values=-jnp.inf)
+    # A maximum over a reshaped axis has a fast gradient on a CPU.
+    return x.reshape(batch, -(-height // 2), 2, -(-width // 2), 2, channels).max((2, 4))
