@@ -1,10 +1,11 @@
-"""Compares the hash functions that learn without labels, on features that are computed once.
+"""Compares hash functions on features that are computed once.
 
     python benchmarks/baselines.py [--json]
     python benchmarks/baselines.py --data=fashion_mnist --bits=48 --features=runs/NAME/pretrain
 
 The numbers are those that `configs/baselines/shallow.py:METHOD,DATA,bits=BITS` reports as encoded,
-with queries and database both encoded. There is no run's folder, and the features of
+with queries and database both encoded. Methods that need labels get those of the training set;
+those that are compared by default need none. There is no run's folder, and the features of
 EfficientNet-Lite0 are computed once for all methods. `--features` names a folder that keeps them,
 or that has them from a run of `configs/dstgeh.py` on the same data. `--smoke` takes 64 random
 images and cheap features, to see that everything runs.
@@ -25,6 +26,7 @@ from jhash import retrieval, rng
 from jhash.pretrained import features
 
 DATA = ("embedded", "fashion_mnist", "scenes")  # Those that need no preparation.
+METHODS = ("lsh", "pcah", "sh", "itq")
 METRICS = ("map_top_20_percent", *(f"precision_at_recall_{p}" for p in range(10, 90, 10)), "f1")
 
 
@@ -32,9 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", choices=DATA, default="embedded")
     parser.add_argument("--bits", type=int, nargs="+", default=[16, 32, 48, 64, 128])
-    parser.add_argument(
-        "--methods", nargs="+", choices=shallow.METHODS, default=list(shallow.METHODS)
-    )
+    parser.add_argument("--methods", nargs="+", choices=shallow.METHODS, default=list(METHODS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--features", help="a folder for features; default: they are not kept")
     parser.add_argument("--smoke", action="store_true", help="random images and cheap features")
@@ -64,7 +64,8 @@ def main():
         output.line("| --- | --- | --- | --- | --- |")
         for bits, name in itertools.product(options.bits, options.methods):
             module = importlib.import_module(f"jhash.methods.shallow.{name}")
-            params = module.fit(train, None, bits, key)
+            needed = labels[1] if getattr(module, "SUPERVISED", False) else None
+            params = module.fit(train, needed, bits, key)
             codes = [
                 np.asarray(retrieval.pack_codes(module.encode(params, inputs)))
                 for inputs in (queries, train)

@@ -106,6 +106,14 @@ def base(arguments: types.SimpleNamespace, cifar10: str = "") -> ml_collections.
     return config
 
 
+def large(config: ml_collections.ConfigDict) -> None:
+    """Makes the model of a config larger, for tens of thousands of small images."""
+    config.model = {"name": "small_resnet.SmallResNet"}
+    config.optimizer.weight_decay = 0.05
+    config.optimizer.warmup = 0.1
+    config.optimizer.average = 0.999
+
+
 def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -> None:
     """Replaces the data by 64 random images of the same shape, and limits the run to one epoch.
 

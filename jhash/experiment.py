@@ -230,9 +230,10 @@ def _init(config, model, source, mean, key):
 
 def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
     """Builds the model that a config names, without a head."""
-    fields = dict(config.model)
-    with in_config(_model_fields(config) | {"bits": "config.bits", "fields": "config.model"}):
-        return models.build(fields.pop("name"), config.bits, axis_name=parallel.AXIS, **fields)
+    # A method's head may make fewer bits of more outputs, whose number is then `config.model.bits`.
+    fields = {"bits": config.bits, **config.model}
+    with in_config({"bits": "config.bits", **_model_fields(config), "fields": "config.model"}):
+        return models.build(axis_name=parallel.AXIS, **fields)
 
 
 def _model_fields(config):

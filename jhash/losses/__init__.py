@@ -4,6 +4,28 @@ Arrays come first, hyperparameters are keywords. Most functions return one value
 pair, and the caller sums or averages. The package imports nothing else of jhash.
 """
 
-from jhash.losses import asymmetric, graph, multi_label, pairwise, quantization
+from jhash.losses import (
+    asymmetric,
+    centers,
+    classification,
+    distance_histogram,
+    graph,
+    multi_label,
+    pairwise,
+    proxy,
+    quantization,
+    triplet,
+)
 
-__all__ = ["asymmetric", "graph", "multi_label", "pairwise", "quantization"]
+__all__ = [
+    "asymmetric",
+    "centers",
+    "classification",
+    "distance_histogram",
+    "graph",
+    "multi_label",
+    "pairwise",
+    "proxy",
+    "quantization",
+    "triplet",
+]

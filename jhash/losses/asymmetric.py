@@ -65,6 +65,43 @@ def inner_product_loss(
 
 @jax.jit
 @jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
+def code_loss(
+    u_BxL: jax.Array,
+    gram_LxL: jax.Array,
+    code_sums_KxL: jax.Array,
+    similarity_BxK: jax.Array,
+    counts_K: jax.Array,
+) -> jax.Array:
+    r"""Computes the squared error of inner products with codes that differ within a group.
+
+    \sum_j (u_i^T v_j - l S_ij)^2 over all images j. As S_ij depends on the group of j alone, it is
+    u_i^T (V^T V) u_i - 2 l \sum_k S_ik u_i^T t_k + l^2 \sum_k n_k S_ik^2, where t_k is the sum of
+    the codes of group k.
+
+    Args:
+      u_BxL: Relaxed codes of the queries, tanh of the hash outputs.
+      gram_LxL: V^T V of the codes V [n, L] of all images.
+      code_sums_KxL: Sum of the codes of each group's images.
+      similarity_BxK: S, any real numbers, such as 1 for similar pairs and -1 for others.
+      counts_K: Number of images in each group.
+
+    Returns:
+      [B], the sum over all images for each query.
+
+    References:
+      ADSH (Jiang and Li 2018), eq. 3; DDSH (Jiang, Cui and Li 2018).
+    """
+    chex.assert_equal_shape_suffix([u_BxL, code_sums_KxL, gram_LxL], 1)
+    chex.assert_shape(similarity_BxK, (u_BxL.shape[0], code_sums_KxL.shape[0]))
+    bits = u_BxL.shape[1]
+    quadratic_B = ((u_BxL @ gram_LxL) * u_BxL).sum(1)
+    linear_B = (similarity_BxK * (u_BxL @ code_sums_KxL.T)).sum(1)
+    constant_B = jnp.square(similarity_BxK) @ counts_K.astype(u_BxL.dtype)
+    return quadratic_B - 2 * bits * linear_B + bits**2 * constant_B
+
+
+@jax.jit
+@jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def reconstruction_loss(
     u_BxL: jax.Array, codes_KxL: jax.Array, affinity_BxK: jax.Array, counts_K: jax.Array
 ) -> jax.Array:

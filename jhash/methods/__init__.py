@@ -47,17 +47,21 @@ make_step(experiment, forward) -> step
     that is unchanged (the memory of the old one is reused), and has `loss` among its metrics, which
     are the same on every device. Default: gradient descent on `loss`.
 
-fit(features, labels, bits, key) -> params
+fit(features, labels, bits, key, **fields) -> params
     Shallow methods: a dict of arrays from float32 [N, z] features. `labels` is None unless the
     module says SUPERVISED = True; then it is int [N] class ids or 0/1 [N, C]. The shapes of the
-    arrays depend only on z, the bits and the number of classes.
+    arrays depend only on z, the bits, the number of classes, the fields below, and N up to 2,048.
+    `fields` are those of FIELDS; each has a default.
 encode(params, features) -> [N, bits]
     Shallow methods: hash outputs of any features, traced by jit.
 
 FIELDS
     The fields of `config.method` besides `name`, by name, and the values that they may have, in the
     words of `jhash.config_fields`. Other values and fields are refused before any work. Without it
-    `config.method` may have any fields.
+    `config.method` may have any fields. A shallow method may leave out `features`, which each has.
+QUICK
+    Shallow methods: fields with which a fit is quick that is made for the shapes of its parameters
+    alone. Default: none.
 
 `batch` holds `labels` ([B] class ids or [B, C] 0/1), `index` (int32 [B], into the source), `key` (a
 PRNG key of this step, the same on every device) and `step` (int32, steps done before). Outputs are
@@ -178,7 +182,7 @@ def load(name: str, loss: str = "") -> Method:
             f"pretrain or make_step, of which {module.__name__} has none."
         )
     own = bool(loss) or not module.__name__.startswith("jhash.")
-    fields = getattr(module, "FIELDS", functions.pop("fields", None))
+    fields = functions.pop("fields", getattr(module, "FIELDS", None))
     return Method(**functions, fields=fields, own=own)
 
 

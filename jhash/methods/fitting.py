@@ -12,6 +12,7 @@ import numpy as np
 
 from jhash import rng
 from jhash.errors import InputError, in_config
+from jhash.methods import labels
 from jhash.pretrained import features
 
 # Max number of samples in a fit that is made only for the shapes of its parameters.
@@ -39,10 +40,10 @@ def functions(name: str, module) -> dict:
         )
     return {
         "prepare": functools.partial(_prepare, name),
-        "check": _check,
+        "check": functools.partial(_check, module),
         "initialize": functools.partial(_initialize, module),
         "pretrain": functools.partial(_pretrain, module),
-        "fields": {"features": features.FIELDS},
+        "fields": {"features": features.FIELDS} | getattr(module, "FIELDS", {}),
     }
 
 
@@ -70,8 +71,10 @@ def _prepare(name, config, data, key):
     return data, {}
 
 
-def _check(config, data):
-    """Checks that the features can be computed."""
+def _check(module, config, data):
+    """Checks that the features can be computed, and that there are labels for what needs them."""
+    if getattr(module, "SUPERVISED", False):
+        labels.check(config, data)
     features.check(config.method.features, data.source)
 
 
@@ -87,7 +90,8 @@ def _initialize(module, config, data, params):
         few = np.union1d(few, data.train[places])
     width = features.check(config.method.features, data.source)
     random = jax.random.normal(jax.random.key(0), (len(few), width))
-    return {**params, "hash": _fit(module, config, data, few, random)}
+    quick = getattr(module, "QUICK", {})
+    return {**params, "hash": _fit(module, config, data, few, random, **quick)}
 
 
 def _pretrain(module, config, data, params, state, folder):
@@ -106,7 +110,9 @@ def _pretrain(module, config, data, params, state, folder):
     return jax.tree.map(np.asarray, params), state
 
 
-def _fit(module, config, data, indices, v_Nxz):
-    labels = data.labels(indices) if getattr(module, "SUPERVISED", False) else None
-    with in_config({"bits": "config.bits"}):
-        return module.fit(v_Nxz, labels, config.bits, rng.stream(config.seed, "fit"))
+def _fit(module, config, data, indices, v_Nxz, **changed):
+    needed = data.labels(indices) if getattr(module, "SUPERVISED", False) else None
+    fields = {name: config.method[name] for name in getattr(module, "FIELDS", {})} | changed
+    fields.pop("features", None)
+    with in_config({"bits": "config.bits", "features": "config.method.features"}):
+        return module.fit(v_Nxz, needed, config.bits, rng.stream(config.seed, "fit"), **fields)

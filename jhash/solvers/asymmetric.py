@@ -174,7 +174,9 @@ def _count_classes(labels, query_labels):
     return int(max(np.max(labels), np.max(query_labels))) + 1
 
 
-def _sum_over_similar(rows_RxC, others_MxC, values_MxV):
+def sum_over_similar(
+    rows_RxC: jax.Array, others_MxC: jax.Array, values_MxV: jax.Array
+) -> jax.Array:
     """Computes A @ values [R, V] in blocks, A [R, M] = 1 where two label rows share a label."""
 
     def one_row(row_C):
@@ -212,7 +214,7 @@ def solve_group_regression(
     weighted_KxC = labels_KxC * counts_K[:, None]
     classes, bits = labels_KxC.shape[1], code_sums_KxL.shape[1]
     # Y' S~ U = l (2 Y' A U - (Y'1) (1'U)).
-    similar_KxL = _sum_over_similar(labels_KxC, query_labels_MxC, u_MxL)
+    similar_KxL = sum_over_similar(labels_KxC, query_labels_MxC, u_MxL)
     all_pairs_CxL = jnp.outer(weighted_KxC.sum(0), u_MxL.sum(0))
     target_CxL = bits * (2 * weighted_KxC.T @ similar_KxL - all_pairs_CxL)
     gram_CxC = weighted_KxC.T @ labels_KxC
@@ -251,6 +253,6 @@ def solve_group_codes(
     Returns:
       float32 [R, L] in {-1, +1}.
     """
-    tau_Mx1 = _sum_over_similar(query_labels_MxC, labels_KxC, counts_K[:, None])
-    pull_RxL = _sum_over_similar(rows_RxC, query_labels_MxC, u_MxL / jnp.maximum(tau_Mx1, 1))
+    tau_Mx1 = sum_over_similar(query_labels_MxC, labels_KxC, counts_K[:, None])
+    pull_RxL = sum_over_similar(rows_RxC, query_labels_MxC, u_MxL / jnp.maximum(tau_Mx1, 1))
     return sign(gamma2 * pull_RxL + gamma3 * rows_RxC @ w)

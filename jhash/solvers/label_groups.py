@@ -34,3 +34,12 @@ def one_hot(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:
     if labels.ndim == 1:
         return jax.nn.one_hot(labels, num_classes)
     return labels.astype(jnp.float32)
+
+
+def rows(labels: jax.Array | np.ndarray) -> jax.Array:
+    """Returns labels, class ids [n] or 0/1 [n, c], as float32 0/1 [n, c].
+
+    For class ids c is 1 + the largest id.
+    """
+    labels = np.asarray(labels)
+    return one_hot(labels, 0 if labels.ndim == 2 else int(labels.max()) + 1)

@@ -176,7 +176,7 @@ class _Maker:
         """Makes a place with its runs."""
         place = Place(row, data, column)
         used = self.used[data.name]
-        reason = row.missing or _lacking(row)
+        reason = row.missing or row.unfit.get(data.name) or _lacking(row)
         if reason:
             return dataclasses.replace(place, reason=reason)
         if used is None:

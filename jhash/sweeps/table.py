@@ -48,6 +48,7 @@ class Row:
       seeds: Max number of seeds: 1 for a method that draws nothing; None: as many as the table has.
       needs: Modules of other packages that the row needs, and how to get each.
       missing: The reason for which the row cannot be run anywhere yet.
+      unfit: The reason for which it cannot be run on a data set, by the name of the data set.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Row:
     seeds: int | None = None
     needs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     missing: str = ""
+    unfit: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -268,6 +270,8 @@ def check(table: Any) -> Table:
             raise InputError(
                 f"table.rows: {row.name!r} given; allowed: rows with either config or missing."
             )
+        for name in row.unfit:
+            _check_choice(f"rows.{row.name}.unfit", name, [data.name for data in table.data])
     if type(table.seeds) is not int or table.seeds < 1:
         raise InputError(f"table.seeds: {table.seeds!r} given; allowed: 1 or more.")
     names = [row.name for row in table.rows]

@@ -24,22 +24,17 @@ def pytorch(variables, x, stages):
         )
         return functional.relu(y)
 
-    x = torch.tensor(x).permute(0, 3, 1, 2)
-    # pixel_unshuffle has the channels in the order (channel, row, column).
-    batch, channels, height, width = x.shape
-    x = functional.pixel_unshuffle(x, 2).reshape(batch, channels, 4, height // 2, width // 2)
-    x = x.transpose(1, 2).reshape(batch, 4 * channels, height // 2, width // 2)
+    x = layer(torch.tensor(x).permute(0, 3, 1, 2), "stem")
     for stage in range(stages):
-        if stage:
-            x = functional.max_pool2d(x, 2, ceil_mode=True)
+        x = functional.max_pool2d(x, 2, ceil_mode=True)
         x = layer(x, f"stage_{stage}_first")
         x = x + layer(x, f"stage_{stage}_second")
     return x.amax((2, 3)) @ params["hash"]["kernel"] + params["hash"]["bias"]
 
 
-@pytest.mark.parametrize(("side", "channels"), [((28, 28), 1), ((12, 20), 3)])
+@pytest.mark.parametrize(("side", "channels"), [((28, 28), 1), ((11, 20), 3)])
 def test_it_is_pytorchs(side, channels):
-    model = SmallResNet(bits=5, widths=(6, 7, 8), dtype="float32")
+    model = SmallResNet(bits=5, stem=4, widths=(6, 7, 8), dtype="float32")
     rng = np.random.default_rng(0)
     x = rng.normal(size=(3, *side, channels)).astype(np.float32)
     variables = jax.jit(model.init, static_argnums=2)(jax.random.key(0), x, False)
@@ -54,11 +49,11 @@ def test_it_is_pytorchs(side, channels):
 
 
 def test_the_default_has_a_million_parameters_and_trains():
-    model = SmallResNet(bits=12, widths=(4, 4))
+    model = SmallResNet(bits=12, stem=4, widths=(4, 4))
     x = np.ones((2, 8, 8, 1), np.float32)
     variables = model.init(jax.random.key(0), x, True)
     outputs, changed = model.apply(variables, x, True, mutable=["batch_stats"])
     assert outputs.dtype == np.float32
-    assert np.abs(changed["batch_stats"]["stage_0_first_norm"]["mean"]).max() > 0
+    assert np.abs(changed["batch_stats"]["stem_norm"]["mean"]).max() > 0
     shapes = jax.eval_shape(SmallResNet(bits=24).init, jax.random.key(0), x, False)
-    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 1_153_048
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 1_169_528

@@ -19,6 +19,11 @@ def test_label_rows_are_grouped_by_equality(classes, order):
     np.testing.assert_array_equal(groups[index], labels)
 
 
+def test_rows_of_class_ids_reach_to_the_largest_id():
+    np.testing.assert_array_equal(label_groups.rows([2, 0]), [[0, 0, 1], [1, 0, 0]])
+    np.testing.assert_array_equal(label_groups.rows(np.uint8([[1, 1, 0]])), [[1, 1, 0]])
+
+
 def test_groups_of_class_ids_are_all_classes():
     labels = np.array([2, 0, 2, 0], np.int32)  # No image of classes 1 and 3.
     groups, index = label_groups.group_by_label(labels, 4)

@@ -15,14 +15,15 @@ from jhash.sweeps import check, plan
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "configs" / "tables"
-# What issue 18 asks for.
+# The papers' tables and figures, and tables of ours on the embedded images.
 TABLES = {
     "fdah": "table1 table2 figure2 figure3 figure4",
-    "dah": "table2 table3 table4 table5 figure2 figure3 figure4 figure5 figure6 figure9",
-    "aihn": "table1 table2 figure5",
+    "dah": "table2 table3 table4 table5 figure2 figure3 figure4 figure5 figure6 figure9 embedded",
+    "aihn": "table1 table2 figure5 embedded",
     "dstgeh": "table1 table2 figure3 figure4 figure5",
 }
 NAMES = [f"{paper}_{table}" for paper, tables in TABLES.items() for table in tables.split()]
+NAMES.append("leaderboard")
 
 
 def get_table(name):
@@ -44,7 +45,9 @@ def lead(one, other):
 
 def test_every_table_and_figure_has_a_file():
     assert sorted(NAMES) == sorted(
-        path.stem for path in FOLDER.glob("*_*.py") if path.stem[0] != "_"
+        path.stem
+        for path in FOLDER.glob("*.py")
+        if path.stem not in ("__init__", "common", *TABLES)
     )
 
 
@@ -90,15 +93,17 @@ def test_every_config_of_a_table_exists(name, monkeypatch):
     assert [place.failure for place in quick.places if place.failure] == []
     cells = [place for place in quick.places if place.candidates]
     assert cells
-    # Half an hour on two cores: measured times per run are at most two minutes.
-    assert len({cell.workdir for place in cells for cell in place.candidates[0].cells}) <= 16
+    # Half an hour on two cores, at a bit more than a minute per run; all methods take an hour.
+    most = 45 if name == "leaderboard" else 22
+    assert len({cell.workdir for place in cells for cell in place.candidates[0].cells}) <= most
     for place in cells:
         assert place.candidates[0].cells[0].config["data"]["source"] in ("embedded", "scenes")
     # Smoke runs open nothing, so that the configs of every data set are built.
     tiny = plan.make(table, plan.Options(smoke=True, seeds=1), load)
     assert [place.failure for place in tiny.places if place.failure] == []
     for place in tiny.places:
-        assert bool(place.candidates) != bool(place.row.missing)
+        unfit = place.row.unfit.get(place.data.name)
+        assert bool(place.candidates) != bool(place.row.missing or unfit)
 
 
 def test_fdah_has_the_rows_of_its_paper():

@@ -12,13 +12,13 @@ have equal rows in Y and B, so the state holds one row per distinct label, a "gr
 
 import sys
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jhash import config_fields
 from jhash.errors import InputError
 from jhash.losses import asymmetric
+from jhash.methods import training_rows
 from jhash.solvers.asymmetric import sign, solve_group_codes, solve_group_regression
 from jhash.solvers.class_codes import code_separation, initial_class_codes
 from jhash.solvers.label_groups import group_by_label, one_hot
@@ -64,10 +64,7 @@ def prepare(config, data, key):
 def begin_epoch(config, data, state, epoch, key):
     """Draws m queries from the training set, or all of it, and shuffles them for each pass."""
     del state, epoch
-    draw_key, *pass_keys = jax.random.split(key, 1 + config.method.passes)
-    drawn = jax.random.permutation(draw_key, len(data.train))[: config.method.queries]
-    order = jnp.concatenate([jax.random.permutation(pass_key, drawn) for pass_key in pass_keys])
-    return data.train[np.asarray(order)]
+    return training_rows.draw(data.train, config.method.queries, config.method.passes, key)
 
 
 def loss(outputs, batch, state, config):

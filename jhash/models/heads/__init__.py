@@ -5,9 +5,20 @@ from typing import Any
 import jax
 from flax import linen as nn
 
+from jhash.models.heads import straight_through
+from jhash.models.heads.divide_and_encode import DivideAndEncode
 from jhash.models.heads.hash_classifier import HashClassifier
+from jhash.models.heads.hash_norm import HashNorm
+from jhash.models.heads.proxies import Proxies
 
-__all__ = ["HashClassifier", "WithHead"]
+__all__ = [
+    "DivideAndEncode",
+    "HashClassifier",
+    "HashNorm",
+    "Proxies",
+    "WithHead",
+    "straight_through",
+]
 
 
 class WithHead(nn.Module):

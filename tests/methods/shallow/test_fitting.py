@@ -8,7 +8,7 @@ import pytest
 from configs.baselines import shallow
 from jhash import retrieval, train
 from jhash.errors import InputError
-from jhash.methods.shallow import itq, lsh, pcah, sh
+from jhash.methods.shallow import itq, lsh, pcah, sdh, sh
 from jhash.pretrained import features
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -30,7 +30,7 @@ def tiny_config(fit):
     return config
 
 
-@pytest.mark.parametrize("fit", METHODS)
+@pytest.mark.parametrize("fit", [*METHODS, "sdh"])
 def test_codes_are_those_of_the_fitted_function(fit, tmp_path):
     config = tiny_config(fit)
     results = train.train(config, str(tmp_path))
@@ -45,8 +45,9 @@ def test_codes_are_those_of_the_fitted_function(fit, tmp_path):
     v_Nxz = features.load(
         config.method.features, split.source, split.train, str(tmp_path / "pretrain")
     )
-    params = METHODS[fit].fit(v_Nxz, None, 8, rng.stream(0, "fit"))
-    expected = retrieval.pack_codes(METHODS[fit].encode(params, v_Nxz))
+    method = METHODS.get(fit, sdh)
+    params = method.fit(v_Nxz, split.labels(split.train), 8, rng.stream(0, "fit"))
+    expected = retrieval.pack_codes(method.encode(params, v_Nxz))
     with np.load(tmp_path / "codes" / "database.npz") as saved:
         assert (saved["codes"] == np.asarray(expected)).mean() > 0.98  # But for rounding.
 

@@ -1,0 +1,62 @@
+"""The model, the data and the schedule that all configs of deep baselines share.
+
+Methods are compared by their losses, while the networks and optimizers of their papers differ. So
+all of them have one model and one schedule, chosen here: that of `configs/common.py` for small
+images, CNN-F at 224 x 224 for photos. Fields of a method that do not depend on the network are the
+published ones where a config says nothing else.
+"""
+
+import types
+
+import ml_collections
+
+from configs import common
+
+
+def base(
+    arguments: types.SimpleNamespace, name: str, cifar10: str = "cifar10_dhn59k"
+) -> ml_collections.ConfigDict:
+    """Makes a config with everything but the fields of the method.
+
+    Args:
+      arguments: The arguments as `common.parse` returns them, `bits` among them.
+      name: Name of the method.
+      cifar10: Name of the split of CIFAR-10.
+
+    Returns:
+      A config whose `method` has the name alone.
+    """
+    config = common.base(arguments, cifar10)
+    config.method = {"name": name}
+    config.epochs = 30
+    if arguments.data == "fashion_mnist":
+        # The model of `configs/fdah.py`, which sees as many images.
+        common.large(config)
+        config.epochs = 25
+        config.augment.pad = 1
+    if arguments.data == "cifar10":  # 5,000 images for training.
+        common.large(config)
+        config.epochs = 100
+        config.augment.pad = 4
+    if arguments.data in common.PHOTOS:
+        config.epochs = 50
+        config.model = {"name": "cnn_f.CNNF"}
+        config.image.update(size=224, channels=3)
+        config.augment.pad = 0
+        config.optimizer.learning_rate = 1e-4
+        config.checkpoint_every = 5  # A checkpoint has 0.6 GB.
+    return config
+
+
+def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -> None:
+    """Makes the run tiny, if `smoke` is one of the arguments."""
+    if not arguments.smoke:
+        return
+    common.smoke(config, arguments)
+    config.bits = min(config.bits, 8)
+    if config.model.name == "cnn_f.CNNF":
+        config.model.update(widths=(4, 4, 4, 4, 4), hidden=8)
+    elif config.model.name == "small_resnet.SmallResNet":
+        config.model.update(stem=4, widths=(4, 4))
+    else:
+        config.model.update(widths=(4,), convolutions=(1,), hidden=4)
