@@ -55,5 +55,6 @@ def test_the_default_has_a_million_parameters_and_trains():
     outputs, changed = model.apply(variables, x, True, mutable=["batch_stats"])
     assert outputs.dtype == np.float32
     assert np.abs(changed["batch_stats"]["stem_norm"]["mean"]).max() > 0
-    shapes = jax.eval_shape(SmallResNet(bits=24).init, jax.random.key(0), x, False)
+    model = SmallResNet(bits=24)
+    shapes = jax.eval_shape(lambda key: model.init(key, x, False), jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == 1_169_528
