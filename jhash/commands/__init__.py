@@ -7,7 +7,11 @@ Modules that take seconds to import (JAX, the models) are imported where a comma
 """
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from jhash.system import text
 
 
 def parser(
@@ -57,3 +61,30 @@ def add_trust(command) -> None:
         help="modules of your own that the run may name, found in the current folder; their code "
         "is run (default: only those of jhash)",
     )
+
+
+def add_json(command) -> None:
+    """Adds --json to a command that ends with `tell`."""
+    command.add_argument(
+        "--json", action="store_true", help="print one line of JSON in place of words"
+    )
+
+
+def tell(arguments, words: str, **fields: Any) -> None:
+    """Prints what a command has done.
+
+    Args:
+      arguments: The arguments of the command, `json` among them.
+      words: Lines for people.
+      **fields: The same for programs, as JSON can hold it.
+    """
+    print(json.dumps(_plain(fields)) if arguments.json else words)
+
+
+def _plain(value):
+    """Writes bytes of names that are no text as `\\xff`, since JSON has no half characters."""
+    if isinstance(value, str):
+        return text.decodable(value)
+    if isinstance(value, dict):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list) else value

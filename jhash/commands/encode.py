@@ -1,6 +1,6 @@
 """The command `python -m jhash encode`: image files to codes."""
 
-from jhash.commands import images, parser
+from jhash.commands import add_json, images, parser, tell
 from jhash.data import decoding, image_files
 from jhash.system import files
 
@@ -23,10 +23,13 @@ as \\n.
 
 CODES.npz holds:
   codes    uint32 [N, words]; bit j of a code is bit j % 32 of word j // 32
-  ids      strings [N]: paths relative to the given folder, or files as given
+  ids      strings [N]: paths relative to the given folder, of several folders relative to
+           the one that all are in; files as given
   bits     the code length
   run      the run's folder
   network  the digest of the trained model; models with other weights have another
+  root, folders, newest
+           where the images are, and the time of the latest change of one
 """
 _EXAMPLES = ("encode --run RUN --images photos/ --output photos.npz",)
 
@@ -42,6 +45,7 @@ def add(commands):
     )
     command.add_argument("--output", required=True, metavar="CODES.npz", help="the file to write")
     images.add_arguments(command)
+    add_json(command)
     command.set_defaults(run=run)
 
 
@@ -50,6 +54,12 @@ def run(arguments):
     from jhash.runs import code_files
 
     files.check_output(arguments.output)
-    content = images.encode_found(arguments)
-    code_files.write(arguments.output, **content)
-    print(f"The codes are in {arguments.output}.")
+    encoded = images.encode_found(arguments)
+    code_files.write(arguments.output, **encoded.content)
+    tell(
+        arguments,
+        f"{encoded.words}\nThe codes are in {arguments.output}.",
+        output=arguments.output,
+        bits=encoded.content["bits"],
+        **encoded.fields,
+    )

@@ -5,10 +5,12 @@ import os
 import sys
 from typing import NoReturn
 
+import jhash
 from jhash.commands import boundary, encode, index, report, search, sweep
 
 _DESCRIPTION = """\
-Retrieval with a trained run (train one with launch.py). COMMAND --help has examples.
+Search of your own images, and of those of trained runs (train one with launch.py).
+COMMAND --help has examples.
 
 exit status: 0 done; 1 failed, for the reason that is printed; 2 wrong use; 130 after
 Ctrl-C, 143 after SIGTERM, 141 if the reader of the output has closed it.
@@ -52,6 +54,7 @@ def _parser():
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"jhash {jhash.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in (encode, index, search, report, sweep):
         command.add(commands)

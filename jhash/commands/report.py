@@ -2,7 +2,7 @@
 
 import sys
 
-from jhash.commands import add_trust, parser
+from jhash.commands import add_json, add_trust, parser, tell
 from jhash.errors import in_config, printable
 from jhash.system import files
 
@@ -26,6 +26,7 @@ def add(commands):
         help="the file to write; default: report.html in the run's folder, or for several runs in "
         "the current folder",
     )
+    add_json(command)
     add_trust(command)
     command.set_defaults(run=run)
 
@@ -41,7 +42,7 @@ def run(arguments):
         missing = report.write(workdirs, path, arguments.trust_modules)
     for line in missing:
         print(f"jhash: {printable(line)}", file=sys.stderr)
-    print(f"The report is in {path}.")
+    tell(arguments, f"The report is in {path}.", report=path, missing=list(missing))
 
 
 def _default_path(workdirs):

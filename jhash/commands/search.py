@@ -4,8 +4,9 @@ import json
 
 from jhash.commands import add_trust, at_least, images, parser
 from jhash.commands import index as indexes
+from jhash.data import image_changes
 from jhash.errors import InputError, in_config, printable
-from jhash.system import text
+from jhash.system import files, text
 
 _SUMMARY = "search an index for the images nearest to query images"
 _DETAILS = """
@@ -17,11 +18,14 @@ In names that are shown, characters that a terminal would obey, such as line end
 written as \\n. --json keeps them. It prints one line per query:
   {"query": FILE_OR_ID, "results": [{"rank": 1, "distance": 0, "id": "a.png"}, ...]}
 and for an image that cannot be read {"query": FILE, "error": REASON}.
+
+--html writes a page with the pictures of queries and results, which needs no other file.
 """
 _EXAMPLES = (
     "search --index photos.index --image new.png -k 10",
     "search --index photos.index --image *.jpg --radius 2 --json",
     "search --index photos.index --id cats/7.png",
+    "search --index photos.index --image new.png --html found.html",
 )
 
 
@@ -42,9 +46,11 @@ def add(commands):
         "--run",
         dest="workdir",
         metavar="RUN",
-        help="the run that encodes the images of --image; default: the run of the index",
+        help="the run that encodes the images of --image; default: the encoder beside the index, "
+        "or the run of the index",
     )
     command.add_argument("--json", action="store_true", help="print JSON, see above")
+    command.add_argument("--html", metavar="FILE", help="write a page with pictures")
     add_trust(command)
     command.set_defaults(run=run, wrong=command.error)
 
@@ -53,6 +59,8 @@ def run(arguments):
     """Searches and prints the results."""
     if arguments.id and arguments.workdir:
         arguments.wrong("--run needs --image; with --id nothing is encoded")
+    if arguments.html:
+        files.check_output(arguments.html)
     index = indexes.load(arguments)
     if not len(index):
         raise InputError(
@@ -76,11 +84,14 @@ def run(arguments):
             )
         queries, errors = images.encode(encoder, names)
     # Queries are the readable images only, so there are results for these alone.
-    results = iter(image_search.nearest(index, queries, arguments.k, arguments.radius))
+    found = iter(image_search.nearest(index, queries, arguments.k, arguments.radius))
+    results = [None if error else next(found) for error in errors]
     write = _print_json if arguments.json else _print_table
-    for name, error in zip(names, errors, strict=True):
-        write(name, None if error else next(results), error)
+    for name, result, error in zip(names, results, errors, strict=True):
+        write(name, result, error)
     images.check_any_readable(errors, "--image")
+    if arguments.html:
+        _write_page(arguments, index, names, results, errors)
 
 
 def _check_bounds(index, k, radius):
@@ -119,3 +130,28 @@ def _print_table(name, result, error):
     for rank, (distance, identifier) in _ranked(result):
         print(f"{rank:>6}  {distance:>8}  {printable(str(identifier))}")
     print()
+
+
+def _write_page(arguments, index, names, results, errors):
+    from jhash.report import search_page
+
+    root = image_changes.place_of(arguments.index, index.metadata).root
+
+    def shown(identifier):
+        known = root is not None and isinstance(identifier, str)
+        path = image_changes.path_of(identifier, root) if known else None
+        return search_page.Shown(str(identifier), path)
+
+    queries = map(shown, names) if arguments.id else (search_page.Shown(n, n) for n in names)
+    answers = [
+        search_page.Answer(query, [], error)
+        if error
+        else search_page.Answer(
+            query,
+            [(distance, shown(identifier)) for _, (distance, identifier) in _ranked(result)],
+        )
+        for query, result, error in zip(queries, results, errors, strict=True)
+    ]
+    search_page.write(arguments.html, arguments.index, answers)
+    if not arguments.json:
+        print(f"The page is in {arguments.html}.")

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 
-from jhash.commands import at_least, parser
+from jhash.commands import add_json, at_least, parser, tell
 from jhash.errors import InputError, printable
 from jhash.system import files
 
@@ -87,6 +87,7 @@ def add(commands):
         metavar="FOLDER",
         help="folder of the table's files (default: tables/NAME)",
     )
+    add_json(command)
     command.set_defaults(run=run)
 
 
@@ -128,8 +129,14 @@ def run(arguments):
         choose_by=arguments.by,
         train=not arguments.table_only,
     )
-    print(printable_lines(made.markdown))
-    print(f"The table is in {folder}: {', '.join(made.files)}.")
+    tell(
+        arguments,
+        f"{printable_lines(made.markdown)}\nThe table is in {folder}: {', '.join(made.files)}.",
+        folder=folder,
+        files=list(made.files),
+        runs=made.cells,
+        failed=made.failed,
+    )
     if made.failed:
         raise InputError(
             f"{made.failed} of {made.cells} runs failed; the table says why. The same command "

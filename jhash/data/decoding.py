@@ -32,6 +32,8 @@ _THREADS = 16  # Pillow decodes and resizes without the GIL, and reading waits f
 _CHUNK = 256  # number of paths that one task of a thread checks
 # Prefixes of Pillow's modes of 16 and 32 bits and of floats, which it would clip to 8 bits.
 _WIDE_MODES = ("I", "F")
+# Pillow's modes without colors.
+_GRAY_MODES = ("1", "L", "LA", "La")
 
 
 class _Shared:
@@ -158,6 +160,13 @@ def find_unreadable(
     Returns:
       The messages of the errors, in the order of the files.
     """
+    return [error for error in find_errors(files, names, image_shape) if error is not None]
+
+
+def find_errors(
+    files: Sequence[str | bytes], names: Sequence[str], image_shape: tuple[int, int, int]
+) -> list[str | None]:
+    """Finds for each image file the error of `find_unreadable`, or None."""
     _, width, channels = image_shape
 
     def check(slot: int) -> str | None:
@@ -170,8 +179,45 @@ def find_unreadable(
             return str(error)
         return None
 
-    errors = _pool().map(check, range(len(files)))
-    return [error for error in errors if error is not None]
+    return list(_pool().map(check, range(len(files))))
+
+
+def look(file: str, name: str) -> tuple[int, int, bool]:
+    """Reads the header of an image file; no pixel is decoded.
+
+    Args:
+      file: Path.
+      name: Name of the file in error messages.
+
+    Returns:
+      (width, height, whether it has colors).
+
+    Raises:
+      InputError: As `decode_image` does, as far as the header shows it.
+    """
+    with _opened(file, name, 1) as opened:
+        return opened.width, opened.height, opened.mode not in _GRAY_MODES
+
+
+def thumbnail(file: str, name: str, side: int) -> np.ndarray:
+    """Decodes an image file to a small image of the same aspect ratio.
+
+    Args:
+      file: Path.
+      name: Name of the file in error messages.
+      side: The longer side of the result in pixels; an image that is smaller keeps its size.
+
+    Returns:
+      uint8 [height, width, 3].
+
+    Raises:
+      InputError: As `decode_image` does.
+    """
+    with _opened(file, name, side) as opened:
+        opened.draft("RGB", (2 * side, 2 * side))
+        image = opened.convert("RGB")
+        image.thumbnail((side, side))
+        return np.asarray(image)
 
 
 def missing_files(paths: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ import collections
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from jhash.data.decoding import FORMATS
 from jhash.errors import InputError, printable
@@ -15,7 +16,24 @@ EXTENSIONS = (
 )
 
 
-def find(places: Sequence[str]) -> dict[str, str]:
+class Found(NamedTuple):
+    """Image files, and where they were found.
+
+    Attributes:
+      root: The folder at which the paths of the images begin, absolute: the folder that was
+        searched, the common parent of several places, or for files alone the current folder.
+      folders: The folders that were searched, relative to the root.
+      path_of: Paths by id.
+      unread: Folders that could not be read, and were left out.
+    """
+
+    root: str
+    folders: list[str]
+    path_of: dict[str, str]
+    unread: list[str]
+
+
+def find(places: Sequence[str]) -> Found:
     """Finds the image files in folders, and those that are given themselves.
 
     Args:
@@ -23,42 +41,75 @@ def find(places: Sequence[str]) -> dict[str, str]:
         files whose names end in one of `EXTENSIONS`, in either case. A file is taken as it is.
 
     Returns:
-      Paths by id, in the order of the places and sorted by id within a place. The id of an image is
-      its path relative to the place, or the place itself if that is a file.
+      The images, in the order of the places and sorted by id within a place. The id of an image is
+      its path relative to the root, so that images of the same name in two folders have two ids. Of
+      files alone, the ids are the files as they are given.
 
     Raises:
       InputError: A place does not exist, there is no image, two images have the same id, or folders
         are nested too deeply.
     """
-    path_of: dict[str, str] = {}
-    others: collections.Counter[str] = collections.Counter()
     for place in places:
         if not os.path.exists(place):
             raise InputError(
                 f"places: {place} given, but there is no file or folder {place}; allowed: files "
                 "and folders that exist."
             )
+    folders = [place for place in places if os.path.isdir(place)]
+    root = _root(places) if folders else os.getcwd()
+    path_of: dict[str, str] = {}
+    others: collections.Counter[str] = collections.Counter()
+    unread: list[str] = []
+    for place in places:
         try:
-            paths = list(_walk(place, others)) if os.path.isdir(place) else [place]
+            paths = list(_walk(place, others, unread)) if place in folders else [place]
         except RecursionError:
             raise InputError(
                 f"places: {place} given, with a thousand folders in each other; allowed: fewer."
             ) from None
-        for name, path in sorted((_name(path, place), path) for path in paths):
+        named = [(relative_id(path, root) if folders else text.decodable(path)) for path in paths]
+        for name, path in sorted(zip(named, paths, strict=True)):
             if name in path_of:
                 raise _same_id(name, path_of[name], path)
             path_of[name] = path
     if not path_of:
         raise _no_images(places, others)
-    return path_of
+    searched = [os.path.relpath(folder, root) for folder in folders]
+    return Found(root, searched, path_of, unread)
+
+
+def relative_id(path: str, root: str) -> str:
+    """Returns the id of an image: its path relative to a root, absolute if it lies elsewhere.
+
+    Args:
+      path: The image.
+      root: A folder, absolute.
+
+    Returns:
+      Text; bytes of a name that are no text are written as `\\xff`.
+    """
+    path = os.path.abspath(path)
+    return text.decodable(os.path.relpath(path, root) if is_within(path, root) else path)
+
+
+def is_within(path: str, folder: str) -> bool:
+    """Returns whether a path is a folder or lies in it; both are absolute and without `..`."""
+    return path == folder or path.startswith(os.path.join(folder, ""))
+
+
+def _root(places: Sequence[str]) -> str:
+    """Returns the folder that all places are in; of one place, that place."""
+    absolute = {os.path.abspath(place) for place in places}
+    root = os.path.commonpath(absolute)
+    return root if os.path.isdir(root) else os.path.dirname(root)
 
 
 def _same_id(name: str, one: str, other: str) -> InputError:
-    if os.path.normpath(one) == os.path.normpath(other):
+    if os.path.abspath(one) == os.path.abspath(other):
         return InputError(f"places: {other} given twice; allowed: each image once.")
     return InputError(
-        f"places: {one} and {other} given, which would have the same id, {name}; allowed: the "
-        "folder that both are in."
+        f"places: {one} and {other} given, which would have the same id, {name}; allowed: names "
+        "that are distinct as text."
     )
 
 
@@ -76,13 +127,14 @@ def _no_images(places: Sequence[str], others: collections.Counter[str]) -> Input
     )
 
 
-def _walk(folder: str, others: collections.Counter[str]) -> Iterator[str]:
+def _walk(folder: str, others: collections.Counter[str], unread: list[str]) -> Iterator[str]:
     """Yields the paths of the image files in a folder and below it; counts other files by ending.
 
-    A folder that cannot be read is reported on stderr and left out.
+    A folder that cannot be read is reported on stderr, added to `unread` and left out.
     """
 
     def report(error: OSError) -> None:
+        unread.append(error.filename)
         name = printable(os.fsdecode(error.filename))
         print(f"jhash: {name}: {error.strerror}; the folder is left out.", file=sys.stderr)
 
@@ -99,9 +151,3 @@ def _walk(folder: str, others: collections.Counter[str]) -> Iterator[str]:
                 yield os.path.join(parent, name)
             else:
                 others[os.path.splitext(name)[1].lower()] += 1
-
-
-def _name(path: str, place: str) -> str:
-    """Returns the id of the image at `path` that was found in `place`."""
-    # A file's name need not be text, but an id is.
-    return text.decodable(path if path == place else os.path.relpath(path, place))

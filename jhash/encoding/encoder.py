@@ -1,7 +1,8 @@
-"""From image files to codes, with nothing but one file of a run: no data set, no optimizer.
+"""From image files to codes, with nothing but one file: no data set, no optimizer.
 
-The file is `encoder.bin` in the folder of the run. Its first 32 bytes are the SHA-256 of the rest,
-which is Flax's msgpack of
+The file is `encoder.bin` in the folder of a run, or the file beside an index whose encoder was
+fitted to its images; see `fitted`. Its first 32 bytes are the SHA-256 of the rest, which is Flax's
+msgpack of
 
     version       the version of this layout
     config        the fields that shape the forward pass: bits, image, model and the name of the
@@ -18,7 +19,6 @@ then the files in `codes/`, which name the digest as their `network`.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent import futures
 from typing import Any, NamedTuple
 
 import flax.serialization
@@ -28,7 +28,7 @@ import numpy as np
 
 from jhash import methods, models, parallel, retrieval
 from jhash.data import decoding, preprocess
-from jhash.encoding import encoder_file
+from jhash.encoding import encoder_file, image_batches
 from jhash.encoding.forward import build_forward
 from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build_model, with_head
@@ -38,7 +38,6 @@ from jhash.system import files, imports, reading, text
 
 _VERSION = 2  # Version 1 had no `version`, and its config was that in config.json.
 _CHECKSUM_BYTES = 32
-_THREADS = 16  # The number that decodes the images of a source, too.
 
 
 class Classes(NamedTuple):
@@ -61,7 +60,6 @@ def save(experiment: Experiment, variables, workdir: str) -> str:
     """
     config, source = workdirs.plain(experiment.config), experiment.data.source
     content = {
-        "version": _VERSION,
         "config": {
             "bits": config["bits"],
             "image": config["image"],
@@ -77,9 +75,26 @@ def save(experiment: Experiment, variables, workdir: str) -> str:
     if isinstance(experiment.model, WithHead):
         content["config"]["method"] = config["method"]
         content["classes"] = [experiment.data.num_classes, experiment.data.multi_label]
-    packed = flax.serialization.msgpack_serialize(content)
+    return write(paths.encoder(workdir), content)
+
+
+def write(path: str, content: dict[str, Any]) -> str:
+    """Writes the file of an encoder, whole or not at all.
+
+    Args:
+      path: The file.
+      content: The fields of the file but `version`; see the module. The same values in the same
+        order give the same bytes.
+
+    Returns:
+      The digest of the model; see the function `digest`.
+
+    Raises:
+      OSError: The file cannot be written.
+    """
+    packed = flax.serialization.msgpack_serialize({"version": _VERSION, **content})
     checksum = hashlib.sha256(packed)
-    with files.replacing(paths.encoder(workdir), "wb") as file:
+    with files.replacing(path, "wb") as file:
         file.write(checksum.digest() + packed)
     return checksum.hexdigest()
 
@@ -99,13 +114,40 @@ def load(workdir: str, trust_modules: Collection[str] = ()) -> "FileEncoder":
         jhash, its parameters do not fit its model, its images are neither gray nor RGB, or it names
         a module that is not trusted.
     """
-    path = paths.encoder(workdir)
-    checksum, content = read(workdir)
+    return load_file(_of_run(workdir), trust_modules)
+
+
+def load_file(file: "EncoderFile", trust_modules: Collection[str] = ()) -> "FileEncoder":
+    """Loads an encoder from its file; see `load`."""
+    checksum, content = read_file(file)
     parallel.device_count()  # A platform that does not start is no fault of the file.
     try:
         return FileEncoder(**content, digest=checksum, trust_modules=trust_modules)
     except Exception as error:  # Models and methods raise anything for fields that do not fit them.
-        raise _unfit(path, error) from error
+        raise _unfit(file.path, error) from error
+
+
+class EncoderFile(NamedTuple):
+    """The file of an encoder, and what messages say of it.
+
+    Attributes:
+      path: The file.
+      missing: What a user can do if there is no such file; a sentence.
+      rewrite: Command that writes the file again.
+    """
+
+    path: str
+    missing: str
+    rewrite: str
+
+
+def _of_run(workdir):
+    rewrite = f"python launch.py --mode=eval --workdir={workdir}"
+    missing = (
+        "A run writes it when it ends. For a run of an earlier version, or one that is not "
+        f"finished: {rewrite}"
+    )
+    return EncoderFile(paths.encoder(workdir), missing, rewrite)
 
 
 def _unfit(path, error):
@@ -131,25 +173,29 @@ def read(workdir: str) -> tuple[str, dict]:
     Raises:
       InputError: The folder holds no evaluated run, or the file is damaged or of another version.
     """
-    path = paths.encoder(workdir)
-    checksum, packed = _read(path, workdir)
+    return read_file(_of_run(workdir))
+
+
+def read_file(file: EncoderFile) -> tuple[str, dict]:
+    """Reads an encoder from its file without building it; see `read`."""
+    checksum, packed = _read(file)
     try:
         content = encoder_file.parse(packed)
     except ValueError as error:
         raise InputError(
-            f"{path}: the file is damaged: {str(error) or type(error).__name__}; "
-            f"{_rewrite(workdir)} writes it again."
+            f"{file.path}: the file is damaged: {str(error) or type(error).__name__}; "
+            f"{file.rewrite} writes it again."
         ) from error
     version = content.pop("version", 1)
     if type(version) is not int or version != _VERSION:
         raise InputError(
-            f"{path}: format version {version!r:.40} given; allowed: {_VERSION}, which "
-            f"{_rewrite(workdir)} writes."
+            f"{file.path}: format version {version!r:.40} given; allowed: {_VERSION}, which "
+            f"{file.rewrite} writes."
         )
     try:
         encoder_file.check(content)
     except Exception as error:  # Groups of a config raise anything for odd names.
-        raise _unfit(path, error) from error
+        raise _unfit(file.path, error) from error
     return checksum, content
 
 
@@ -161,28 +207,21 @@ def digest(workdir: str) -> str:
     Raises:
       InputError: The folder holds no evaluated run.
     """
-    return _read(paths.encoder(workdir), workdir)[0]
+    return _read(_of_run(workdir))[0]
 
 
-def _read(path, workdir):
+def _read(file):
     try:
-        with reading.open_regular(path) as file:
-            content = file.read()
+        with reading.open_regular(file.path) as opened:
+            content = opened.read()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{path}: there is no such file. A run writes it when it ends. For a run of an earlier "
-            f"version, or one that is not finished: {_rewrite(workdir)}"
-        ) from error
+        raise InputError(f"{file.path}: there is no such file. {file.missing}") from error
     except OSError as error:
-        raise InputError(f"{path}: the file cannot be read: {error.strerror}.") from error
+        raise InputError(f"{file.path}: the file cannot be read: {error.strerror}.") from error
     checksum, content = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
     if hashlib.sha256(content).digest() != checksum:
-        raise InputError(f"{path}: the file is damaged; {_rewrite(workdir)} writes it again.")
+        raise InputError(f"{file.path}: the file is damaged; {file.rewrite} writes it again.")
     return checksum.hex(), content
-
-
-def _rewrite(workdir):
-    return f"python launch.py --mode=eval --workdir={workdir}"
 
 
 class FileEncoder:
@@ -334,22 +373,16 @@ class FileEncoder:
         Yields:
           (codes, errors) of a batch, as `encode` does.
         """
-        devices = parallel.device_count()
-        size = min(batch_size or self._batch_size, len(images))
-        size = -(-size // devices) * devices
-        late = None
-        with futures.ThreadPoolExecutor(_THREADS) as pool:
-            for start in range(0, len(images), size):
-                pixels, errors = self._read(images[start : start + size], read, size, pool)
-                # A model may look names up when it is called, as `FeatureHash` does.
-                with imports.opening(self._trust_modules):
-                    outputs = self._forward(self._variables, pixels)
-                # The codes of a batch are fetched only when the next batch has been read, so that
-                # reading and computing overlap.
-                if late:
-                    yield self._codes(*late)
-                late = outputs, errors
-        yield self._codes(*late)
+        batches = image_batches.run(
+            images, read, self.image_shape, batch_size or self._batch_size, self._apply
+        )
+        for outputs, errors in batches:
+            yield self._codes(outputs), errors
+
+    def _apply(self, pixels):
+        # A model may look names up when it is called, as `FeatureHash` does.
+        with imports.opening(self._trust_modules):
+            return self._forward(self._variables, pixels)
 
     def encode_query(self, image: str | bytes) -> np.ndarray:
         """Encodes one image.
@@ -368,24 +401,9 @@ class FileEncoder:
             raise InputError(errors[0])
         return codes
 
-    def _read(self, images, read, size, pool):
-        pixels = np.zeros((size, *self.image_shape), np.uint8)
-
-        def fill(slot):
-            try:
-                pixels[slot] = read(images[slot])
-            except InputError as error:
-                return str(error)
-
-        return pixels, list(pool.map(fill, range(len(images))))
-
-    def _codes(self, outputs, errors):
-        # Drop the empty slots first, since the method may refuse their outputs.
-        read = [slot for slot, error in enumerate(errors) if error is None]
-        outputs = jax.tree.map(lambda leaf: np.asarray(leaf)[read], outputs)
+    def _codes(self, outputs):
         with in_config({"values": "outputs"}):
-            codes = retrieval.pack_codes(self._method.hash_outputs(outputs))
-        return np.asarray(codes), errors
+            return np.asarray(retrieval.pack_codes(self._method.hash_outputs(outputs)))
 
 
 def _name(file):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from jhash.encoding import compatibility, encoder
+from jhash.encoding import compatibility, encoder, fitted
 from jhash.encoding.encoder import FileEncoder
 from jhash.errors import InputError
 from jhash.retrieval import HammingIndex
@@ -18,7 +18,7 @@ MAX_RESULTS = 2**31 - 1
 
 def load_encoder(
     index: HammingIndex,
-    name: str,
+    path: str,
     workdir: str | None = None,
     trust_modules: Collection[str] = (),
 ) -> FileEncoder:
@@ -26,17 +26,35 @@ def load_encoder(
 
     Args:
       index: The index.
-      name: What a message calls it, such as its path.
-      workdir: The run's folder; by default that of the run that made the codes.
+      path: The file of the index.
+      workdir: The run's folder; by default the encoder beside the index, if there is one, or the
+        run that made the codes.
       trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
 
     Returns:
       The encoder.
 
     Raises:
-      InputError: There is no such run, it names a module that is not trusted, or another model made
-        the codes of the index.
+      InputError: There is no such run or encoder, it names a module that is not trusted, or another
+        model made the codes of the index.
     """
+    beside = index.metadata.get("encoder")
+    if workdir is None and beside is not None:
+        file_encoder = fitted.load(path, beside, trust_modules)
+        made_by = beside
+    else:
+        workdir = _workdir(index, path, workdir)
+        file_encoder = encoder.load(workdir, trust_modules)
+        made_by = workdir
+    compatibility.check_same(
+        (path, index.bits, index.metadata.get("network")),
+        (made_by, file_encoder.bits, file_encoder.digest),
+    )
+    return file_encoder
+
+
+def _workdir(index, name, workdir):
+    """Returns the folder of the run that encodes the query images of an index."""
     workdir = workdir or index.metadata.get("run")
     if not isinstance(workdir, str | None):
         raise InputError(
@@ -52,12 +70,7 @@ def load_encoder(
         raise InputError(
             f"run: {workdir} given, which is no folder; allowed: the run of the index."
         )
-    file_encoder = encoder.load(workdir, trust_modules)
-    compatibility.check_same(
-        (name, index.bits, index.metadata.get("network")),
-        (workdir, file_encoder.bits, file_encoder.digest),
-    )
-    return file_encoder
+    return workdir
 
 
 def nearest(

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import WORD_BITS, Array, check_packed, is_whole, shown
+from jhash.retrieval.codes import Array, check_packed, is_whole, shown
+from jhash.retrieval.limits import WORD_BITS
 
 
 def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:

@@ -13,13 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jhash.errors import InputError
+from jhash.retrieval.limits import MAX_BITS, WORD_BITS
 from jhash.system import text
 
 # Arrays of JAX or of NumPy, which the functions of this package take alike.
 Array = jax.Array | np.ndarray
-
-WORD_BITS = 32
-MAX_BITS = 512
 
 
 def check_bits(bits: int) -> int:

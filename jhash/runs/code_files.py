@@ -8,12 +8,19 @@ import numpy as np
 from jhash.errors import InputError
 from jhash.retrieval import HammingIndex
 from jhash.retrieval.checks import as_codes
-from jhash.retrieval.codes import MAX_BITS
 from jhash.retrieval.index.ids import as_ids
+from jhash.retrieval.limits import MAX_BITS
 from jhash.runs import paths
 from jhash.system import archives, files
 
-_MADE_BY = ("run", "network")
+# Kind, dimensions and description of the entries that become metadata of an index.
+_METADATA = {
+    "run": ("U", 0, "one text"),
+    "network": ("U", 0, "one text"),
+    "root": ("U", 0, "one text"),
+    "folders": ("U", 1, "texts [n]"),
+    "newest": ("f", 0, "one finite number"),
+}
 
 
 class Content(NamedTuple):
@@ -23,8 +30,8 @@ class Content(NamedTuple):
       codes: Packed codes, uint32 [N, words].
       bits: Code length.
       ids: Integers or strings [N], or None if the file has none.
-      metadata: The entries `run` (a folder) and `network` (the digest of the model that made the
-        codes), as far as the file has them.
+      metadata: The entries `run` (a folder), `network` (the digest of the model that made the
+        codes) and those of `data.image_changes`, as far as the file has them.
       labels: Integers [N] or 0/1 [N, C], or None if the file has none.
     """
 
@@ -42,11 +49,13 @@ def write(path: str, codes: np.ndarray, ids: np.ndarray, **more: Any) -> None:
       path: The file; its folder is made if need be.
       codes: Packed, uint32 [N, words].
       ids: Integers or strings [N].
-      **more: `bits`, and any of `labels`, `run` and `network`; see `Content`.
+      **more: `bits`, and any of `labels` and the entries of `metadata`; see `Content`.
 
     Raises:
       OSError: The file cannot be written.
     """
+    if "folders" in more:  # NumPy would take an empty list for one of numbers.
+        more["folders"] = np.array(more["folders"], np.str_)
     with files.replacing(path, "wb") as file:
         np.savez(file, codes=codes, ids=ids, **more)
 
@@ -133,7 +142,7 @@ def load_index(workdir: str, database: str = "encoded") -> HammingIndex:
 def _read(path: str) -> Content:
     """Reads a file of codes; the codes, ids and labels may be any arrays."""
     try:
-        content = archives.read(path, ("codes", "bits", "ids", "labels", *_MADE_BY))
+        content = archives.read(path, ("codes", "bits", "ids", "labels", *_METADATA))
     except OSError as error:
         raise InputError(f"{path}: the file cannot be read: {error}") from error
     if missing := [name for name in ("codes", "bits") if name not in content]:
@@ -142,12 +151,16 @@ def _read(path: str) -> Content:
     if bits.ndim or bits.dtype.kind not in "iu" or not 1 <= bits <= MAX_BITS:
         shown = bits.item() if bits.dtype.kind in "biuf" and not bits.ndim else _describe(bits)
         raise InputError(f"{path}: bits: {shown} given; allowed: an integer, 1 to {MAX_BITS}.")
-    for name in _MADE_BY:
-        if name in content and (content[name].ndim or content[name].dtype.kind != "U"):
+    for name, (kind, dimensions, allowed) in _METADATA.items():
+        if name in content and (
+            content[name].ndim != dimensions
+            or content[name].dtype.kind != kind
+            or (kind == "f" and not np.isfinite(content[name]))
+        ):
             raise InputError(
-                f"{path}: {name}: {_describe(content[name])} given; allowed: one text."
+                f"{path}: {name}: {_describe(content[name])} given; allowed: {allowed}."
             )
-    metadata = {name: str(content[name]) for name in _MADE_BY if name in content}
+    metadata = {name: content[name].tolist() for name in _METADATA if name in content}
     return Content(content["codes"], int(bits), content.get("ids"), metadata, content.get("labels"))
 
 

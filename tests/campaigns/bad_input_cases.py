@@ -484,9 +484,12 @@ def _codes():
     yield "index, unknown action", index("sync", pattern="invalid choice: 'sync'", **use)
     build = jhash("index", "build", "--output", "new.index")
     for name, words, pattern, status in (
-        ("nothing to build of", (), "either --codes or --run", 2),
-        ("images without a run", ("--images", "images"), "either --codes or --run", 2),
-        ("codes and a run", ("--codes", "codes.npz", "--run", "run"), "either --codes or", 2),
+        ("nothing to build of", (), "give --images, --run or --codes", 2),
+        ("no images without a run", ("--images", "empty"), "empty", 1),
+        ("no bits", ("--images", "images", "--bits", "0"), "--bits", 2),
+        ("too many bits", ("--images", "images", "--bits", "513"), "--bits: 513", 1),
+        ("codes and images", ("--codes", "codes.npz", "--images", "images"), "--codes needs", 2),
+        ("codes and a run", ("--codes", "codes.npz", "--run", "run"), "--codes needs", 2),
         ("codes that are missing", ("--codes", "none.npz"), r"none\.npz", 1),
         ("codes that are none", ("--codes", "bad.png"), r"bad\.png", 1),
         ("a folder as codes", ("--codes", "empty"), "empty", 1),

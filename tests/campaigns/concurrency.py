@@ -143,7 +143,7 @@ def read_only(_, rng, scratch):
     writing = [
         ["index", "add", "--index", index, "--codes", free / "codes.npz"],
         ["index", "remove", "--index", index, "3"],
-        ["index", "build", "--output", index, "--run", run],
+        ["index", "build", "--output", index, "--overwrite", "--run", run],
         ["report", run],
     ]
     ends = [kills.finish(command(words, scratch, mount), 300) for words in reading + writing]

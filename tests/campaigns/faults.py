@@ -53,7 +53,9 @@ COMMANDS = {
         ("--workdir=./run", "--config.log_every=1", f"--config.epochs={EPOCHS}"), (), ("run",)
     ),
     "index build": Command(
-        ("index", "build", "--output", "./new.index", "--run", "./run"), ("run",), ("new.index",)
+        ("index", "build", "--output", "./new.index", "--overwrite", "--run", "./run"),
+        ("run",),
+        ("new.index",),
     ),
     "index add": Command(
         ("index", "add", "--index", "./it.index", "--codes", "./more.npz"),

@@ -1,6 +1,7 @@
 """python -m jhash index: built from each source, changed, exported."""
 
 import hashlib
+import json
 import shutil
 import threading
 import time
@@ -99,7 +100,13 @@ def test_built_from_images_as_from_their_codes(jhash, run, photos, index, tmp_pa
     assert path.read_bytes() == index.read_bytes()
     packed, ids = codes_of(encoded)
     built = HammingIndex.load(path)
-    assert built.metadata == {"run": str(run), "network": digest(run)}
+    newest = max(path.stat().st_mtime for path in photos.rglob("*.png"))
+    assert built.metadata == {
+        "run": str(run),
+        "network": digest(run),
+        "root": str(photos),
+        "newest": newest,
+    }
     np.testing.assert_array_equal(built.ids, ids)
     np.testing.assert_array_equal(built.export(), as_bytes(packed, 12))
 
@@ -115,7 +122,7 @@ def test_removed_and_added_again(jhash, run, photos, copy, tmp_path):
     status, out, err = jhash("index", "add", "--index", copy, "--codes", encoded)
     assert status == 0, err
     assert out == f"Added 1. {copy}: 239 codes of 12 bits.\n"
-    assert HammingIndex.load(copy).ids.tolist() == [*names, str(photos / "0.png")]
+    assert HammingIndex.load(copy).ids.tolist() == [*names, "0.png"]  # Its id in this index.
     before = copy.read_bytes()
     for wrong in (["add", "--index", copy, "--codes", encoded], ["remove", "--index", copy, "no"]):
         status, _, err = jhash("index", *wrong)
@@ -252,6 +259,10 @@ def test_exported_as_bytes_ids_and_faiss(jhash, run, index, tmp_path):
         ("build", "--output", "x"),
         ("build", "--output", "x", "--codes", "c", "--run", "r"),
         ("build", "--output", "x", "--codes", "c", "--images", "i"),
+        ("build", "--output", "x", "--run", "r", "--images", "i", "--bits", "8"),
+        ("build", "--output", "x", "--images", "i", "--batch-size", "8"),
+        ("add", "--index", "x"),
+        ("add", "--index", "x", "--codes", "c", "--images", "i"),
         ("build", "--output", "x", "--run", "r", "--images", "i", "--database", "learned"),
         ("build", "--output", "x", "--codes", "c", "--database", "learned"),
         ("build", "--output", "x", "--run", "r", "--database", "both"),
@@ -288,3 +299,51 @@ def test_files_that_hold_no_codes(jhash, tmp_path):
     assert "40 bits take 2 words" in error()
     path.write_bytes(path.read_bytes()[:-30])
     assert "the file is no NumPy archive (.npz), or it is damaged" in error()
+
+
+def test_an_index_is_replaced_only_if_asked(jhash, run, tmp_path):
+    path, codes = tmp_path / "i.index", run / "codes" / "queries.npz"
+    assert jhash("index", "build", "--codes", codes, "--output", path)[0] == 0
+    before = path.read_bytes()
+    for given in (("--codes", codes), ("--run", "gone"), ("--images", "gone")):
+        status, out, err = jhash("index", "build", *given, "--output", path)
+        assert (status, out) == (1, "")
+        assert err == (
+            f"jhash: --output: {path} given, but there is {path}; allowed: a new file, or "
+            "--overwrite to replace it.\n"
+        )
+    assert path.read_bytes() == before
+    assert jhash("index", "build", "--run", run, "--output", path, "--overwrite")[0] == 0
+    assert len(HammingIndex.load(path)) == 200
+
+
+def test_json_in_place_of_words(jhash, run, photos, index, tmp_path):
+    def line(*arguments):
+        status, out, err = jhash(*arguments, "--json")
+        assert status == 0, err
+        assert out.count("\n") == 1
+        return json.loads(out)
+
+    path, codes, bad = tmp_path / "i.index", tmp_path / "c.npz", tmp_path / "bad.png"
+    bad.write_text("no image")
+    made = line("encode", "--run", run, "--images", bad, photos / "0.png", "--output", codes)
+    assert made.pop("seconds") >= 0
+    (reason,) = made.pop("unreadable")
+    assert reason.startswith(f"image {bad} cannot be read: ")
+    assert made == {"output": str(codes), "bits": 12, "images": 2, "encoded": 1}
+    made = line("index", "build", "--run", run, "--images", photos / "odd", "--output", path)
+    assert made.pop("seconds") >= 0
+    expected = {"index": str(path), "codes": 120, "bits": 12}
+    assert made == {**expected, "images": 120, "encoded": 120, "unreadable": []}
+    expected["codes"] = 121
+    added = line("index", "add", "--index", path, "--codes", codes)
+    assert added == {**expected, "added": 1}
+    expected["codes"] = 119
+    removed = line("index", "remove", "--index", path, "7.png", "9.png")
+    assert removed == {**expected, "removed": 2}
+    found = line("index", "info", "--index", path)
+    metadata = HammingIndex.load(path).metadata
+    assert found == {**expected, "ids": "strings", "metadata": metadata}
+    packed = tmp_path / "p.npy"
+    exported = line("index", "export", "--index", path, "--packed", packed)
+    assert exported == {**expected, "packed": str(packed), "faiss": None, "ids": None}

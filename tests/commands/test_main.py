@@ -1,5 +1,6 @@
 """The command line as a whole: help, exit statuses, what is quiet, where reports go."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import jhash as package
 from jhash.data import image_files
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-ACTIONS = [f"index {action}" for action in ("build", "add", "remove", "info", "export")]
+ACTIONS = [f"index {action}" for action in ("build", "update", "add", "remove", "info", "export")]
 
 
 @pytest.mark.parametrize("command", ["encode", "index", *ACTIONS, "search", "report"])
@@ -28,6 +30,15 @@ def test_wrong_use(jhash, arguments):
     status, _, err = jhash(*arguments)
     assert status == 2
     assert err.startswith("usage: python -m jhash")
+
+
+def test_the_version(jhash):
+    assert jhash("--version") == (0, f"jhash {package.__version__}\n", "")
+
+
+def test_every_command_has_json(jhash):
+    for command in ("encode", *ACTIONS, "search", "report", "sweep"):
+        assert " --json " in jhash(*command.split(), "--help")[1], command
 
 
 def test_help_imports_no_jax():
@@ -59,6 +70,8 @@ def test_a_reader_that_goes_away_and_ctrl_c_are_quiet(jhash, index, monkeypatch)
         ("encode", "--run", "gone", "--images", "gone", "--output"),
         ("index", "build", "--run", "gone", "--images", "gone", "--output"),
         ("index", "build", "--codes", "gone", "--output"),
+        ("index", "build", "--images", "gone", "--output"),
+        ("search", "--index", "gone", "--id", "gone", "--html"),
         ("index", "export", "--index", "gone", "--faiss", "new", "--packed", "new", "--ids"),
         ("report", "gone", "--output"),
     ],
@@ -105,6 +118,8 @@ def test_where_the_report_goes(jhash, monkeypatch, given, expected):
     assert (status, err) == (0, "jhash: No.\n")
     assert calls == [(*expected, ())]
     assert out == f"The report is in {expected[1]}.\n"
+    _, out, _ = jhash("report", *given, "--json")
+    assert json.loads(out) == {"report": expected[1], "missing": ["No."]}
 
 
 def test_messages_name_the_flags(jhash, run, tmp_path):

@@ -53,9 +53,10 @@ def test_folders_that_cannot_be_read_are_reported(tmp_path, capsys, monkeypatch)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refuse)  # Root may read all folders.
-    assert list(image_files.find([str(tmp_path)])) == ["a.png"]
+    assert list(image_files.find([str(tmp_path)]).path_of) == ["a.png"]
+    assert image_files.find([str(tmp_path)]).unread == [f"{tmp_path}/locked\n"]
     expected = f"jhash: {tmp_path}/locked\\n: Permission denied; the folder is left out.\n"
-    assert capsys.readouterr().err == expected
+    assert capsys.readouterr().err == 2 * expected
 
 
 def test_links_to_each_other_are_followed_once(tmp_path):
@@ -65,7 +66,7 @@ def test_links_to_each_other_are_followed_once(tmp_path):
     (tmp_path / "two/one").symlink_to(tmp_path / "one")
     (tmp_path / "self.png").symlink_to("self.png")
     found = image_files.find([str(tmp_path)])
-    assert sorted(found) == ["one/a.png", "self.png", "two/b.png"]
+    assert sorted(found.path_of) == ["one/a.png", "self.png", "two/b.png"]
 
 
 def test_deeply_nested_folders_end_in_one_line(tmp_path, monkeypatch):
@@ -75,3 +76,38 @@ def test_deeply_nested_folders_end_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "walk", walk)
     with pytest.raises(InputError, match="with a thousand folders in each other"):
         image_files.find([str(tmp_path)])
+
+
+def test_ids_begin_at_the_folder_that_all_places_are_in(tmp_path, monkeypatch):
+    for name in ("a/x.png", "a/sub/x.png", "b/x.png"):
+        touch(tmp_path / name)
+
+    def find(*places):
+        return image_files.find([str(place) for place in places])
+
+    found = find(tmp_path / "a")
+    assert (found.root, found.folders) == (str(tmp_path / "a"), ["."])
+    assert list(found.path_of) == ["sub/x.png", "x.png"]
+    found = find(tmp_path / "b", tmp_path / "a")
+    assert (found.root, found.folders) == (str(tmp_path), ["b", "a"])
+    assert list(found.path_of) == ["b/x.png", "a/sub/x.png", "a/x.png"]
+    found = find(tmp_path / "a/sub", tmp_path / "b/x.png")
+    assert (found.root, found.folders) == (str(tmp_path), ["a/sub"])
+    assert list(found.path_of) == ["a/sub/x.png", "b/x.png"]
+    with pytest.raises(InputError, match=r"^places: .*/x\.png given twice"):
+        find(tmp_path / "a", tmp_path / "a/sub")
+    monkeypatch.chdir(tmp_path)
+    found = find("b/x.png", tmp_path / "a/x.png")
+    assert (found.root, found.folders) == (str(tmp_path), [])
+    assert list(found.path_of) == ["b/x.png", str(tmp_path / "a/x.png")]
+    assert all(os.path.exists(os.path.join(found.root, name)) for name in found.path_of)
+
+
+def test_what_lies_within_a_folder():
+    assert image_files.is_within("/a/b", "/a/b")
+    assert image_files.is_within("/a/b/c", "/a/b")
+    assert image_files.is_within("/a", "/")
+    assert not image_files.is_within("/a/bc", "/a/b")
+    assert not image_files.is_within("/a", "/a/b")
+    assert image_files.relative_id("/a/b/c.png", "/a") == "b/c.png"
+    assert image_files.relative_id("/a/b/c.png", "/a/bb") == "/a/b/c.png"

@@ -1,6 +1,14 @@
 """An index of codes under ids: searched, changed, and kept in a file."""
 
-from jhash.retrieval.index import editing
-from jhash.retrieval.index.hamming_index import HammingIndex
+# Imported when it is first used: the file of an index can be read without JAX.
+from typing import TYPE_CHECKING
+
+from jhash.system import lazy
+
+if TYPE_CHECKING:
+    from jhash.retrieval.index import editing
+    from jhash.retrieval.index.hamming_index import HammingIndex
 
 __all__ = ["HammingIndex", "editing"]
+
+__getattr__ = lazy.attributes(__name__, {"HammingIndex": "hamming_index", "editing": "editing"})

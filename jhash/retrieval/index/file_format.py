@@ -16,11 +16,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import MAX_BITS, WORD_BITS
+from jhash.retrieval.limits import MAX_BITS, WORD_BITS
 from jhash.system import files, reading
 
 MAGIC = b"JHASHIDX"
 VERSION = 1
+# Behind the name of an index: the file of an encoder that was fitted to its images.
+ENCODER_SUFFIX = ".encoder"
 # Each section begins at a multiple of this.
 _ALIGN = 64
 # Magic, version and their checksum. All versions lay these bytes out alike, so that a newer file

@@ -10,11 +10,12 @@ import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_codes, as_whole
-from jhash.retrieval.codes import MAX_BITS, Array, code_bytes, shown
+from jhash.retrieval.codes import Array, code_bytes, shown
 from jhash.retrieval.export import faiss as faiss_codes
 from jhash.retrieval.index import file_format
 from jhash.retrieval.index.ids import Ids, as_ids, as_public
 from jhash.retrieval.index.rows import Rows
+from jhash.retrieval.limits import MAX_BITS
 from jhash.retrieval.search import hamming, layout
 
 # Bounds of a batch: queries that are searched at a time, and results in the device's memory.
