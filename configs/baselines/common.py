@@ -4,6 +4,11 @@ Methods are compared by their losses, while the networks and optimizers of their
 all of them have one model and one schedule, chosen here: that of `configs/common.py` for small
 images, CNN-F at 224 x 224 for photos. Fields of a method that do not depend on the network are the
 published ones where a config says nothing else.
+
+A config trains 32 bits on the embedded data (9,000 images and 1,000 queries from the test part of
+Fashion-MNIST). `bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and another
+data set is an argument as well: fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco or
+flickr25k; `configs/baselines/dpsh.py` says what they are.
 """
 
 import types
@@ -11,6 +16,24 @@ import types
 import ml_collections
 
 from configs import common
+
+
+def make(argument: str | None, name: str, **fields) -> ml_collections.ConfigDict:
+    """Makes the config of a method that has no arguments of its own.
+
+    Args:
+      argument: The text after the colon.
+      name: Name of the method.
+      **fields: The other fields of `config.method`.
+
+    Returns:
+      The config.
+    """
+    arguments = common.parse(argument, data=common.DATA_SETS, bits=32)
+    config = base(arguments, name)
+    config.method.update(fields)
+    smoke(config, arguments)
+    return config
 
 
 def base(

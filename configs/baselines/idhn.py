@@ -2,24 +2,19 @@
 
     python launch.py --config=configs/baselines/idhn.py
 
-trains 32 bits on the embedded data (9,000 images and 1,000 queries from the test part of
-Fashion-MNIST). `bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and another
-data set is an argument as well: fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco or
-flickr25k; see `configs/baselines/dpsh.py`. The model and the schedule are those of
-`configs/baselines/common.py`.
+`configs/baselines/common.py` has the arguments, the model and the schedule.
 """
 
 import ml_collections
 
-from configs import common
 from configs.baselines import common as baselines
 
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
-    arguments = common.parse(argument, data=common.DATA_SETS, bits=32)
-    config = baselines.base(arguments, "idhn")
-    config.method.update(
+    return baselines.make(
+        argument,
+        "idhn",
         # Weight of the quantization loss, a mean over bits.
         quantization=0.1,
         # Factor of inner products per bit, in the likelihood.
@@ -27,5 +22,3 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         # Weight of the squared error of pairs that share some of their labels.
         gamma=0.1,
     )
-    baselines.smoke(config, arguments)
-    return config

@@ -1,4 +1,4 @@
-"""The check of methods that learn from the labels of single images."""
+"""The first hook of methods that learn from the labels of single images."""
 
 from jhash.errors import InputError
 
@@ -18,3 +18,14 @@ def check(config, data) -> None:
             f"config.data.source: {config.data.source!r} given, of which no training image has a "
             f"label; allowed: data with labels, since {config.method.name} learns from them."
         )
+
+
+def prepare(config, data, key):
+    """Checks that there are labels; there is no state.
+
+    Raises:
+      InputError: No training image has a label.
+    """
+    del key
+    check(config, data)
+    return data, {}

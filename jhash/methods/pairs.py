@@ -12,11 +12,9 @@ def prepare(config, data, key):
     Raises:
       InputError: A batch has a single image, or no training image has a label.
     """
-    del key
     if config.batch_size < 2:
         raise InputError(
             f"config.batch_size: {config.batch_size} given; allowed: 2 or more, since the loss is "
             "over the pairs of a batch."
         )
-    labels.check(config, data)
-    return data, {}
+    return labels.prepare(config, data, key)

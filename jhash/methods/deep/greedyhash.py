@@ -24,11 +24,7 @@ from jhash.models.heads import HashClassifier
 FIELDS = {"quantization": config_fields.number()}
 
 
-def prepare(config, data, key):
-    """Checks that there are labels; there is no state."""
-    del key
-    labels.check(config, data)
-    return data, {}
+prepare = labels.prepare
 
 
 def head(config, data):

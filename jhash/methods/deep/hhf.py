@@ -39,11 +39,7 @@ FIELDS = {
 }
 
 
-def prepare(config, data, key):
-    """Checks that there are labels; there is no state."""
-    del key
-    labels.check(config, data)
-    return data, {}
+prepare = labels.prepare
 
 
 def head(config, data):

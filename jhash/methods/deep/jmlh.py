@@ -34,11 +34,7 @@ from jhash.models.heads import HashClassifier
 FIELDS = {"beta": config_fields.number(), "noise": config_fields.boolean()}
 
 
-def prepare(config, data, key):
-    """Checks that there are labels; there is no state."""
-    del key
-    labels.check(config, data)
-    return data, {}
+prepare = labels.prepare
 
 
 def head(config, data):

@@ -16,13 +16,10 @@ among 10 and 30.
 The database's codes are those that the model gives, with sgn(0) = -1; none are learned apart.
 """
 
-import jax
+from jhash.losses import distance_histogram
+from jhash.methods import histograms, pairs
 
-from jhash import config_fields
-from jhash.losses import distance_histogram, pairwise
-from jhash.methods import pairs
-
-FIELDS = {"bins": config_fields.integer(1, 512).or_none(), "slope": config_fields.positive()}
+FIELDS = histograms.FIELDS
 
 prepare = pairs.prepare
 
@@ -30,8 +27,6 @@ prepare = pairs.prepare
 def loss(outputs, batch, state, config):
     """Computes minus the mean mutual information over the images of the batch."""
     del state
-    phi = 2 * jax.nn.sigmoid(config.method.slope * outputs) - 1
-    bins = config.method.bins or max(1, config.bits // 2)
-    counts = distance_histogram.histogram(phi, pairwise.similar(batch["labels"]), bins=bins)
+    counts = histograms.of_batch(outputs, batch, config)
     information = distance_histogram.mutual_information(counts).mean()
     return -information, {"information": information}

@@ -32,11 +32,7 @@ from jhash.models.heads import HashClassifier
 FIELDS = {"binary": config_fields.number(), "balance": config_fields.number()}
 
 
-def prepare(config, data, key):
-    """Checks that there are labels; there is no state."""
-    del key
-    labels.check(config, data)
-    return data, {}
+prepare = labels.prepare
 
 
 def head(config, data):

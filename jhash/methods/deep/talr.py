@@ -17,13 +17,10 @@ The database's codes are those that the model gives, with sgn(0) = -1; none are 
 in the results is the exact expectation over the orders of ties, to which this loss is close.
 """
 
-import jax
+from jhash.losses import distance_histogram
+from jhash.methods import histograms, pairs
 
-from jhash import config_fields
-from jhash.losses import distance_histogram, pairwise
-from jhash.methods import pairs
-
-FIELDS = {"bins": config_fields.integer(1, 512).or_none(), "slope": config_fields.positive()}
+FIELDS = histograms.FIELDS
 
 prepare = pairs.prepare
 
@@ -31,8 +28,6 @@ prepare = pairs.prepare
 def loss(outputs, batch, state, config):
     """Computes minus the mean average precision over the images of the batch."""
     del state
-    phi = 2 * jax.nn.sigmoid(config.method.slope * outputs) - 1
-    bins = config.method.bins or max(1, config.bits // 2)
-    counts = distance_histogram.histogram(phi, pairwise.similar(batch["labels"]), bins=bins)
+    counts = histograms.of_batch(outputs, batch, config)
     precision = distance_histogram.average_precision(counts).mean()
     return -precision, {"precision": precision}
