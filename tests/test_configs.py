@@ -31,7 +31,7 @@ CONFIGS = sorted(
 STEPS = {
     "aihn": ["bottleneck=second", "nus_wide81,attention=none", "cifar10,backbone=alexnet"],
     "baselines.adsh": ["scenes"],
-    "baselines.cnnh": ["scenes"],
+    "baselines.cnnh": ["scenes,plus"],
     "baselines.csq": ["scenes"],
     "baselines.dch": ["scenes"],
     "baselines.ddsh": ["scenes"],
@@ -177,7 +177,9 @@ def check_loss_alone(config):
     width = config.model.get("bits", config.bits)
     u = np.random.default_rng(0).normal(size=(16, width)).astype(np.float32)
     head = method.head(config, data)
-    variables = head.init(jax.random.key(0), u, train=False) if head else {"params": {}}
+    variables = {"params": {}}
+    if head:
+        variables |= head.init(jax.random.key(0), u, train=False)
 
     def loss(params, u):
         outputs = head.apply({**variables, "params": params}, u, train=False) if head else u

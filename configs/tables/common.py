@@ -40,8 +40,14 @@ def shallow(name: str, method: str) -> Row:
 
 
 def deep(name: str, file: str) -> Row:
-    """Makes the row of a deep method of `configs/baselines/`; the quick version has few epochs."""
-    return Row(name, f"configs/baselines/{file}.py", quick={"epochs": 3})
+    """Makes the row of a deep method; the quick version has few epochs.
+
+    Args:
+      name: Name of the row.
+      file: Name of a config in `configs/baselines/`, and its arguments behind a colon.
+    """
+    file, _, arguments = file.partition(":")
+    return Row(name, f"configs/baselines/{file}.py", arguments, quick={"epochs": 3})
 
 
 def values(axis: str, field: str, all_values: tuple, quick: tuple) -> list[Column]:

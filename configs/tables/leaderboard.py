@@ -24,6 +24,7 @@ _PAPERS = [
 _DEEP = {
     "ADSH": "adsh",
     "CNNH": "cnnh",
+    "CNNH+": "cnnh:plus",
     "CSQ": "csq",
     "DCH": "dch",
     "DDSH": "ddsh",

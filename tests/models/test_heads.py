@@ -125,6 +125,12 @@ def test_each_bit_has_a_slice_of_its_own():
             np.testing.assert_allclose(found["hash"][image, bit], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_class_outputs_of_another_number_are_refused():
+    message = r"^outputs: 7 numbers per image given; allowed: 9, for 6 bits and 3 classes\."
+    with pytest.raises(InputError, match=message):
+        heads.ClassOutputs(6, 3).apply({}, jnp.zeros((2, 7)), train=False)
+
+
 @pytest.mark.parametrize("width", [L, L - 1, 2 * L + 1])
 def test_outputs_that_cannot_be_divided_are_refused(width):
     message = rf"^outputs: {width} numbers per image given; allowed: 2, 3, \.\.\. times 6, .*"

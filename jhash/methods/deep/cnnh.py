@@ -1,9 +1,10 @@
-"""CNNH: codes from the similarity, then a network that learns them (Xia, Pan, Lai, Liu, Yan 2014).
+"""CNNH and CNNH+: codes from the similarity, then a network that learns them.
 
-Source: the paper, and heheqianqian/CNNH and swuxyj/DeepHash-pytorch:CNNH.py, independent programs.
-Stage 1 factors the similarity S (1 for images that share a label, -1 for others) into relaxed codes
-H, by coordinate descent on ||H H' / l - S||^2, and takes their signs. Stage 2 trains the model on
-these codes as labels: the cross-entropy of sigmoid(u) and the bits, a mean over images and bits.
+Source: Xia, Pan, Lai, Liu and Yan 2014, and heheqianqian/CNNH and swuxyj/DeepHash-pytorch:CNNH.py,
+independent programs. Stage 1 factors the similarity S (1 for images that share a label, -1 for
+others) into relaxed codes H, by coordinate descent on ||H H' / l - S||^2, and takes their signs.
+Stage 2 trains the model on these codes as labels: the cross-entropy of sigmoid(u) and the bits, a
+mean over images and bits.
 
 Stage 1 is over groups of images with equal labels in place of n images, weighted by their numbers.
 Images with equal labels have equal codes in a minimum, and n x n numbers would not fit into memory.
@@ -12,8 +13,9 @@ The first H is uniform in [-1, 1].
 (Of the two programs one has an integer matrix and a misplaced parenthesis in stage 1, the other one
 takes labels in the order of a shuffled loader, so that codes belong to other images.)
 
-CNNH+ has class labels as further outputs of the network beside the bits. A head sees nothing but
-the hash outputs, so that it would be another method; it is not here.
+CNNH+ has the classes as further outputs of the network beside the bits, and their cross-entropy as
+a second term. The weight of that term is `config.method.classification`, a choice made here; 0 is
+CNNH. The last layer of the model then has `config.model.bits` outputs, the bits and the classes.
 
 bit = u > 0; sgn(0) of stage 1 is -1. The database's learned codes are those of stage 1, which know
 the labels of the database; those that the model gives are evaluated beside them, and are what the
@@ -26,12 +28,16 @@ import numpy as np
 
 from jhash import config_fields, rng
 from jhash.errors import in_config
-from jhash.losses import asymmetric, multi_label
+from jhash.losses import asymmetric, classification, multi_label
 from jhash.methods import labels, training_rows
+from jhash.models.heads import ClassOutputs
 from jhash.solvers import similarity_factors
 from jhash.solvers.label_groups import group_by_label
 
-FIELDS = {"sweeps": config_fields.integer(1, 1000)}
+FIELDS = {
+    "sweeps": config_fields.integer(1, 1000),
+    "classification": config_fields.number().added(0.0),
+}
 
 
 def prepare(config, data, key):
@@ -67,12 +73,33 @@ def pretrain(config, data, params, state, folder):
     return params, {**state, "codes": np.where(relaxed > 0, 1, -1).astype(np.int8)}
 
 
+def head(config, data):
+    """Divides the outputs into bits and classes for CNNH+; CNNH has no head."""
+    if not _classifies(config):
+        return None
+    return ClassOutputs(config.bits, data.num_classes)
+
+
 def loss(outputs, batch, state, config):
-    """Computes the cross-entropy with the codes of stage 1, the mean over images and bits."""
-    del config
+    """Computes the cross-entropy with the codes of stage 1, the mean over images and bits.
+
+    CNNH+ adds the weighted cross-entropy of the classes, the mean over images.
+    """
     bits = state["codes"][state["groups"][state["rows"][batch["index"]]]] > 0
-    values = multi_label.binary_cross_entropy(outputs, bits)
-    return values.sum() / outputs.size, {"bit_error_rate": jnp.mean((outputs > 0) != bits)}
+    u = hash_outputs(outputs)
+    total = multi_label.binary_cross_entropy(u, bits).sum() / u.size
+    aux = {"bit_error_rate": jnp.mean((u > 0) != bits)}
+    if _classifies(config):
+        cross_entropy_B = classification.cross_entropy(outputs["classes"], batch["labels"])
+        aux["classification"] = config.method.classification * cross_entropy_B.mean()
+        aux["accuracy"] = classification.accuracy(outputs["classes"], batch["labels"])
+        total += aux["classification"]
+    return total, aux
+
+
+def hash_outputs(outputs):
+    """Returns the outputs for the bits."""
+    return outputs["hash"] if isinstance(outputs, dict) else outputs
 
 
 def learned_codes(config, data, state):
@@ -87,6 +114,10 @@ def extra_results(config, data, state):
     del config, data
     codes = np.asarray(state["codes"])
     return {"stage_1": {"groups": len(codes), "distinct_codes": len(np.unique(codes, axis=0))}}
+
+
+def _classifies(config):
+    return getattr(config.method, "classification", 0.0) > 0
 
 
 def _groups(data):

@@ -6,12 +6,14 @@ import jax
 from flax import linen as nn
 
 from jhash.models.heads import straight_through
+from jhash.models.heads.class_outputs import ClassOutputs
 from jhash.models.heads.divide_and_encode import DivideAndEncode
 from jhash.models.heads.hash_classifier import HashClassifier
 from jhash.models.heads.hash_norm import HashNorm
 from jhash.models.heads.proxies import Proxies
 
 __all__ = [
+    "ClassOutputs",
     "DivideAndEncode",
     "HashClassifier",
     "HashNorm",

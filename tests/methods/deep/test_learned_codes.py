@@ -252,6 +252,21 @@ def test_cnnh_trains_on_the_codes_of_stage_1(data):
     found, aux = cnnh.loss(outputs_of(7), batch_of(data, indices), new, settings)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     np.testing.assert_allclose(aux["bit_error_rate"], ((z > 0) != bits).mean(), rtol=1e-6)
+    assert cnnh.head(settings, data) is None
+
+    plus = config("cnnh", classification=3.0)
+    logits = np.random.default_rng(8).normal(size=(7, BITS + CLASSES)).astype(np.float32)
+    logits[:, :BITS] = z
+    outputs = cnnh.head(plus, data).apply({}, logits, train=True)
+    np.testing.assert_array_equal(cnnh.hash_outputs(outputs), logits[:, :BITS])
+    y, batch = np.float64(logits[:, BITS:]), batch_of(data, indices)
+    if batch["labels"].ndim == 1:
+        labels = np.eye(CLASSES)[batch["labels"]]
+        terms = -(y * labels).sum(1) + np.log(np.exp(y).sum(1))
+    else:
+        terms = np.logaddexp(0, np.where(batch["labels"] > 0, -y, y)).sum(1)
+    found, _ = cnnh.loss(outputs, batch, new, plus)
+    np.testing.assert_allclose(found, expected + 3 * terms.mean(), rtol=1e-5)
 
 
 def test_learned_codes_are_in_the_order_of_the_database(data):
