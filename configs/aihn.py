@@ -19,6 +19,8 @@ Fashion-MNIST takes 31 to 43 minutes on one core:
                         --config.data.options.folder
     nus_wide, coco, flickr25k
                         likewise; were not run
+    folder              photos of your own in a folder, whose subfolders are classes; needs
+                        --config.data.options.folder; was not run
     shallow             the model and schedule of the embedded data (the default there, and on
                         scenes)
     paper               the paper's model and schedule (the default on the other data)
@@ -58,6 +60,8 @@ from jhash.models.layers.bottleneck import BOTTLENECKS
 _QUANTIZATION, _QUANTIZATION_OF_SEVERAL_LABELS = 10 / (5_000 - 1), 100 / (10_000 - 1)
 # Data sets of few small images.
 _SMALL = ("embedded", "scenes")
+# Data sets for which the shallow variant is the default.
+_SHALLOW = (*_SMALL, "folder")
 
 
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
@@ -81,7 +85,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         for name, value in (("backbone", "alexnet"), ("attention", "none")):
             if getattr(arguments, name) == value:
                 common.refuse(f"{name}={value}", kernel, "there is no attention")
-    variant = arguments.variant or ("shallow" if arguments.data in _SMALL else "paper")
+    variant = arguments.variant or ("shallow" if arguments.data in _SHALLOW else "paper")
     config = common.base(arguments, cifar10="cifar10_dhn")
     config.method = {
         "name": "aihn",
@@ -110,7 +114,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     if arguments.attention_kernel != "scaled":  # Likewise.
         config.model.attention_kernel = arguments.attention_kernel
     config.image.channels = 3
-    config.batch_size = 64
+    config.batch_size = 32 if arguments.data == "folder" else 64
     if arguments.data == "nus_wide81":
         config.metrics.map_at = 5000
     if variant == "shallow":

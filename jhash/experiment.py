@@ -5,6 +5,7 @@ the data, and makes the optimizer.
 """
 
 import dataclasses
+import math
 import sys
 from typing import Any
 
@@ -26,7 +27,7 @@ from jhash import (
     pretrained,
     rng,
 )
-from jhash.data import batches, preprocess
+from jhash.data import batches, preprocess, usable
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
 from jhash.optimizers import averages, parts
@@ -103,6 +104,7 @@ class Experiment:
       learning_rate: The learning rate as a function of the number of steps done.
       steps_per_epoch: Number of training steps per epoch.
       devices: Number of devices that share a batch.
+      examined: What is known of images that cannot be read; None if there was no look at them.
     """
 
     config: ml_collections.FrozenConfigDict
@@ -116,6 +118,7 @@ class Experiment:
     learning_rate: optax.Schedule
     steps_per_epoch: int
     devices: int
+    examined: usable.Examined | None = None
 
     def epoch_indices(self, state, epoch: int) -> np.ndarray:
         """Returns the samples of an epoch in order, as indices into the source."""
@@ -131,11 +134,14 @@ class Experiment:
         """
         variables = jax.jit(self._init)(rng.stream(self.config.seed, "init"))
         params = variables.get("params", {})  # A model without parameters has no such entry.
+        batch_stats = variables.get("batch_stats", {})
         if self.weights:
             params = self._start_from(self.weights.params, params)
+        if self.weights and self.weights.batch_stats:
+            batch_stats = self._start_from(self.weights.batch_stats, batch_stats)
         if self.method.initialize:
             params = self.method.initialize(self.config, self.data, params)
-        train_state = self.start(params, variables.get("batch_stats", {}))
+        train_state = self.start(params, batch_stats)
         first = {"train_state": train_state, "state": self.state, "seconds": np.zeros(())}
         first = jax.device_get(first)
         if self.config.keep == "best":
@@ -162,7 +168,7 @@ class Experiment:
         return AveragedTrainState(**state, average=average)
 
     def _start_from(self, loaded, params):
-        """Replaces the model's parameters by published ones; those of a head stay."""
+        """Replaces the model's parameters or statistics by published ones; a head's stay."""
         with in_config({"loaded": "config.weights"}):
             if isinstance(self.model, WithHead):
                 return {**params, "model": pretrained.merge(params["model"], loaded)}
@@ -176,18 +182,21 @@ def build(
     config: ml_collections.FrozenConfigDict,
     check_images: bool = False,
     given: data.Data | None = None,
+    examined: usable.Examined | None = None,
 ) -> Experiment:
     """Builds everything that a config names.
 
     Args:
       config: The config.
-      check_images: Whether to decode all images first; see `data.check_images`.
+      check_images: Whether to decode all images first, and to leave out those that cannot be
+        decoded; see `data.usable`.
       given: Data that the program has passed, for a config that names them by their digest; see
         `data.in_memory`. They are not compared with it here.
+      examined: What the run knows of its images since it began, if it has begun.
 
     Raises:
-      InputError: A field of the config is not allowed, or an image cannot be decoded; the message
-        names the field.
+      InputError: A field of the config is not allowed, or images cannot be used; the message names
+        the field.
     """
     method = check(config)
     devices = _devices(config)
@@ -195,7 +204,13 @@ def build(
     checked = _check_model(config, method, model)
     weights = _weights(config, model)
     optimizers.build(config.optimizer, config.optimizer.learning_rate)
-    split, state = _prepare(config, method, check_images, given)
+    loaded = _load(config, given)
+    with in_config({"source": "config.data.source"}):
+        if check_images:
+            examined = usable.examine(loaded)
+        if examined is not None:
+            loaded = usable.without_unreadable(loaded, examined)
+    split, state = _prepare(config, method, loaded)
     if not checked:
         _check_model(config, method, model, split.source.image_shape[2])
     model = with_head(model, method, config, split)
@@ -218,6 +233,7 @@ def build(
         learning_rate,
         steps_per_epoch,
         devices,
+        examined,
     )
 
 
@@ -311,7 +327,8 @@ def _refuse_unknown(config, method):
 def _devices(config):
     """Returns the number of devices that train, which can share the batches."""
     with in_config("config."):
-        devices = parallel.training_devices(config.batch_size, config.idle_devices)
+        limit = config.get("devices", 0)
+        devices = parallel.training_devices(config.batch_size, config.idle_devices, limit)
         parallel.check_batch_size("eval_batch_size", config.eval_batch_size, devices)
     if config.batch_size // devices % config.accumulate:
         raise InputError(
@@ -319,9 +336,9 @@ def _devices(config):
             f"{config.batch_size // devices}, which is config.batch_size on each of {devices} "
             "devices."
         )
-    if devices < parallel.device_count():
+    if devices < (limit or parallel.device_count()):
         print(
-            f"jhash: {devices} of {parallel.device_count()} devices are used; more cannot share "
+            f"jhash: {devices} of {limit or parallel.device_count()} devices are used; more cannot share "
             f"config.batch_size {config.batch_size} equally.",
             file=sys.stderr,
         )
@@ -361,18 +378,20 @@ def _check_model(config, method, model, channels=None):
     return True
 
 
-def _prepare(config, method, check_images, given):
-    """Loads the data, and returns data and state as the method prepares them."""
-    loaded = data.load_config(config.data) if given is None else given
+def _load(config, given):
+    """Loads the data, with validation images if the config asks for them."""
+    loaded = data.load_config(config.data, config.image) if given is None else given
     loaded = data.hold_out(loaded, config.data)
     if config.eval_every and not len(loaded.validation):
         raise InputError(
             f"config.eval_every: {config.eval_every} given; allowed: 0 without validation images, "
             "of which config.data.validation is the number."
         )
-    if check_images:
-        with in_config({"source": "config.data.source"}):
-            data.check_images(loaded)
+    return loaded
+
+
+def _prepare(config, method, loaded):
+    """Returns data and state as the method prepares them."""
     split, state = method.prepare(config, loaded, rng.stream(config.seed, "prepare"))
     if not np.array_equal(split.validation, loaded.validation):
         raise InputError(
@@ -389,8 +408,9 @@ def _weights(config, model):
         return None
     with in_config({"path": "config.weights", "weights": "config.weights"}):
         backbone = getattr(model, "backbone", "")
-        weights = pretrained.load(config.model.name, config.weights, backbone)
-    if config.image.scale != weights.scale:
+        weights = pretrained.load(config.model.name, config.weights, backbone, model)
+    # The message gives six digits.
+    if not math.isclose(config.image.scale, weights.scale, rel_tol=1e-5):
         raise InputError(
             f"config.image.scale: {config.image.scale} given with config.weights; allowed: "
             f"{weights.scale:g}, with which the published weights were trained."

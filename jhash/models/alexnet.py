@@ -27,7 +27,8 @@ class AlexNet(nn.Module):
     pools. conv1 to fc7 then have 57,003,840 parameters (61,100,840 with the 1000-way layer).
 
     torchvision averages the last pool's output to 6x6 pixels. At 224 pixels that changes nothing.
-    It is left out here, so that the size of fc6 depends on the size of the images.
+    It is left out here, so that the size of fc6 depends on the size of the images. torchvision's
+    weights fit images of 224 pixels, as `jhash.pretrained.alexnet` reads them.
 
     *Small images.* The published stem leaves nothing of an image below 63 pixels. For such images
     `stem="auto"` takes the small stem: conv1 is 3x3 at stride 1, padded by 1, and everything else
@@ -38,7 +39,7 @@ class AlexNet(nn.Module):
     a ReLU and LeCun-normal in the hash layer; biases are 0.
 
     Attributes:
-      bits: Code length.
+      bits: Code length; 0 leaves the hash layer out, for features.
       axis_name: Not used: AlexNet has no BatchNorm. Every model of jhash takes this field.
       dtype: Type of the computation up to fc7; parameters and outputs stay float32.
       stem: "published", "small", or "auto", which is published from 63 pixels on.
@@ -68,7 +69,7 @@ class AlexNet(nn.Module):
           train: Whether to apply dropout, which draws from the random stream "dropout".
 
         Returns:
-          float32 [B, bits].
+          float32 [B, bits]; with `bits` 0 the outputs of fc7, [B, hidden].
 
         Raises:
           InputError: `stem` is unknown, the images are too small for it, or `dropout` is not in
@@ -109,7 +110,8 @@ class AlexNet(nn.Module):
         x = x.reshape(x.shape[0], -1)
         x = dense("fc6", x)
         x = dense("fc7", x)
-        return nn.Dense(self.bits, name="hash")(x.astype(jnp.float32))
+        x = x.astype(jnp.float32)
+        return nn.Dense(self.bits, name="hash")(x) if self.bits else x
 
 
 def _pool(x: jax.Array) -> jax.Array:

@@ -52,7 +52,7 @@ class SmallCNN(nn.Module):
             for _ in range(convolutions):
                 x = nn.Conv(width, (3, 3), padding=1, use_bias=False)(x)
                 x = nn.relu(normalize(x))
-        x = x.reshape(len(x), -1)
+        x = x.reshape(x.shape[0], -1)
         x = nn.relu(normalize(nn.Dense(self.hidden, use_bias=False)(x)))
         return nn.Dense(self.bits)(x)
 

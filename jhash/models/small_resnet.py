@@ -77,5 +77,5 @@ def _max_of_pixels(x):
     """Takes the maximum over all pixels: [B, H, W, C] -> [B, C]."""
     # Values are compared with each other. The gradient of `x.max` compares them with the maximum,
     # and is NaN where XLA has computed them again and rounded them differently.
-    pixels = x.reshape(len(x), -1, x.shape[-1])
+    pixels = x.reshape(x.shape[0], -1, x.shape[-1])
     return functools.reduce(jnp.maximum, [pixels[:, i] for i in range(pixels.shape[1])])

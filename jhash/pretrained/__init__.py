@@ -1,11 +1,15 @@
 """Other people's weights: one contract for every model that has them.
 
-A module of this package, or of a user's own, holds a flax module class and, beside it:
+A module of this package, or of a user's own, holds a flax module class or several, and beside them:
 
-load(path) -> params
-    Reads the class's parameters from a file; no code in the file runs.
+load(path) -> params, or load(path, model) -> params
+    Reads the parameters of a model from a file; no code in the file runs. `model` is the flax
+    module, for a module of several classes, or of one whose fields change shapes. A model with
+    BatchNorm takes (params, batch_stats). A file of another model is refused; the message says
+    what differs.
 MEAN, SCALE
-    The class expects (bytes - MEAN) * SCALE. MEAN is None where the file has its own mean image.
+    The class expects (bytes - MEAN) * SCALE. MEAN is a number or a color [C]; it is None where the
+    file has its own mean image.
 load_mean(path) -> float32 [H, W, C] or [C]
     Reads that mean image. Only modules whose MEAN is None have this function.
 published() -> path
@@ -13,18 +17,22 @@ published() -> path
 
 Such weights have two uses. A class that can be made without arguments and maps images float32
 [B, H, W, C] to [B, z] gives features; see `features`. And where `config.weights` names a file,
-training starts from it: the model `cnn_f.CNNF` takes the parameters that `load` of the module
-`cnn_f` reads, and layers that the file lacks keep their initial values. The model
+training starts from it: the model `resnet.ResNet50` takes what `load` of the module `resnet` reads,
+and layers that the file lacks, such as the hash layer, keep their initial values. The model
 `fine_tuned.FineTuned` starts from the weights of its backbone; `config.weights` may then be
 "published", for those that an installed package keeps.
 """
 
+import inspect
+import types
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 
+from jhash import models
 from jhash.errors import InputError
 from jhash.system import imports
 
@@ -32,6 +40,13 @@ from jhash.system import imports
 CONTRACT = ("load", "MEAN", "SCALE")
 # In place of the path of a file.
 PUBLISHED = "published"
+# The models of `jhash.models` whose weights this package reads; each is a backbone here, too.
+MODELS = (
+    *("alexnet.AlexNet", "cnn_f.CNNF", "resnet.ResNet18", "resnet.ResNet34", "resnet.ResNet50"),
+    *("vgg.VGG16", "vit.ViTB16", "vit.ViTS16"),
+)
+# Further backbones.
+BACKBONES = ("efficientnet_lite.EfficientNetLite0", "inception_v4.InceptionV4")
 
 
 class Weights(NamedTuple):
@@ -42,14 +57,16 @@ class Weights(NamedTuple):
       mean: Value that the model expects to be subtracted from the bytes: a number, a color [C] or
         an image [H, W, C].
       scale: Factor with which the model expects that difference to be multiplied.
+      batch_stats: The model's statistics of BatchNorm, if it has BatchNorm.
     """
 
     params: dict[str, Any]
     mean: float | np.ndarray
     scale: float
+    batch_stats: dict[str, Any] = types.MappingProxyType({})
 
 
-def load(model: str, path: str, backbone: str = "") -> Weights:
+def load(model: str, path: str, backbone: str = "", module: nn.Module | None = None) -> Weights:
     """Reads published weights for a model.
 
     Args:
@@ -57,6 +74,7 @@ def load(model: str, path: str, backbone: str = "") -> Weights:
       path: File of weights, or PUBLISHED for those of an installed package.
       backbone: Name of the model's backbone, if it is that which the weights are for. They become
         the parameters "backbone" then, without the classes of the backbone's last layer.
+      module: The model, if fields change its shapes; by default one with its default fields.
 
     Returns:
       The weights.
@@ -64,28 +82,63 @@ def load(model: str, path: str, backbone: str = "") -> Weights:
     Raises:
       InputError: No module is known that reads weights of the model, or the file does not fit.
     """
-    model = backbone or model
-    module_name = model.rpartition(".")[0]
+    reader = _reader(backbone or model, path)
+    if path == PUBLISHED:
+        if not hasattr(reader, "published"):
+            raise InputError(
+                f"path: {path!r} given; allowed: a file, as no package keeps weights of "
+                f"{backbone or model}."
+            )
+        path = reader.published()
+    mean = reader.load_mean(path) if reader.MEAN is None else reader.MEAN
+    if needs_model(reader):
+        if backbone:
+            module = imports.find_attribute(backbone, "jhash.pretrained", "backbone")()
+        elif module is None:
+            module = models.build(model, 1)
+    params, batch_stats = read(reader, path, module)
+    if backbone:
+        params = {"backbone": {name: params[name] for name in params if name != "classes"}}
+        batch_stats = {"backbone": batch_stats} if batch_stats else {}
+    return Weights(params, mean, reader.SCALE, batch_stats)
+
+
+def read(reader: Any, path: str, module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Reads weights by the `load` of a module, whichever form of the contract it has.
+
+    Args:
+      reader: The module.
+      path: File of weights.
+      module: The model; not used if `load` takes a path alone.
+
+    Returns:
+      (params, batch_stats), the latter empty without BatchNorm.
+
+    Raises:
+      InputError: The file does not fit.
+    """
+    loaded = reader.load(path, module) if needs_model(reader) else reader.load(path)
+    return loaded if isinstance(loaded, tuple) else (loaded, {})
+
+
+def needs_model(reader: Any) -> bool:
+    """Tells if the `load` of a module takes the model, too."""
+    return "model" in inspect.signature(reader.load).parameters
+
+
+def _reader(model, path):
+    """Finds the module that reads weights of a model."""
     try:
-        module = imports.find_module(module_name, "jhash.pretrained", "model")
+        module = imports.find_module(model.rpartition(".")[0], "jhash.pretrained", "model")
     except InputError:
         module = None
     if not all(hasattr(module, name) for name in CONTRACT):
         raise InputError(
-            f"path: {path} given; allowed: no file, as no published weights of {model} are known. "
-            f"A module of your own that has {', '.join(CONTRACT)} can read weights for its models."
+            f"path: {path} given; allowed: no file, as no published weights of {model} are known, "
+            f"but of {', '.join(MODELS)}, and of the backbones {', '.join(BACKBONES)}. A module "
+            f"of your own that has {', '.join(CONTRACT)} can read weights for its models."
         )
-    if path == PUBLISHED:
-        if not hasattr(module, "published"):
-            raise InputError(
-                f"path: {path!r} given; allowed: a file, as no package keeps weights of {model}."
-            )
-        path = module.published()
-    mean = module.load_mean(path) if module.MEAN is None else module.MEAN
-    params = module.load(path)
-    if backbone:
-        params = {"backbone": {name: params[name] for name in params if name != "classes"}}
-    return Weights(params, mean, module.SCALE)
+    return module
 
 
 def merge(params: Mapping[str, Any], loaded: Mapping[str, Any], place: str = "") -> dict[str, Any]:

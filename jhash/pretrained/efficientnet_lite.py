@@ -118,15 +118,15 @@ def load(path) -> dict[str, Any]:
     """Reads the published weights.
 
     Args:
-      path: `efficientnet-lite0-57934424.pth`, a PyTorch state dict; no code in it runs.
+      path: `efficientnet-lite0-57934424.pth`, or a file with the same names; see
+        `named_weights.read`.
 
     Returns:
       float32 parameters of `EfficientNetLite0(classes=1000)`, with BatchNorm folded into the
       convolutions. A model without classes takes all of them but "classes".
 
     Raises:
-      InputError: The file cannot be read, lacks an array, has one too many, or has one of another
-        shape.
+      InputError: The file cannot be read, or is one of another model.
     """
     weights = FoldedWeights(path, "EfficientNet-Lite0")
     params = {}
@@ -152,10 +152,9 @@ def load(path) -> dict[str, Any]:
             number += 1
             channels = out
     fold("head", "_conv_head", "_bn1", (FEATURES, channels, 1, 1))
-    kernel = weights.take("_fc.weight", 1000, FEATURES)
-    bias = weights.take("_fc.bias", 1000)
-    params["classes"] = {"kernel": kernel.T.astype(np.float32), "bias": bias.astype(np.float32)}
-    weights.check_all_taken()
+    classes = {"kernel": np.empty((FEATURES, 1000)), "bias": np.empty(1000)}  # For their shapes.
+    params["classes"] = weights.layer("_fc", classes)
+    weights.check()
     return params
 
 

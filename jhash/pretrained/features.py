@@ -16,9 +16,11 @@ Shapes in names: N images, B images at a time, z features.
 
 import hashlib
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -26,10 +28,9 @@ import numpy as np
 import tqdm
 from flax import linen as nn
 
-from jhash import config_fields, parallel
+from jhash import config_fields, parallel, pretrained
 from jhash.data import batches, preprocess
 from jhash.errors import InputError, in_config
-from jhash.pretrained import CONTRACT
 from jhash.system import files, imports, npy
 
 # Number of images whose features are one file: at most so many are computed again after a kill.
@@ -81,11 +82,11 @@ def extractor(config) -> Extractor:
             f"{field}: {config.name!r} given; allowed: a class of flax.linen.Module or a function."
         )
     module = inspect.getmodule(named)
-    missing = [name for name in CONTRACT if not hasattr(module, name)]
+    missing = [name for name in pretrained.CONTRACT if not hasattr(module, name)]
     if missing:
         raise InputError(
             f"{field}: {config.name!r} given; allowed: classes whose module has "
-            f"{', '.join(CONTRACT)}, but this one lacks {', '.join(missing)}."
+            f"{', '.join(pretrained.CONTRACT)}, but this one lacks {', '.join(missing)}."
         )
     if not config.weights and not hasattr(module, "published"):
         raise InputError(
@@ -94,10 +95,15 @@ def extractor(config) -> Extractor:
         )
     with in_config({"path": f"{_FIELDS}weights", "weights": f"{_FIELDS}weights"}):
         path = config.weights or module.published()
-        params = module.load(path)
+        model = named()
+        params, batch_stats = pretrained.read(module, path, model)
         mean = module.load_mean(path) if module.MEAN is None else module.MEAN
     params.pop("classes", None)
-    model = named()
+    if batch_stats:
+        raise InputError(
+            f"{field}: {config.name!r} given, which has statistics of BatchNorm; allowed: classes "
+            "whose BatchNorm is folded into their convolutions."
+        )
 
     def apply(variables, images):
         x = preprocess.eval_images(
@@ -179,17 +185,17 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
     extract = extractor(config)
     digest = _digest(config, extract.variables, source, indices)
     folder = os.path.join(folder, f"features-{digest[:16]}")
-    apply = parallel.map_devices(extract.apply)
+    apply = parallel.map_batch(extract.apply)
     variables = None  # They are copied to the devices only if a chunk is missing.
     chunks = []
     for start in tqdm.trange(0, len(indices), _CHUNK, desc="features", disable=None):
         path = os.path.join(folder, f"{start:09}.npy")
         chosen = indices[start : start + _CHUNK]
-        if not os.path.exists(path):
+        if not parallel.from_main(np.asarray(os.path.exists(path))):
             variables = variables or parallel.replicate(extract.variables)
+            orders = parallel.share(batches.batch_indices(chosen, config.batch), axis=1)
             outputs = [
-                apply(variables, parallel.shard(batch["images"]))
-                for batch in batches.prefetch(source, batches.batch_indices(chosen, config.batch))
+                apply(variables, batch["images"]) for batch in batches.prefetch(source, orders)
             ]
             # The last batch is filled up to its size.
             rows = [np.asarray(output).reshape(config.batch, -1) for output in outputs]
@@ -197,11 +203,19 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
             _check_finite("name", config.name, chunk)
             with files.replacing(path, "wb") as file:
                 npy.write(file, chunk)
-        chunks.append(npy.read(path))
+        chunks.append(_from_main(path))
     features_Nxz = np.concatenate(chunks)
     count, size = features_Nxz.shape
     print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
     return features_Nxz
+
+
+def _from_main(path):
+    """Reads a file of features, which the main process has."""
+    if parallel.process_count() == 1:
+        return npy.read(path)
+    content = Path(path).read_bytes() if parallel.is_main() else None
+    return np.load(io.BytesIO(parallel.bytes_from_main(content)), allow_pickle=False)
 
 
 def _width_of_file(path, images):

@@ -172,7 +172,7 @@ def load(path) -> dict[str, Any]:
     """Reads the published weights.
 
     Args:
-      path: `inceptionv4-8e4777a0.pth` or a file with the same names; no code in it runs.
+      path: `inceptionv4-8e4777a0.pth` or a file with the same names; see `named_weights.read`.
 
     Returns:
       float32 parameters of `InceptionV4(classes=1000)`, or of as many classes as the file has, with
@@ -180,8 +180,7 @@ def load(path) -> dict[str, Any]:
       "classes".
 
     Raises:
-      InputError: The file cannot be read, lacks an array, has one too many, or has one of another
-        shape.
+      InputError: The file cannot be read, or is one of another model.
     """
     weights = FoldedWeights(path, "Inception-v4")
     image = jax.ShapeDtypeStruct((1, 299, 299, 3), np.float32)
@@ -197,10 +196,10 @@ def load(path) -> dict[str, Any]:
         )
     classes = len(weights.arrays.get("last_linear.bias", ()))
     params["classes"] = {
-        "kernel": np.float32(weights.take("last_linear.weight", classes, FEATURES).T),
-        "bias": np.float32(weights.take("last_linear.bias", classes)),
+        "kernel": weights.dense("last_linear", (FEATURES, classes)),
+        "bias": weights.take("last_linear.bias", classes),
     }
-    weights.check_all_taken()
+    weights.check()
     return params
 
 

@@ -46,6 +46,20 @@ def test_bits_are_draws_and_their_gradient_is_the_sigmoids():
     np.testing.assert_allclose(shares, [0, sigmoid(-0.3), 0.5, sigmoid(0.3), 1], atol=0.02)
 
 
+def test_each_bit_divides_the_batch_in_halves():
+    u = outputs()
+    u[:, 2] = 0.5  # Of equal outputs the first in the batch count as larger.
+    weights = np.random.default_rng(1).normal(size=u.shape).astype(np.float32)
+    found, backward = jax.vjp(lambda u: straight_through.bi_half(u, 3.0), u)
+    expected = np.full_like(u, -1)
+    for bit in range(L):
+        for i in sorted(range(B), key=lambda i: (-u[i, bit], i))[: B // 2]:
+            expected[i, bit] = 1
+    np.testing.assert_array_equal(found, expected)
+    pull = 3 * (u - expected) / (B * L)
+    np.testing.assert_allclose(backward(weights)[0], weights + pull, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "function"),
     [

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from configs.baselines import greedyhash
 from jhash import pretrained
 from jhash.errors import InputError
 from jhash.experiment import build
@@ -94,6 +95,40 @@ def test_a_model_is_fine_tuned_from_the_weights_of_its_backbone(users_module):
     config.image.scale = 1.0
     with pytest.raises(InputError, match=r"^config\.image\.scale: 1\.0 given with config\.weights"):
         build(workdirs.check("none", config))
+
+
+NORMALIZED = """
+from flax import linen as nn
+
+
+class Net(nn.Module):
+    bits: int = 5
+    axis_name: str | None = None
+
+    @nn.compact
+    def __call__(self, x, train):
+        x = nn.BatchNorm(not train, name="norm")(x.mean((1, 2)))
+        return nn.Dense(self.bits, name="hash")(x)
+
+
+def load(path, model):
+    return {"norm": {"scale": [2.0]}}, {"norm": {"mean": [3.0], "var": [float(model.bits)]}}
+"""
+
+
+def test_statistics_of_batch_norm_are_loaded(users_module):
+    users_module(NORMALIZED, "MEAN, SCALE = 127.0, 1 / 64")
+    config = tiny.get_config()
+    config.method = greedyhash.get_config().method  # It puts a head behind the model.
+    config.model, config.weights, config.bits = {"name": "users_weights.Net"}, "file.pth", 8
+    variables = build(workdirs.check("none", config)).first()["train_state"].variables
+    params, stats = (variables[name]["model"] for name in ("params", "batch_stats"))
+    assert params["hash"]["kernel"].shape == (1, 8)
+    found = [params["norm"]["scale"], params["norm"]["bias"], stats["norm"]["mean"]]
+    assert [float(values[0]) for values in found] == [2, 0, 3]
+    assert float(stats["norm"]["var"][0]) == 8  # `load` gets the model with the config's fields.
+    loaded = pretrained.load("users_weights.Net", "file.pth")
+    assert loaded.batch_stats["norm"]["var"] == [1.0]
 
 
 def test_models_that_no_package_keeps_are_named(users_module):

@@ -17,20 +17,24 @@ from jax import lax
 class BatchNorm(nn.Module):
     """Normalizes every channel by the mean and variance of the global batch, then scales it.
 
-    Parameters (`scale`, `bias`) and running statistics (`mean` and the biased variance `var`) have
-    the names and meanings of flax's BatchNorm.
+    Parameters (`scale`, `bias`) and running statistics (`mean` and the variance `var`) have the
+    names and meanings of flax's BatchNorm.
 
     Attributes:
       relu: Whether to apply a ReLU to the result.
       axis_name: Mapped axis over which statistics are averaged, or None.
       momentum: Share of the running statistics that an update keeps.
       epsilon: Number added to the variance.
+      unbiased: Whether the running variance averages unbiased variances, as PyTorch's does, and not
+        biased ones, as flax's does. The batch itself is normalized by its biased variance in either
+        case.
     """
 
     relu: bool = False
     axis_name: str | None = None
     momentum: float = 0.99
     epsilon: float = 1e-5
+    unbiased: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -57,6 +61,9 @@ class BatchNorm(nn.Module):
         y, mean_C, var_C = normalize(x, scale, bias, self.relu, axis_name, self.epsilon)
         if not self.is_initializing():
             keep = self.momentum
+            if self.unbiased:
+                count = x.size // x.shape[-1] * (1 if axis_name is None else lax.psum(1, axis_name))
+                var_C = var_C * (count / max(count - 1, 1))
             running_mean.value = keep * running_mean.value + (1 - keep) * mean_C
             running_var.value = keep * running_var.value + (1 - keep) * var_C
         return y

