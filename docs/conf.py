@@ -85,6 +85,7 @@ runs
 configs
 tables
 images
+serve
 library
 metrics
 index_format

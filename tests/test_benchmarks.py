@@ -26,6 +26,7 @@ LARGE = [
     "graph_scale",
     "lattice_cost",
     "reversible_training",
+    "serve_load",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The command line: `main` runs the commands `encode`, `index`, `search`, `report` and `sweep`.
+"""The command line: `main` runs one of the other modules, which are commands.
 
 `cell` is a process that `sweep` starts.
 

@@ -1,4 +1,4 @@
-"""The command line: encodes images, keeps and searches an index, reports on runs, makes tables."""
+"""The command line: encodes images, keeps, searches and serves an index, reports on runs."""
 
 import argparse
 import os
@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 import jhash
-from jhash.commands import boundary, encode, index, report, search, sweep
+from jhash.commands import boundary, duplicates, encode, export, index, report, search, serve, sweep
 
 _DESCRIPTION = """\
 Search of your own images, and of those of trained runs (train one with launch.py).
@@ -56,6 +56,6 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=f"jhash {jhash.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (encode, index, search, report, sweep):
+    for command in (encode, index, search, duplicates, serve, report, export, sweep):
         command.add(commands)
     return parser

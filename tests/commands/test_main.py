@@ -18,7 +18,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ACTIONS = [f"index {action}" for action in ("build", "update", "add", "remove", "info", "export")]
 
 
-@pytest.mark.parametrize("command", ["encode", "index", *ACTIONS, "search", "report"])
+@pytest.mark.parametrize(
+    "command", ["encode", "index", *ACTIONS, "search", "serve", "report", "export"]
+)
 def test_help_has_an_example(jhash, command):
     status, out, _ = jhash(*command.split(), "--help")
     assert status == 0
@@ -37,7 +39,7 @@ def test_the_version(jhash):
 
 
 def test_every_command_has_json(jhash):
-    for command in ("encode", *ACTIONS, "search", "report", "sweep"):
+    for command in ("encode", *ACTIONS, "search", "serve", "report", "export", "sweep"):
         assert " --json " in jhash(*command.split(), "--help")[1], command
 
 

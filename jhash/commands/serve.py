@@ -1,0 +1,125 @@
+"""The command `python -m jhash serve`: a page that searches an index."""
+
+import os
+import sys
+
+from jhash.commands import add_json, add_trust, parser, tell
+from jhash.errors import InputError, in_config, printable
+
+_SUMMARY = "serve a page, and a JSON API, that search an index"
+_DETAILS = """
+Drop, paste or choose an image on the page, or click any result. Changes of the index by
+other commands are seen within seconds. docs/serve.md describes the API (/api/search,
+/health, /metrics), limits and proxies. It needs the extra "serve".
+
+Without --host only this machine can reach the page. On any other address clients need a
+token: that of --token, that of the variable JHASH_TOKEN, which other users of this
+machine do not see, or a random one, which is printed. On this machine a token is needed
+if one is given.
+
+Thumbnails are kept in the folder INDEX.thumbnails. --json prints the address as JSON.
+"""
+_EXAMPLES = (
+    "serve --index photos.index",
+    "serve --index photos.index --images /media/photos --port 8080",
+    "serve --index photos.index --host 0.0.0.0 --allow-host photos.example.org",
+)
+_PORT = 8000
+
+
+def add(commands):
+    """Adds the command and its arguments."""
+    command = parser(commands, "serve", _SUMMARY, _DETAILS, _EXAMPLES)
+    command.add_argument("--index", required=True, help="the index to search")
+    command.add_argument(
+        "--images",
+        nargs="+",
+        default=(),
+        metavar="FOLDER",
+        help="where the images are now; images elsewhere are not shown (default: where the index "
+        "says)",
+    )
+    command.add_argument(
+        "--run",
+        dest="workdir",
+        metavar="RUN",
+        help="the run that encodes uploads; default: the encoder beside the index, or its run",
+    )
+    command.add_argument(
+        "--host", default="127.0.0.1", help="address to bind to; default: 127.0.0.1"
+    )
+    command.add_argument(
+        "--port", type=_port, default=_PORT, help=f"default: {_PORT}; 0 for any free one"
+    )
+    command.add_argument("--token", help="what clients need, 16 characters or more; see above")
+    command.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name under which clients reach the server, as behind a proxy; IP addresses and "
+        "localhost are always allowed; may be repeated",
+    )
+    add_json(command)
+    add_trust(command)
+    command.set_defaults(run=run)
+
+
+def run(arguments):
+    """Serves until Ctrl-C."""
+    for folder in arguments.images:
+        if not os.path.isdir(folder):
+            raise InputError(f"--images: {folder} given; allowed: folders that exist.")
+    try:
+        from jhash.serve import application, batching, collection, guard, server
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] == "jhash":
+            raise
+        raise InputError(
+            f"serve: {error.name} is not installed; allowed: an installation with "
+            "pip install 'jhash[serve]', or in a checkout pip install -e '.[serve]'."
+        ) from error
+    token = arguments.token or os.environ.get("JHASH_TOKEN") or None
+    with in_config({"host": "--host", "token": "--token"}):
+        place = server.take_place(arguments.host, arguments.port, token)
+    source = collection.Source(
+        arguments.index, arguments.images, arguments.workdir, arguments.trust_modules
+    )
+    with in_config({"run": "--run"}):
+        watched = collection.Watched(source, batching.compile_all)
+    for folder in watched.served.folders.missing():
+        _say(f"{folder} is no folder, so its images are not shown; --images says where they are.")
+    hosts = {arguments.host, *arguments.allow_host}
+    app = application.build(watched, arguments.index, guard.Rules(hosts, place.token))
+    server.run(app, place, lambda: _announce(arguments, watched, place))
+
+
+def _announce(arguments, watched, place):
+    index = watched.served.index
+    lines = [
+        f"{arguments.index}: {len(index):,} codes of {index.bits} bits.",
+        f"The page is at {place.address()} until Ctrl-C.",
+    ]
+    if place.is_everywhere:
+        lines.append("Elsewhere, put this machine's name or address in the place of localhost.")
+        lines.append("A name needs --allow-host.")
+    tell(
+        arguments,
+        "\n".join(map(printable, lines)),
+        index=arguments.index,
+        codes=len(index),
+        bits=index.bits,
+        address=place.address(),
+    )
+    sys.stdout.flush()
+
+
+def _say(line):
+    print(f"jhash: {printable(line)}", file=sys.stderr)
+
+
+def _port(text):
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise ValueError
+    return value
