@@ -16,17 +16,18 @@ class Ranking(NamedTuple):
 
     Attributes:
       total: Number of pairs at each distance, int64 [bits + 1].
-      relevant: Number of relevant pairs at each distance, int64 [bits + 1].
-      average_precision: Average precision of each query, float64 [Q].
-      answerable: True for each query that has a relevant item, bool [Q].
-      metrics: Metrics, named as by `retrieval.summarize` and `summarize_within_categories`.
+      metrics: Metrics, named as by `retrieval.summarize` and `summarize_within_categories`; without
+        labels, those that `results.json` has.
+      relevant: Number of relevant pairs at each distance, int64 [bits + 1]; None without labels.
+      average_precision: Average precision of each query, float64 [Q]; None without labels.
+      answerable: True for each query that has a relevant item, bool [Q]; None without labels.
     """
 
     total: np.ndarray
-    relevant: np.ndarray
-    average_precision: np.ndarray
-    answerable: np.ndarray
     metrics: dict
+    relevant: np.ndarray | None = None
+    average_precision: np.ndarray | None = None
+    answerable: np.ndarray | None = None
 
 
 class Balance(NamedTuple):
@@ -60,10 +61,20 @@ class Measured:
     @property
     def stale(self) -> bool:
         """Tells whether `results.json` has another MAP than the codes, from another evaluation."""
+        if not has_labels(self.run):
+            return False
         return any(
-            abs(self.run.results[kind]["map"] - ranking.metrics["map"]) > 1e-9
+            abs(self.run.results[kind].get("map", np.inf) - ranking.metrics["map"]) > 1e-9
             for kind, ranking in self.rankings.items()
         )
+
+
+def has_labels(run: Run) -> bool:
+    """Tells whether both the queries and the database of a run have labels."""
+    return run.results["data"].get("labeled", True) and all(
+        content.labels is not None and content.labels.size
+        for content in (run.queries, *run.databases.values())
+    )
 
 
 def measure(run: Run) -> Measured:
@@ -76,7 +87,7 @@ def measure(run: Run) -> Measured:
         f"database, {kind}": database for kind, database in run.databases.items()
     }
     try:
-        rankings = {kind: _rank(run, database) for kind, database in run.databases.items()}
+        rankings = {kind: _rank(run, kind) for kind in run.databases}
     except InputError as error:
         raise InputError(
             f"workdirs: {run.name} given, whose codes cannot be ranked: {error}"
@@ -85,7 +96,15 @@ def measure(run: Run) -> Measured:
     return Measured(run, rankings, balances)
 
 
-def _rank(run: Run, database: Content) -> Ranking:
+def _rank(run: Run, kind: str) -> Ranking:
+    database = run.databases[kind]
+    if not has_labels(run):
+        # Any labels give the number of all pairs.
+        alike = [np.zeros(len(content.codes), np.int32) for content in (run.queries, database)]
+        total_QxD, _ = retrieval.distance_histograms(
+            run.queries.codes, database.codes, *alike, run.bits
+        )
+        return Ranking(np.sum(np.asarray(total_QxD), axis=0, dtype=np.int64), run.results[kind])
     searched = run.queries.codes, database.codes, run.queries.labels, database.labels, run.bits
     options = run.results["config"]["metrics"]
     histograms = retrieval.distance_histograms(*searched)
@@ -93,11 +112,11 @@ def _rank(run: Run, database: Content) -> Ranking:
     total_QxD, relevant_QxD = map(np.asarray, histograms)
     return Ranking(
         np.sum(total_QxD, axis=0, dtype=np.int64),
+        retrieval.summarize(total_QxD, relevant_QxD, **options, q_labels=run.queries.labels)
+        | retrieval.summarize_within_categories(*searched, **options),
         np.sum(relevant_QxD, axis=0, dtype=np.int64),
         retrieval.average_precision(total_QxD, relevant_QxD),
         relevant_QxD.any(axis=1),
-        retrieval.summarize(total_QxD, relevant_QxD, **options, q_labels=run.queries.labels)
-        | retrieval.summarize_within_categories(*searched, **options),
     )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from jhash import retrieval
 from jhash.report import compare, plots
-from jhash.report.curves import Measured
-from jhash.report.plots import Line, Picture
+from jhash.report.curves import Measured, has_labels
+from jhash.report.plots import Constant, Line, Picture
 from jhash.runs.paths import DATABASES
 
 RADIUS = 2  # The Hamming radius of hash lookup, as in the papers.
@@ -19,25 +19,40 @@ MAX_POINTS = 300  # A training curve with more points is averaged to so many.
 VALIDATION = "validation/"
 # Those of them that are drawn, besides the one that chose the epoch.
 _VALIDATION_SHOWN = re.compile(r"(map|precision_at_\d|precision_radius_)")
+# Units of logged metrics; others are pure numbers.
+_UNITS = {
+    "bit_error_rate": "share of bits",
+    "changed_bits": "share of bits",
+    "distinct_centers": "codes",
+    "distinct_class_codes": "codes",
+    "min_center_distance": "bits",
+    "min_class_distance": "bits",
+}
 _PERCENT_OF_RANKS = re.compile(r"map_top_(\S+)_percent")
 _AT_RECALL = re.compile(r"precision_at_recall_(\d+)")
 
 
-def curves(all_measured: Sequence[Measured]) -> list[Picture]:
+def curves(all_measured: Sequence[Measured]) -> list[Picture | Constant]:
     """Draws precision and recall, by radius, by rank and by recall.
 
     The curves of a single run share a picture. Several runs share a picture for each kind of
-    database codes.
+    database codes. Runs without labels have no curves.
     """
-    panels = _panels(all_measured)
+    panels = _panels([measured for measured in all_measured if has_labels(measured.run)])
+    if not panels:
+        return []
+    recall = "recall (share of relevant)"
+    precision = "precision (share of found)"
+    of_each = "recall of each query (share of relevant)"
+    ranks, radius = "number N of nearest images", "Hamming radius (bits)"
     pictures = []
     for title, pick, xlabel, ylabel, scale in (
-        ("Precision-recall curve by radius", _by_radius, "recall", "precision", "linear"),
-        ("Precision-recall curve by ranking", _by_ranking, "recall", "precision", "linear"),
-        ("Precision at recall", _at_recall, "recall of each query", "precision", "linear"),
-        (f"Precision@N, N up to {MAX_RANKS:,}", _by_rank, "N", "precision", "log"),
-        ("Precision within a radius", _precision, "Hamming radius", "precision", "linear"),
-        ("Recall within a radius", _recall, "Hamming radius", "recall", "linear"),
+        ("Precision-recall curve by radius", _by_radius, recall, precision, "linear"),
+        ("Precision-recall curve by ranking", _by_ranking, recall, precision, "linear"),
+        ("Precision at recall", _at_recall, of_each, precision, "linear"),
+        (f"Precision@N, N up to {MAX_RANKS:,}", _by_rank, ranks, precision, "log"),
+        ("Precision within a radius", _precision, radius, precision, "linear"),
+        ("Recall within a radius", _recall, radius, recall, "linear"),
     ):
         panel_lines = {}
         for suffix, panel in panels.items():
@@ -52,10 +67,20 @@ def curves(all_measured: Sequence[Measured]) -> list[Picture]:
             "ylim": plots.limits([line.y for line in all_lines]),
         }
         pictures += [
-            plots.lines(title + suffix, lines, xlabel, ylabel, **axes)
+            _lines(title + suffix, lines, xlabel, ylabel, **axes)
             for suffix, lines in panel_lines.items()
         ]
     return pictures
+
+
+def _lines(title, lines, xlabel, ylabel, **axes):
+    """Draws lines, unless each of them has one value alone."""
+    if all(len(set(line.y)) <= 1 for line in lines):
+        values = [f"{line.y[0]:.4g}" for line in lines]
+        if len(set(values)) > 1:
+            values = [f"{value} ({line.label})" for value, line in zip(values, lines, strict=True)]
+        return Constant(title, ", ".join(dict.fromkeys(values)))
+    return plots.lines(title, lines, xlabel, ylabel, **axes)
 
 
 def _panels(all_measured):
@@ -113,8 +138,9 @@ def by_length(all_measured: Sequence[Measured]) -> list[Picture]:
     A line joins runs whose configs differ in the length alone. If all runs have the same length,
     there is no picture.
     """
+    all_measured = [measured for measured in all_measured if has_labels(measured.run)]
     lengths = sorted({measured.run.bits for measured in all_measured})
-    if len(lengths) == 1:
+    if len(lengths) <= 1:
         return []
     quantities = [("MAP", "MAP", lambda metrics: metrics["map"])]
     for name, title in _maps_of_the_top(all_measured).items():
@@ -129,7 +155,7 @@ def by_length(all_measured: Sequence[Measured]) -> list[Picture]:
         plots.lines(
             f"{title} by code length",
             _length_lines(all_measured, value),
-            "bits",
+            "code length (bits)",
             ylabel,
             xticks=lengths,
         )
@@ -184,23 +210,26 @@ def balance(measured: Measured) -> Picture:
         for look, (name, bits) in enumerate(measured.balances.items())
     ]
     title = f"Bit balance, {measured.run.name}"
-    return plots.points(title, series, "bit", "share of ones", 0.5)
+    return plots.points(title, series, "number of the bit", "share of ones", 0.5)
 
 
 def distances(measured: Measured) -> list[Picture]:
-    """Draws distances of relevant and of other pairs, for each kind of database codes."""
-    return [
-        plots.two_histograms(
-            f"Distances, {measured.run.name}, {kind} codes",
-            (ranking.relevant, ranking.total - ranking.relevant),
-            ("relevant pairs", "other pairs"),
-            "Hamming distance",
-        )
-        for kind, ranking in measured.rankings.items()
-    ]
+    """Draws distances of relevant and of other pairs, for each kind of database codes.
+
+    Without labels they are distances of all pairs.
+    """
+    pictures = []
+    for kind, ranking in measured.rankings.items():
+        counts, labels = [ranking.total], ["all pairs"]
+        if ranking.relevant is not None:
+            counts = [ranking.relevant, ranking.total - ranking.relevant]
+            labels = ["relevant pairs", "other pairs"]
+        title = f"Distances, {measured.run.name}, {kind} codes"
+        pictures.append(plots.histograms(title, counts, labels, "Hamming distance (bits)"))
+    return pictures
 
 
-def training(all_measured: Sequence[Measured]) -> list[Picture]:
+def training(all_measured: Sequence[Measured]) -> list[Picture | Constant]:
     """Draws each metric of `metrics.jsonl`: those of steps first, then those of epochs.
 
     Metrics of validation are left out; see `validation`.
@@ -211,12 +240,19 @@ def training(all_measured: Sequence[Measured]) -> list[Picture]:
             x, y = _thin(*zip(*points, strict=True))
             lines.setdefault(key, []).append(Line(measured.run.name, x, y, look))
     return [
-        plots.lines(name, lines[of_epochs, name], "epochs" if of_epochs else "steps", name)
+        _lines(
+            name, lines[of_epochs, name], "epochs" if of_epochs else "training steps", _label(name)
+        )
         for of_epochs, name in sorted(lines)
     ]
 
 
-def before_training(all_measured: Sequence[Measured]) -> list[Picture]:
+def _label(name):
+    """Returns the name of a logged metric with its unit."""
+    return f"{name} ({_UNITS[name]})" if name in _UNITS else name
+
+
+def before_training(all_measured: Sequence[Measured]) -> list[Picture | Constant]:
     """Draws each metric that a method logged before the first epoch, such as DSTGeH in stage 1."""
     lines = {}  # (what was trained, the metric's name) -> a line per run.
     for look, measured in enumerate(all_measured):
@@ -225,12 +261,12 @@ def before_training(all_measured: Sequence[Measured]) -> list[Picture]:
                 x, y = _thin(*zip(*points, strict=True))
                 lines.setdefault((part, name), []).append(Line(measured.run.name, x, y, look))
     return [
-        plots.lines(f"{part}: {name}", drawn, "epochs", name)
+        _lines(f"{part}: {name}", drawn, "epochs", _label(name))
         for (part, name), drawn in sorted(lines.items())
     ]
 
 
-def validation(all_measured: Sequence[Measured]) -> list[Picture]:
+def validation(all_measured: Sequence[Measured]) -> list[Picture | Constant]:
     """Draws metrics of validation by epoch, and the epoch that one of them chose.
 
     The kinds of database codes of a single run share a picture. Several runs share a picture for
@@ -247,7 +283,7 @@ def validation(all_measured: Sequence[Measured]) -> list[Picture]:
             if kept is not None:
                 drawn.append(Line(f"{label}: kept", [kept], [points[kept]], look + 3))
     return [
-        plots.lines(f"Validation: {metric}{suffix}", drawn, "epochs", metric)
+        _lines(f"Validation: {metric}{suffix}", drawn, "epochs", metric)
         for (metric, suffix), drawn in sorted(lines.items(), key=_by_numbers)
     ]
 

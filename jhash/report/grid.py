@@ -11,24 +11,36 @@ from PIL import Image
 from jhash import data, retrieval
 from jhash.data import Source
 from jhash.errors import InputError
-from jhash.report.curves import Ranking
+from jhash.report.curves import Ranking, has_labels
 from jhash.runs.code_files import Content
 from jhash.runs.finished import Run
 
 QUERIES = 10
 RESULTS = 10
 WORST = 5
-# Images whose longer side has more pixels are shrunk to PIXELS, and to COLORS colors.
-PIXELS = 48
-COLORS = 64
+# Images whose longer side has more pixels are shrunk to that.
+PIXELS = 128
+# Images whose longer side has fewer pixels are shown as they are, others as photos: compressed.
+SMALL = 64
+_QUALITY = 80
 
 
 class Thumbnail(NamedTuple):
-    """An image of the source: its index, its class names, and its file as a data URI."""
+    """An image of the source.
+
+    Attributes:
+      index: Its index in the source.
+      path: Path of its file; empty if the source does not tell it.
+      classes: Names of its classes; empty if the source has no labels.
+      uri: The image as a data URI.
+      look: Class of the element that shows it.
+    """
 
     index: int
+    path: str
     classes: str
     uri: str
+    look: str
 
 
 class Hit(NamedTuple):
@@ -37,19 +49,19 @@ class Hit(NamedTuple):
     Attributes:
       thumbnail: The image.
       distance: Hamming distance to the query, in bits.
-      right: True if the image shares a label with the query.
+      right: True if the image shares a label with the query; None without labels.
     """
 
     thumbnail: Thumbnail
     distance: int
-    right: bool
+    right: bool | None
 
 
 class Row(NamedTuple):
     """A query with its nearest images, sorted by (distance, place in the database)."""
 
     query: Thumbnail
-    average_precision: float
+    average_precision: float | None
     hits: list[Hit]
 
 
@@ -61,9 +73,11 @@ def open_source(run: Run) -> Source:
     """
     config = ml_collections.FrozenConfigDict(run.results["config"])
     try:
-        source = data.load_config(config.data).source
+        source = data.load_config(config.data, config.get("image")).source
         code_sets = (run.queries, *run.databases.values())
-        same = all(np.array_equal(source.labels[codes.ids], codes.labels) for codes in code_sets)
+        same = not has_labels(run) or all(
+            np.array_equal(source.labels[codes.ids], codes.labels) for codes in code_sets
+        )
     except Exception as error:  # A source may be the user's own code, which may raise anything.
         raise InputError(f"the data cannot be read: {error}") from error
     if not same:
@@ -85,6 +99,16 @@ def first_of_each_class(queries: Content) -> list[int]:
         has[chosen] = False  # An image of several classes stands for one of them.
         chosen += np.flatnonzero(has)[:1].tolist()
     return chosen[:QUERIES]
+
+
+def spread(queries: Content) -> list[int]:
+    """Chooses `QUERIES` queries, evenly spaced, where there are no classes to choose by.
+
+    Returns:
+      Places in `queries`.
+    """
+    count = min(QUERIES, len(queries.ids))
+    return np.linspace(0, len(queries.ids) - 1, count).astype(int).tolist()
 
 
 def worst(ranking: Ranking) -> list[int]:
@@ -117,24 +141,28 @@ def rows(run: Run, kind: str, ranking: Ranking, chosen: list[int], source: Sourc
     """
     database = run.databases[kind]
     k = min(RESULTS, len(database.ids))
-    queries = run.queries._replace(
-        **{name: getattr(run.queries, name)[chosen] for name in ("codes", "labels", "ids")}
-    )
-    nearest = retrieval.hamming_topk(queries.codes, database.codes, k)
+    query_ids = run.queries.ids[chosen]
+    nearest = retrieval.hamming_topk(run.queries.codes[chosen], database.codes, k)
     distances_QxK, places_QxK = map(np.asarray, nearest)
     ids_QxK = database.ids[places_QxK]
-    thumbnails = _thumbnails(source, np.concatenate([queries.ids, ids_QxK.ravel()]))
+    thumbnails = _thumbnails(
+        source, np.concatenate([query_ids, ids_QxK.ravel()]), labeled=has_labels(run)
+    )
     made = []
     for number, place in enumerate(chosen):
-        right_K = _share_label(queries.labels[number], database.labels[places_QxK[number]])
+        right_K = [None] * k
+        average_precision = None
+        if has_labels(run):
+            labels = database.labels[places_QxK[number]]
+            right_K = _share_label(run.queries.labels[place], labels).tolist()
+            average_precision = float(ranking.average_precision[place])
         hits = [
-            Hit(thumbnails[index], int(distance), bool(right))
+            Hit(thumbnails[index], int(distance), right)
             for index, distance, right in zip(
                 ids_QxK[number], distances_QxK[number], right_K, strict=True
             )
         ]
-        average_precision = float(ranking.average_precision[place])
-        made.append(Row(thumbnails[queries.ids[number]], average_precision, hits))
+        made.append(Row(thumbnails[query_ids[number]], average_precision, hits))
     return made
 
 
@@ -142,14 +170,21 @@ def _share_label(label, labels):
     return np.any(label & labels, axis=1) if labels.ndim == 2 else labels == label
 
 
-def _thumbnails(source, indices):
+def _thumbnails(source, indices, labeled):
     indices = np.unique(indices)
     try:
         images = source.images(indices)
     except Exception as error:  # See open_source.
         raise InputError(f"an image cannot be read: {error}") from error
+    paths = getattr(source, "paths", None)
     return {
-        index: Thumbnail(int(index), _class_names(source, index), encode(image))
+        index: Thumbnail(
+            int(index),
+            "" if paths is None else str(paths[index]),
+            _class_names(source, index) if labeled else "",
+            encode(image),
+            look(image),
+        )
         for index, image in zip(indices, images, strict=True)
     }
 
@@ -160,17 +195,23 @@ def _class_names(source, index):
     return ", ".join(source.class_names[label] for label in labels) or "no class"
 
 
-def encode(pixels: np.ndarray) -> str:
-    """Encodes an image, uint8 [H, W, channels], as a small PNG in a data URI.
+def look(pixels: np.ndarray) -> str:
+    """Returns the class of the element that shows an image, [H, W, channels]: `pixels` or none."""
+    return "pixels" if max(pixels.shape[:2]) < SMALL else ""
 
-    Of other than 1 or 3 channels, the mean is shown in gray.
+
+def encode(pixels: np.ndarray, exact: bool = False) -> str:
+    """Encodes an image, uint8 [H, W, channels], as a file in a data URI.
+
+    It is a PNG if the image is small, or if `exact`, and else a JPEG. Of other than 1 or 3
+    channels, the mean is shown in gray.
     """
     if pixels.shape[-1] not in (1, 3):
         pixels = pixels.mean(axis=-1, keepdims=True).astype(np.uint8)
     image = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+    kind = "png" if exact or look(pixels) else "jpeg"
     if max(image.size) > PIXELS:
         image.thumbnail((PIXELS, PIXELS))
-        image = image.quantize(COLORS) if image.mode == "RGB" else image
     file = io.BytesIO()
-    image.save(file, "png", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
+    image.save(file, kind, **({"optimize": True} if kind == "png" else {"quality": _QUALITY}))
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

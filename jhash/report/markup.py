@@ -8,42 +8,61 @@ from typing import Any
 import numpy as np
 
 from jhash.errors import printable
-from jhash.report.plots import Picture
+from jhash.report.plots import Constant, Picture
 
 
 def document(title: str, css: str, parts: Iterable[str]) -> str:
     """Makes a whole page; the title is text, the parts are HTML."""
     head = (
-        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{text(title)}</title><style>{css}</style>"
     )
-    body = "\n".join(parts)
+    body = "\n".join(["<main>", *parts, "</main>"])
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
 
 
-def gallery(pictures: Iterable[Picture]) -> str:
-    """Makes a grid of drawings with their headings."""
-    drawn = [
-        tag(
-            "figure",
-            tag("figcaption", text(picture.title))
-            + f'<img src="{picture.uri}" alt="{text(picture.alt)}">',
-        )
-        for picture in pictures
-    ]
-    return tag("div", "\n".join(drawn), class_="figures")
+def gallery(pictures: Iterable[Picture | Constant]) -> str:
+    """Makes a grid of drawings with their headings, and a sentence about what is not drawn."""
+    drawn = []
+    told = []
+    for picture in pictures:
+        if isinstance(picture, Constant):
+            told.append(f"{picture.title} {picture.words}")
+            continue
+        caption = tag("figcaption", text(picture.title))
+        shown = f'<img src="{picture.uri}" alt="{text(picture.alt)}">'
+        drawn.append(tag("figure", caption + shown))
+    grid = tag("div", "\n".join(drawn), class_="figures") if drawn else ""
+    return grid + (note(f"Constant, so not drawn: {'; '.join(told)}.") if told else "")
 
 
-def table(head: list[list[str]], rows: list[str]) -> str:
+def folded(heading: str, *parts: str) -> str:
+    """Makes a part of the page that is closed until the reader opens it; without content, nothing.
+
+    Args:
+      heading: Its heading, text.
+      *parts: HTML, of which some may be empty.
+    """
+    content = "\n".join(filter(None, parts))
+    summary = tag("summary", tag("h3", text(heading)))
+    return tag("details", f"{summary}\n{content}") if content else ""
+
+
+def table(head: list[list[str]], rows: list[str], caption: str = "") -> str:
     """Makes a table that scrolls if it is too wide.
 
     Args:
       head: Rows of cells.
       rows: Rows that `row` made.
+      caption: What the table shows, text.
     """
     lines = "".join(tag("tr", "".join(cells)) for cells in head)
-    content = tag("thead", lines) + tag("tbody", "\n".join(rows))
-    return tag("div", tag("table", content), class_="scroll")
+    content = tag("caption", text(caption)) if caption else ""
+    content += tag("thead", lines) + tag("tbody", "\n".join(rows))
+    # A part that scrolls is reached by the keyboard, too.
+    named = {"role": "region", "aria-label": caption, "tabindex": "0"} if caption else {}
+    attributes = {"class_": "scroll", **named}
+    return tag("div", tag("table", content), **attributes)
 
 
 def row(name: str, cells: list[str]) -> str:
@@ -61,9 +80,10 @@ def warning(words: str) -> str:
     return tag("p", text(f"⚠ {words}"), role="note", class_="warning")
 
 
-def image(uri: str, alt: str) -> str:
+def image(uri: str, alt: str, class_: str = "") -> str:
     """Makes a small image; its description in words also shows under the mouse."""
-    return f'<img src="{uri}" alt="{text(alt)}" title="{text(alt)}">'
+    kind = f' class="{text(class_)}"' if class_ else ""
+    return f'<img src="{uri}" alt="{text(alt)}" title="{text(alt)}"{kind}>'
 
 
 def number(value: float | None) -> str:
@@ -86,7 +106,7 @@ def tag(name: str, content: str, **attributes: Any) -> str:
 
 def breakable(value: Any) -> str:
     """Escapes text that the browser may break after the joints of a path or name."""
-    return re.sub("([/_.])", r"\1<wbr>", text(value))
+    return re.sub("([/_.]|(?<=[A-Za-z]{2})-)", r"\1<wbr>", text(value))
 
 
 def text(value: Any) -> str:

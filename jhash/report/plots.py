@@ -51,6 +51,18 @@ class Line(NamedTuple):
     look: int
 
 
+class Constant(NamedTuple):
+    """What is told in words in place of a drawing, since it is the same everywhere.
+
+    Attributes:
+      title: Heading that the drawing would have.
+      words: The value, or that of each line.
+    """
+
+    title: str
+    words: str
+
+
 class Picture(NamedTuple):
     """A drawing.
 
@@ -119,10 +131,10 @@ def limits(groups: Sequence[Sequence[float]], scale: str = "linear") -> tuple[fl
     return smallest - margin, largest + margin
 
 
-def two_histograms(
-    title: str, counts: tuple[np.ndarray, np.ndarray], labels: tuple[str, str], xlabel: str
+def histograms(
+    title: str, counts: Sequence[np.ndarray], labels: Sequence[str], xlabel: str
 ) -> Picture:
-    """Draws two histograms over the integers from 0 on, each as shares of its own sum."""
+    """Draws one or two histograms over the integers from 0 on, each as shares of its own sum."""
     shares = [count / max(1, count.sum()) for count in counts]
     places = np.arange(len(shares[0]))
     edges = np.append(places, len(places)) - 0.5
@@ -130,9 +142,11 @@ def two_histograms(
         {"facecolor": _COLORS[0], "alpha": 0.55},
         {"facecolor": "none", "edgecolor": _COLORS[1], "hatch": "////", "linewidth": 1.2},
     )
-    with _drawing(xlabel, "share of pairs") as (plot, handles, svg):
-        for share, label, look in zip(shares, labels, looks, strict=True):
+    with _drawing(xlabel, f"share of {labels[0] if len(labels) == 1 else 'the pairs'}") as drawing:
+        plot, handles, svg = drawing
+        for share, label, look in zip(shares, labels, looks, strict=False):
             handles.append(plot.stairs(share, edges, label=label, fill=True, **look))
+        plot.xaxis.get_major_locator().set_params(integer=True)
         plot.set(ylim=(0, None))
     means = [
         f"{label} lie {share @ places:.3g} apart on average" if share.any() else f"no {label}"
@@ -161,7 +175,7 @@ def _drawing(xlabel, ylabel):
     handles = []
     svg = io.StringIO()
     with _LOCK, style.context(["default", _STYLE]):
-        figure = Figure(figsize=(5, 3.7), layout="constrained")
+        figure = Figure(figsize=(5, 3.4), layout="constrained")
         plot = figure.add_subplot()
         plot.set(xlabel=xlabel, ylabel=ylabel)
         yield plot, handles, svg
@@ -171,4 +185,5 @@ def _drawing(xlabel, ylabel):
             columns = 1 if max(map(len, labels)) > 24 else 2
             figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(svg, format="svg", metadata=metadata)
+        # The page behind it may be light or dark.
+        figure.savefig(svg, format="svg", metadata=metadata, transparent=True)

@@ -41,7 +41,7 @@ def section(runs: Sequence[Run]) -> str:
             "makes the images again from the features. The difference is that of the bytes of "
             "each channel: black is none, and white is the largest difference of the images "
             "shown, whose gray levels of 255 are given with its row. Images of more than "
-            f"{grid.PIXELS} pixels are shrunk as above; of differences the maxima are shown, so "
+            f"{grid.PIXELS} pixels on a side are shrunk; of differences the maxima are shown, so "
             "that none is lost."
         ),
     ]
@@ -130,7 +130,7 @@ def _table(saved):
         row("reconstructed", reconstructions),
         row(f"difference ({white})", differences),
     ]
-    return table([head], rows)
+    return table([head], rows, "Images, their reconstructions and the differences")
 
 
 def _in_words(difference):
@@ -149,7 +149,7 @@ def _classes(label):
 
 
 def _cell(pixels, alt):
-    return tag("td", image(grid.encode(pixels), alt))
+    return tag("td", image(grid.encode(pixels, exact=True), alt, grid.look(pixels)))
 
 
 def _shrink(pixels):

@@ -74,7 +74,7 @@ def write(path: str, index_name: str, answers: Sequence[Answer]) -> None:
         *(_section(answer, drawn.__getitem__) for answer in answers),
         tag("p", f"Written by jhash {text(jhash.__version__)}.", class_="note"),
     ]
-    page = document(f"Search of {index_name}", _CSS, [tag("main", "\n".join(parts))])
+    page = document(f"Search of {index_name}", _CSS, parts)
     with files.replacing(path, "wb") as file:
         file.write(page.encode())
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 _SHOWN = ("map", "precision_at_", "precision_radius_", "recall_radius_", "f_measure_radius_")
 # It leaves these out, as they would double its length.
 _HIDDEN = ("precision_at_recall_",)
+# Without labels it shows these.
+_UNLABELED = ("neighbors_kept_", "distinct_codes", "constant_bits", "duplicate_bits")
 
 
 def table(results: dict) -> str:
@@ -18,7 +20,10 @@ def table(results: dict) -> str:
         "",
         f"{'database codes':<22}" + "".join(f"{kind:>10}" for kind in kinds),
     ]
-    for name in results[kinds[0]]:
+    shown = results[kinds[0]]
+    if "map" not in shown:
+        lines += _without_labels(results, kinds)
+    for name in shown:
         if name.startswith(_SHOWN) and not name.startswith(_HIDDEN):
             cells = "".join(f"{results[kind][name]:>10.4f}" for kind in kinds)
             lines.append(f"{name:<22}{cells}")
@@ -30,6 +35,17 @@ def table(results: dict) -> str:
         f"(batches of {results['eval_batch_size']}, {device(results['device'])})",
     ]
     return "\n".join(lines)
+
+
+def _without_labels(results, kinds):
+    """Formats the metrics of a run whose images have no labels."""
+    lines = []
+    for name, value in results[kinds[0]].items():
+        if name.startswith(_UNLABELED):
+            form = ">10,d" if isinstance(value, int) else ">10.4f"
+            cells = "".join(format(results[kind][name], form) for kind in kinds)
+            lines.append(f"{name:<22}{cells}")
+    return [*lines, "The images have no labels, so there is no MAP."]
 
 
 def device(described: dict) -> str:

@@ -16,24 +16,32 @@ from jhash.runs.finished import Run
 _AVERAGES = {"per query": "", "per category": PER_CATEGORY, "within category": WITHIN_CATEGORY}
 
 
-def summary(all_measured: Sequence[Measured]) -> str:
-    """Makes a table of metrics, with a column for each kind of database codes, and of facts."""
+def metrics(all_measured: Sequence[Measured]) -> str:
+    """Makes a table of metrics, with a column for each kind of database codes."""
     columns = _columns(all_measured)
     # In the order of the run that has most of them.
     longest_first = sorted(columns, key=lambda column: -len(column[1]))
     names = dict.fromkeys(
         name
-        for _, metrics in longest_first
-        for name, value in metrics.items()
-        if not isinstance(value, list) and not name.startswith((PER_CATEGORY, WITHIN_CATEGORY))
+        for _, values in longest_first
+        for name, value in values.items()
+        if isinstance(value, int | float) and not name.startswith((PER_CATEGORY, WITHIN_CATEGORY))
     )
-    rows = []
-    for name in names:
-        rows.append(row(name, [tag("td", number(metrics.get(name))) for _, metrics in columns]))
-    for name, fact in _FACTS.items():
-        cells = [_spanning(measured, "td", fact(measured.run.results)) for measured in all_measured]
-        rows.append(row(name, cells))
-    return table(_head(all_measured, columns), rows)
+    rows = [
+        row(name, [tag("td", number(values.get(name))) for _, values in columns]) for name in names
+    ]
+    return table(_head(all_measured, columns), rows, "All metrics by the names of results.json")
+
+
+def facts(runs: Sequence[Run]) -> str:
+    """Makes a table of what the runs are, with a column for each."""
+    rows = [
+        row(name, [tag("td", text(fact(run.results)), class_="text") for run in runs])
+        for name, fact in _FACTS.items()
+    ]
+    head = [tag("td", "run")]
+    head += [tag("th", breakable(run.name), scope="col", class_="text") for run in runs]
+    return table([head], rows, "What was run, on what and how long")
 
 
 def categories(all_measured: Sequence[Measured]) -> str:
@@ -59,7 +67,9 @@ def categories(all_measured: Sequence[Measured]) -> str:
                 lines[words] = [tag("td", number(value)) for value in values]
         rows += [row(f"{name}, {words}", cells) for words, cells in lines.items()]
         differ |= any(cells != lines["per query"] for cells in lines.values())
-    return table(_head(all_measured, columns), rows) if differ else ""
+    if not differ:
+        return ""
+    return table(_head(all_measured, columns), rows, "Averages over queries and over categories")
 
 
 def _columns(all_measured):
@@ -75,17 +85,18 @@ def _head(all_measured, columns):
     """Makes the two rows above such columns."""
     runs = [tag("td", "")]
     runs += [
-        _spanning(measured, "th", measured.run.name, scope="colgroup") for measured in all_measured
+        tag(
+            "th",
+            breakable(measured.run.name),
+            scope="colgroup",
+            class_="text",
+            colspan=len(measured.rankings),
+        )
+        for measured in all_measured
     ]
     kinds = [tag("td", "database codes")]
     kinds += [tag("th", kind, scope="col") for kind, _ in columns]
     return [runs, kinds]
-
-
-def _spanning(measured, name, words, **attributes):
-    """Makes a cell over all columns of a run."""
-    span = {"class_": "text", "colspan": len(measured.rankings)}
-    return tag(name, text(words), **attributes, **span)
 
 
 def _validation(found):
@@ -102,17 +113,17 @@ def _validation(found):
 
 def validation(runs: Sequence[Run]) -> str:
     """Makes a table of the metrics of validation, of the models that were evaluated."""
-    metrics = [run.results.get("validation", {}).get("metrics", {}) for run in runs]
+    validated = [run.results.get("validation", {}).get("metrics", {}) for run in runs]
     rows = [
-        row(name, [tag("td", number(values.get(name))) for values in metrics])
-        for name in dict.fromkeys(itertools.chain(*metrics))
+        row(name, [tag("td", number(values.get(name))) for values in validated])
+        for name in dict.fromkeys(itertools.chain(*validated))
     ]
     head = [tag("td", "metric of validation")]
-    head += [tag("th", text(run.name), scope="col") for run in runs]
-    return table([head], rows) if rows else ""
+    head += [tag("th", breakable(run.name), scope="col") for run in runs]
+    return table([head], rows, "Validation of the models that were evaluated") if rows else ""
 
 
-# Facts of a run that the summary gives besides its metrics, from results.json.
+# Facts of a run besides its metrics, from results.json.
 _FACTS = {
     "method": lambda results: results["method"],
     "model": lambda results: f"{results['model']}, {results['parameters']:,} parameters",
@@ -122,6 +133,7 @@ _FACTS = {
     "training images": lambda results: f"{results['data']['train']:,}",
     "database": lambda results: f"{results['data']['database']:,}",
     "queries": lambda results: f"{results['data']['queries']:,}",
+    "images left out": lambda results: f"{results['data'].get('left_out', 0):,}",
     "validation": lambda results: _validation(results.get("validation")),
     "epochs": lambda results: "{epochs} of {epochs_planned}".format(**results),
     "training": lambda results: f"{results['train_seconds']:,.0f} s",
@@ -144,22 +156,23 @@ def differences(runs: Sequence[Run]) -> str:
         for field, values in compare.differences(runs).items()
     ]
     head = [tag("td", "field of the config")]
-    head += [tag("th", text(run.name), scope="col", class_="text") for run in runs]
-    return table([head], rows) if rows else note("The configs are equal.")
+    head += [tag("th", breakable(run.name), scope="col", class_="text") for run in runs]
+    if not rows:
+        return note("The configs are equal.")
+    return table([head], rows, "Fields of the configs in which the runs differ")
 
 
-def balance(all_measured: Sequence[Measured]) -> str:
-    """Makes a table of distinct codes and the balance of bits, for every set of codes."""
-    names = ("distinct codes", "ones to zeros, mean", "min", "median", "max")
+def balance(measured: Measured) -> str:
+    """Makes a table of distinct codes and the balance of bits, for every set of codes of a run."""
+    names = ("distinct", "mean", "min", "median", "max")
     head = [tag("td", "codes"), *(tag("th", name, scope="col") for name in names)]
     rows = []
-    for measured in all_measured:
-        for name, bits in measured.balances.items():
-            ratios = [measure(bits.ratio) for measure in (np.mean, np.min, np.median, np.max)]
-            cells = [tag("td", f"{bits.distinct:,}")]
-            cells += [tag("td", number(ratio)) for ratio in ratios]
-            rows.append(row(f"{measured.run.name}, {name}", cells))
-    return table([head], rows)
+    for name, bits in measured.balances.items():
+        ratios = [measure(bits.ratio) for measure in (np.mean, np.min, np.median, np.max)]
+        cells = [tag("td", f"{bits.distinct:,}"), *(tag("td", number(ratio)) for ratio in ratios)]
+        rows.append(row(name, cells))
+    caption = f"{measured.run.name}: distinct codes, and ones to zeros of the bits"
+    return table([head], rows, caption)
 
 
 def balance_by_length(all_measured: Sequence[Measured]) -> str:
@@ -171,7 +184,7 @@ def balance_by_length(all_measured: Sequence[Measured]) -> str:
     lengths = sorted({measured.run.bits for measured in all_measured})
     if len(lengths) == 1:
         return ""
-    head = [tag("td", "ones to zeros, mean")]
+    head = [tag("td", "codes")]
     head += [tag("th", f"{length} bits", scope="col") for length in lengths]
     rows = []
     for label, kind, members in compare.by_length(all_measured):
@@ -180,4 +193,4 @@ def balance_by_length(all_measured: Sequence[Measured]) -> str:
             for measured in members
         }
         rows.append(row(label, [tag("td", number(ratios.get(length))) for length in lengths]))
-    return table([head], rows)
+    return table([head], rows, "Ones to zeros by code length, mean of the bits")

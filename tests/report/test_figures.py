@@ -38,7 +38,7 @@ def drawn(monkeypatch):
 
         return record
 
-    for name in ("lines", "points", "two_histograms"):
+    for name in ("lines", "points", "histograms"):
         monkeypatch.setattr(plots, name, recorded(getattr(plots, name)))
     return drawings
 
@@ -65,7 +65,7 @@ def test_metrics_by_code_length(trained, tmp_path, drawn):
     figures.by_length(all_measured)
     assert len(drawn) == 5
     ratios = re.findall("<td>(.*?)</td>", tables.balance_by_length(all_measured))
-    assert ratios[0] == "ones to zeros, mean"
+    assert ratios[0] == "codes"
     for place, kind in enumerate(KINDS):
         expected = {"MAP": [], "Precision within radius 2": [], "Recall within radius 2": []}
         f_measures, tops = [], []
@@ -177,7 +177,7 @@ def test_validation_has_curves_of_its_own(trained, drawn):
     names = ("map_encoded", "map_learned", "precision_at_1000_encoded", "precision_at_100_encoded",
              "f1_encoded", "recall_radius_2_learned")  # fmt: skip
     run.lines[:] = [
-        {"step": epoch * per_epoch, "epoch": epoch, "loss": 1.0}
+        {"step": epoch * per_epoch, "epoch": epoch, "loss": 1.0 / epoch}
         | {f"validation/{name}": epoch * place / 10 for place, name in enumerate(names, 1)}
         for epoch in (1, 2, 3)
     ]
@@ -216,9 +216,9 @@ def test_a_first_stage_has_curves_of_its_own(trained, tmp_path, drawn):
         '{"step": 8, "epoch": 2, "second_order": 2.0}\n'
         '{"step": 12, "epoch": 3, "second_order": 1.5}\n'
     )
-    figures.before_training(measure_runs(run))
+    constant, _ = figures.before_training(measure_runs(run))
+    assert constant == plots.Constant("embedding: reconstruction_0", "3")
     assert {title: (list(line.x), list(line.y)) for title, [line] in drawn.items()} == {
-        "embedding: reconstruction_0": ([1], [3.0]),
         "embedding: second_order": ([2, 3], [2.0, 1.5]),
     }
     log.write_text("{\n")
@@ -229,5 +229,5 @@ def test_a_first_stage_has_curves_of_its_own(trained, tmp_path, drawn):
 def test_a_histogram_without_pairs_is_said_to_have_none():
     counts = np.array([0, 3, 1]), np.zeros(3, np.int64)
     labels = "relevant pairs", "other pairs"
-    picture = plots.two_histograms("Distances", counts, labels, "Hamming distance")
+    picture = plots.histograms("Distances", counts, labels, "Hamming distance")
     assert "relevant pairs lie 1.25 apart on average; no other pairs." in picture.alt

@@ -32,9 +32,9 @@ def check_grid(page, run, source, first):
     names = [", ".join(map(str, np.flatnonzero(row))) for row in source_labels]
     headings = [heading for heading, _ in page.grids]
     assert headings == [
-        f"{run.name}, {kind} database codes: {which}"
+        f"{kind.capitalize()} database codes, {which}"
         for kind in KINDS
-        for which in ("first query of each class", "lowest average precision")
+        for which in ("first query of each of the first 10 classes", "lowest average precision")
     ]
     wrong = 0
     for (_, rows), kind in zip(page.grids, [k for k in KINDS for _ in range(2)], strict=True):
@@ -77,7 +77,7 @@ def test_marks_distances_and_images_of_the_grid(trained, tmp_path):
     assert "random: results.json and codes/ have different MAPs" in warning
     for heading, rows in page.grids:
         if "lowest" in heading:
-            kind = "learned" if "learned" in heading else "encoded"
+            kind = "learned" if "Learned" in heading else "encoded"
             database = read_codes(run, KINDS[kind])
             total, relevant = retrieval.distance_histograms(
                 codes,
@@ -124,7 +124,13 @@ def test_the_worst_queries_have_relevant_images(trained):
 
 
 def test_large_images_become_small():
-    pixels = np.random.default_rng(0).integers(0, 256, (90, 60, 3), dtype=np.uint8)
-    image = Image.open(io.BytesIO(decode(grid.encode(pixels), "png")))
-    assert image.size == (32, 48)
-    assert len(image.convert("RGB").getcolors()) <= 64
+    pixels = np.random.default_rng(0).integers(0, 256, (400, 300, 3), dtype=np.uint8)
+    image = Image.open(io.BytesIO(decode(grid.encode(pixels), "jpeg")))
+    assert image.size == (96, 128)
+    assert grid.look(pixels) == ""
+    image = Image.open(io.BytesIO(decode(grid.encode(pixels, exact=True), "png")))
+    assert image.size == (96, 128)
+    small = pixels[:28, :28]
+    image = Image.open(io.BytesIO(decode(grid.encode(small), "png")))
+    np.testing.assert_array_equal(np.asarray(image), small)
+    assert grid.look(small) == "pixels"

@@ -1,5 +1,6 @@
 """The page as a file: it needs nothing else, is reproducible, and can do without images."""
 
+import itertools
 import os
 import re
 from xml.etree import ElementTree
@@ -39,6 +40,23 @@ def test_the_file_needs_nothing_else(page):
                         assert target.startswith("#")
     assert svgs > 10
     assert len(page.text) < 2e6
+
+
+def test_headings_and_tables_can_be_read_aloud(page):
+    names = [tag for tag, _ in page.tags]
+    assert names.count("main") == names.count("h1") == 1
+    levels = [int(tag[1]) for tag in names if re.fullmatch("h[1-6]", tag)]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    assert names.count("table") == names.count("caption") > 2
+    assert names.count("details") == names.count("summary") > 2
+    assert not any("open" in attributes for tag, attributes in page.tags if tag == "details")
+
+
+def test_numbers_and_images_come_first(page):
+    body = page.text.partition("<h1>")[2]
+    places = [body.index(part) for part in ('class="numbers"', 'class="row"', "svg+xml", "<table")]
+    assert places == sorted(places)
+    assert "<dt>MAP</dt>" in body[: places[1]]
 
 
 def test_same_runs_same_bytes(trained, page, tmp_path):

@@ -27,6 +27,19 @@ def test_bad_arguments_are_named(trained, tmp_path):
         report.write([str(trained)], str(tmp_path / "file" / "report.html"))
 
 
+def test_a_page_is_never_replaced_by_one_without_its_images(trained, page, tmp_path, monkeypatch):
+    lost = "<main>", ["No images of run: gone"]
+    monkeypatch.setattr(report.page, "render", lambda all_measured: lost)
+    path = tmp_path / "report.html"
+    path.write_text(page.text)
+    with pytest.raises(InputError, match=r"shows 18 queries with images, .* would show 0; .* gone"):
+        report.write([str(trained)], str(path))
+    assert path.read_text() == page.text
+    path.write_text("a page without images")
+    assert report.write([str(trained)], str(path)) == lost[1]
+    assert path.read_text() == "<main>"
+
+
 @pytest.mark.parametrize(("name", "content"), [damage[:2] for damage in DAMAGES])
 def test_a_damaged_run_leaves_the_old_page(trained, tmp_path, name, content):
     run = broken(trained, tmp_path, name, content)

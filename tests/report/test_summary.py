@@ -5,7 +5,8 @@ import json
 import pytest
 
 from jhash.report import summary, tables
-from tests.support.report import copy_run, measure_runs
+from jhash.runs import finished
+from tests.support.report import copy_run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -31,4 +32,4 @@ def test_the_device_in_words(trained, device, words):
 def test_a_run_of_before_processors_were_named_is_read(trained, tmp_path):
     device = {"platform": "cpu", "kind": "cpu", "count": 1, "machine": "x86_64"}
     run = copy_run(trained, tmp_path / "old", device=device)
-    assert ">1 x cpu (x86_64)<" in tables.summary(measure_runs(run))
+    assert ">1 x cpu (x86_64)<" in tables.facts(finished.read_all([str(run)]))

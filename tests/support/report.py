@@ -48,7 +48,7 @@ class Page(html.parser.HTMLParser):
                 self.rows.append([])
             case "td" | "th", _:
                 self.rows[-1].append("")
-            case "h3", _:
+            case "h3" | "h4", "grid":
                 self.grids.append(["", []])
             case "div", "row":
                 self.grids[-1][1].append([])
@@ -65,9 +65,10 @@ class Page(html.parser.HTMLParser):
 
     def handle_data(self, data):
         where = [tag for tag, _ in self._open]
+        heading = {("h3", "grid"), ("h4", "grid")} & set(self._open)
         if where[-1:] in (["td"], ["th"]):
             self.rows[-1][-1] += data
-        elif "h3" in where:
+        elif heading:
             self.grids[-1][0] += data
         elif ("p", "warning") in self._open:
             self.warnings[-1] += data

@@ -5,6 +5,7 @@ term, eq. 9. With `invertible_net.InvertibleNet` it is AIHN, with `alexnet.AlexN
 learns no codes apart from those that the model gives.
 """
 
+import jax
 import numpy as np
 
 from jhash import config_fields
@@ -56,14 +57,17 @@ def hash_outputs(outputs):
     """Returns the outputs if all are finite.
 
     An invertible model gives NaN for an image that leaves the range of its lattice. Unchecked, a
-    NaN would become a bit like any other.
+    NaN would become a bit like any other. While a model is exported its outputs are traced, and
+    nothing can be checked.
 
     Args:
-      outputs: Real [B, bits], not traced.
+      outputs: Real [B, bits].
 
     Raises:
       InputError: An output is NaN or infinite.
     """
+    if isinstance(outputs, jax.core.Tracer):
+        return outputs
     bad = ~np.isfinite(outputs).all(1)
     if bad.any():
         raise InputError(

@@ -41,7 +41,7 @@ class DivideAndEncode(nn.Module):
                 "as each bit has a slice of them. config.model.bits is the number of outputs of a "
                 "model."
             )
-        slices_BxLxk = outputs.reshape(len(outputs), self.bits, -1)
+        slices_BxLxk = outputs.reshape(outputs.shape[0], self.bits, -1)
         initializer = nn.initializers.lecun_normal(in_axis=1, out_axis=0)
         kernel_Lxk = self.param("kernel", initializer, (self.bits, slices_BxLxk.shape[2]))
         bias_L = self.param("bias", nn.initializers.zeros, (self.bits,))
