@@ -11,8 +11,8 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jhash import evaluate, train
-from jhash.commands import boundary, config_file, overrides
+from jhash import evaluate, parallel, train
+from jhash.commands import boundary, config_file, overrides, together
 from jhash.errors import InputError
 from jhash.runs import paths, workdirs
 from jhash.system import imports, interrupts, malloc
@@ -34,11 +34,34 @@ _TRUST = flags.DEFINE_list(
 _MODE = flags.DEFINE_enum(
     "mode", "train", ["train", "eval"], "train: train and evaluate; eval: evaluate --workdir again."
 )
+_DISTRIBUTED = flags.DEFINE_boolean(
+    "distributed",
+    False,
+    "Train with the other processes that a cluster has started. Where JAX does not find them "
+    "itself, --coordinator, --processes and --process say where they are.",
+)
+_COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.")
+_PROCESSES = flags.DEFINE_integer("processes", None, "Number of processes.")
+_PROCESS = flags.DEFINE_integer("process", None, "Number of this process, from 0 on.")
 # The overrides that the flags do not handle, by field; see `overrides.take_open`.
 _taken: dict[str, dict] = {}
 
 
 def main(_):
+    """Does the work, alone or together with other processes."""
+    where = _COORDINATOR.value, _PROCESSES.value, _PROCESS.value
+    if _DISTRIBUTED.value:
+        together.run(_work, *where)
+    elif any(value is not None for value in where):
+        raise InputError(
+            "--distributed: not given beside --coordinator, --processes or --process; allowed: "
+            "with them."
+        )
+    else:
+        _work()
+
+
+def _work():
     """Trains and evaluates, or only evaluates; prints results, and writes the report."""
     malloc.keep_freed()
     logging.set_verbosity(logging.WARNING)  # orbax reports every step of every save.
@@ -61,6 +84,8 @@ def main(_):
             )
         workdir = workdirs.default(_CONFIG.value) if _WORKDIR.value is None else _WORKDIR.value
         results = train.train(_CONFIG.value, workdir)
+    if not parallel.is_main():
+        return
     from jhash import report  # Takes half a second, for which no error message should wait.
     from jhash.report import summary
 
@@ -102,4 +127,7 @@ def _run():
 
 
 if __name__ == "__main__":
-    boundary.leave(boundary.run(_run))
+    status = boundary.run(_run)
+    if parallel.joined():
+        parallel.leave(status)
+    boundary.leave(status)

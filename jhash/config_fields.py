@@ -146,6 +146,7 @@ COMMON: Fields = {
     "batch_size": integer(1),
     "accumulate": integer(1, 10**6).added(1),
     "eval_batch_size": integer(1),
+    "devices": integer(0, 10**6).added(0),
     "idle_devices": boolean(),
     "log_every": integer(1, 10**9),
     "checkpoint_every": integer(1, 10**6),
@@ -174,12 +175,18 @@ COMMON: Fields = {
         "scale": number(1e-6, 1e6),
         "crop": integer(1, 4096).or_none(),
         "channels": choice(1, 3).or_none(),
+        "resize": choice("stretch", "crop", "pad").added("stretch"),
     },
     "augment": {
         "pad": integer(0, 4095),
         "flip": boolean(),
         "erase": integer(0, 4096).added(0),
         "views": integer(1, 64),
+        "crop_area": positive(1.0).added(1.0),
+        "jitter": number(0, 1).added(0.0),
+        "gray": number(0, 1).added(0.0),
+        "blur": number(0, 1).added(0.0),
+        "rotate_step": number(0, 90).added(0.0),
     },
     "optimizer": {
         "name": text(empty=False),
@@ -239,6 +246,11 @@ def check(config: Any) -> None:
         raise InputError(
             f"config.augment.pad: {pad} given; allowed: 0 to {size - 1}, less than "
             "config.image.size, as padding reflects the image."
+        )
+    if config.augment.get("rotate_step", 0.0) and config.augment.views == 1:
+        raise InputError(
+            f"config.augment.rotate_step: {config.augment.rotate_step} given; allowed: 0 with one "
+            "view, as it turns views against each other."
         )
     _check_choice(config)
 

@@ -14,10 +14,11 @@ import numpy as np
 
 from jhash import models, parallel, retrieval
 from jhash.data import Data, in_memory
-from jhash.encoding import SourceEncoder, encoder, reconstruction
+from jhash.encoding import SourceEncoder, encoder, kept_neighbors, reconstruction
 from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build
-from jhash.runs import best, code_files, log, paths, provenance, schema, workdirs
+from jhash.retrieval.metrics import collapse
+from jhash.runs import best, code_files, image_record, log, paths, provenance, schema, workdirs
 from jhash.runs.checkpoints import Checkpoints
 from jhash.system import imports
 
@@ -43,13 +44,13 @@ def evaluate_workdir(
       InputError: There is no run in the folder, it has no checkpoint yet, or it names a module that
         is not trusted.
     """
-    with imports.opening(trust_modules):
-        workdir = workdirs.as_path(workdir)
-        config = _with_metrics(workdirs.load(workdir), metrics or {})
+    given = workdirs.as_path(workdir)
+    with imports.opening(trust_modules), workdirs.of_process(given) as workdir:
+        config = _with_metrics(workdirs.load_for_all(workdir), metrics or {})
         workdirs.check_writable(workdir)
         if data is not None:
             in_memory.check(config.data, data)
-        experiment = build(config, given=data)
+        experiment = build(config, given=data, examined=image_record.read_for_all(workdir))
         with workdirs.evaluating(workdir):
             with Checkpoints(paths.checkpoints(workdir)) as checkpoints:
                 saved = checkpoints.restore(experiment.first())
@@ -80,7 +81,8 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     Queries are always encoded by the model. The database has up to two kinds of codes, and the
     results keep them apart by name: `encoded` and `map_encoded` are the metrics with the database
     encoded by the model, `learned` and `map_learned` those with codes of the database that the
-    method learned in training (such as FDAH's B), if it has any.
+    method learned in training (such as FDAH's B), if it has any. Without labels there are no
+    rankings to measure, so no MAP, but the bits and the neighbors that codes keep.
 
     With `config.keep` "best" this is the model of the best epoch by `config.keep_metric`, if there
     was a validation. If there are validation images, `validation` has their metrics for the model
@@ -113,8 +115,13 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     results = _description(experiment, saved["train_state"])
     for kind in paths.DATABASES:
         if kind in codes:
-            results[kind] = _metrics(config, data, codes["queries"], codes[kind])
-            results[f"map_{kind}"] = results[kind]["map"]
+            if data.has_labels:
+                results[kind] = _metrics(config, data, codes["queries"], codes[kind])
+                results[f"map_{kind}"] = results[kind]["map"]
+            else:
+                kept = kept_neighbors.measure(config, data, codes["queries"], codes[kind], workdir)
+                results[kind] = {"queries": len(data.queries), **kept}
+                results[kind] |= _bits(config, codes[kind])
             _warn_of_collapse(kind, results[kind], data)
     if len(data.validation):
         # No image is encoded twice where the database is the training set.
@@ -196,6 +203,8 @@ def _means(config, data, codes):
 
     Those by recall are left out, as they are many, and curves rather than numbers to choose by.
     """
+    if not data.has_labels:
+        return {}
     summaries = {
         kind: _summary(config, data, codes["queries"], codes[kind])
         for kind in paths.DATABASES
@@ -248,9 +257,9 @@ def _pack(name, values):
 
 
 def _warn_of_collapse(kind, metrics, data):
-    """Says so if images of several classes all have one code, with which any order is random."""
+    """Says so if images that may differ all have one code, with which any order is random."""
     labels = data.labels(data.database)
-    if metrics["distinct_codes"] == 1 and (labels != labels[0]).any():
+    if metrics["distinct_codes"] == 1 and ((labels != labels[0]).any() or not data.has_labels):
         print(
             f"jhash: the {kind} codes have collapsed: all {len(labels)} database images have the "
             "same code, so that their ranking is random. The images are alike, or the training "
@@ -281,12 +290,20 @@ def _description(experiment, train_state):
             "train": len(data.train),
             "database": len(data.database),
             "queries": len(data.queries),
+            **_facts_of_images(experiment),
         },
         "epochs": steps // experiment.steps_per_epoch,
         "epochs_planned": config.epochs,
         "steps": steps,
         "parameters": models.count_parameters(train_state.params),
     }
+
+
+def _facts_of_images(experiment):
+    """Returns what is not so for most runs: images were left out, there are no labels."""
+    examined = experiment.examined
+    facts = {"left_out": len(examined.unreadable)} if examined and examined.unreadable else {}
+    return facts if experiment.data.has_labels else {**facts, "labeled": False}
 
 
 def _summary(config, data, queries, database, **options):
@@ -302,18 +319,25 @@ def _summary(config, data, queries, database, **options):
 
 def _metrics(config, data, queries, database):
     """Computes the metrics of packed codes of the queries and of the database."""
-    ratios = retrieval.bit_balance(database, config.bits).tolist()
     labels = data.labels(data.queries), data.labels(data.database)
     return {
         **_summary(config, data, queries, database, q_labels=labels[0]),
         **retrieval.summarize_within_categories(
             queries, database, *labels, config.bits, **config.metrics
         ),
+        **_bits(config, database),
+    }
+
+
+def _bits(config, database):
+    """Computes the metrics of packed codes of the database that need no labels."""
+    ratios = retrieval.bit_balance(database, config.bits).tolist()
+    return {
         # A bit that is 1 in every code has an infinite ratio, which JSON lacks: it becomes None.
         "ones_to_zeros": [_finite(ratio) for ratio in ratios],
         # DAH's Table 5 gives one number for all bits without saying how; this is their mean.
         "ones_to_zeros_mean": _finite(math.fsum(ratios) / len(ratios)),
-        "distinct_codes": len(np.unique(database, axis=0)),
+        **collapse.count_lost_bits(retrieval.unpack_codes(database, config.bits) > 0),
     }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import os
 import time
 
@@ -18,7 +19,7 @@ from jhash.experiment import Experiment, TrainState, build
 from jhash.optimizers import parts
 from jhash.runs import best as bests
 from jhash.runs import epochs as runs_epochs
-from jhash.runs import paths, profile, workdirs
+from jhash.runs import image_record, paths, profile, workdirs
 from jhash.runs.epochs import Epochs
 from jhash.system import faults, interrupts
 
@@ -31,7 +32,8 @@ def train(config, workdir: str | os.PathLike[str], data: Data | None = None) -> 
 
     Args:
       config: A config like those in `configs/`.
-      workdir: Folder of the run. If it holds a run of the same config, that run is continued.
+      workdir: Folder of the run. If it holds a run of the same config, that run is continued. Of
+        several processes, the main one alone uses it; see `jhash.parallel.processes`.
       data: Data in place of those that the config names, such as arrays of a notebook; see
         `jhash.data.from_arrays`. The run's config then names a digest of them, and the run can be
         continued or evaluated again only where they are passed again.
@@ -47,20 +49,28 @@ def train(config, workdir: str | os.PathLike[str], data: Data | None = None) -> 
     """
     if data is not None:
         config = in_memory.named(config, data)
-    workdir = workdirs.as_path(workdir)
+    with workdirs.of_process(workdirs.as_path(workdir)) as folder:
+        return _train_in(folder, config, data)
+
+
+def _train_in(workdir, config, data):
+    """Does the work of `train` in a folder of this process."""
     workdirs.check_writable(workdir)
     if data is None:
         _refuse_missing_data(workdir)
     config = workdirs.check(workdir, config)
     begun = os.path.exists(paths.config(workdir))
     # The images of a run that has begun were checked then.
-    experiment = build(config, check_images=not begun, given=data)
+    examined = image_record.read(workdir) if begun else None
+    experiment = build(config, check_images=not begun, given=data, examined=examined)
+    _check_equal(config, experiment)
     if not begun:
         experiment.method.check(config, experiment.data)
     _check_profile(config, experiment)
     evaluate.check_keep_metric(experiment)
     first = experiment.first()
-    if config.init_from and not runs_epochs.kept(workdir, experiment.steps_per_epoch):
+    kept_there = runs_epochs.kept(workdir, experiment.steps_per_epoch)
+    if config.init_from and not kept_there and parallel.is_main():
         first = _started(experiment, first)
 
     def kept():
@@ -76,11 +86,25 @@ def train(config, workdir: str | os.PathLike[str], data: Data | None = None) -> 
     # The folder is claimed only now, since a config that cannot be built should leave no folder.
     with interrupts.held(kept), _faults_explained(config, kept), workdirs.lock(workdir):
         _check_lengthening(config, experiment, workdir)
+        if not begun:
+            image_record.write(workdir, experiment.examined)
         workdirs.claim(workdir, config)
         encode = SourceEncoder(experiment)
         saved = _train(experiment, first, encode, workdir)
         with interrupts.at_once(), workdirs.evaluating(workdir):
             return evaluate.evaluate(experiment, encode, saved, workdir)
+
+
+def _check_equal(config, experiment):
+    """Checks that all processes have the same config and the same labels."""
+    if parallel.process_count() == 1:
+        return
+    text = json.dumps(workdirs.plain(config), sort_keys=True)
+    parallel.check_equal("--config", text.encode())
+    data = experiment.data
+    # An image that one of them cannot read is in none of these.
+    for array in (data.source.labels, data.train, data.database, data.queries):
+        parallel.check_equal("config.data.source", np.ascontiguousarray(array).tobytes())
 
 
 def _refuse_missing_data(workdir):
@@ -212,9 +236,9 @@ def _run_epochs(experiment, step, saved, indices, encode, epochs):
             experiment, step, train_state, state, indices, epoch, epochs
         )
         try:
-            if done < experiment.steps_per_epoch:
+            if done < experiment.steps_per_epoch or parallel.any_process(interrupts.requested()):
                 raise interrupts.Interrupted
-            with interrupts.at_once():
+            with _at_once():
                 # A copy of the containers, in case the method changes them before a signal.
                 new_state, metrics = method.end_epoch(
                     config,
@@ -223,11 +247,12 @@ def _run_epochs(experiment, step, saved, indices, encode, epochs):
                     indices,
                     functools.partial(encode, train_state),
                 )
+                new_state, metrics = parallel.from_main((new_state, metrics))
                 trained = time.perf_counter() - began
                 validation = {}
                 if config.eval_every and (epoch + 1) % config.eval_every == 0:
-                    validation = evaluate.validate(
-                        experiment, encode, train_state.averaged(), new_state
+                    validation = parallel.from_main(
+                        evaluate.validate(experiment, encode, train_state.averaged(), new_state)
                     )
         except interrupts.Interrupted:
             seconds = seconds + (time.perf_counter() - began)
@@ -246,15 +271,22 @@ def _run_epochs(experiment, step, saved, indices, encode, epochs):
             best = bests.update(best, epoch + 1, validation[config.keep_metric], content)
         last = epoch + 1 == config.epochs or bests.exhausted(best, config.patience)
         due = last or (epoch + 1) % config.checkpoint_every == 0
-        if not due and not interrupts.requested():
+        stop = parallel.any_process(interrupts.requested())
+        if not due and not stop:
             continue
         saved = _checkpoint(train_state, state, seconds, best)
         # A value that is not finite may show in no metric; the last good checkpoint must not be
         # replaced by one that holds it.
         epochs.log.check(steps, epoch + 1, _totals(saved))
         epochs.save(epoch + 1, saved)
-        interrupts.stop_if_requested()
+        if stop:
+            raise interrupts.Interrupted
     return saved
+
+
+def _at_once():
+    """Lets a signal end the block at once, unless other processes would wait for this one."""
+    return interrupts.at_once() if parallel.process_count() == 1 else contextlib.nullcontext()
 
 
 def _checkpoint(train_state, state, seconds, best=None):
@@ -306,7 +338,7 @@ def _pretrain(experiment, first, workdir):
     train_state = experiment.start(params, train_state.batch_stats)
     seconds = np.asarray(time.perf_counter() - began)
     content = {"train_state": train_state, "state": state, "seconds": seconds}
-    return jax.device_get({**first, **content})
+    return jax.device_get(parallel.from_main({**first, **content}))
 
 
 def _check_structure(method, name, before, after):
@@ -487,7 +519,8 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
     done = epochs.steps_done(epoch)
     number = epoch * steps + done
     late = None  # The number and the metrics of the previous step.
-    for batch in batches.prefetch(experiment.data.source, orders[done:]):
+    stop = parallel.Agreement()
+    for batch in batches.prefetch(experiment.data.source, parallel.share(orders[done:], axis=1)):
         share = parallel.shard(batch, experiment.devices)
         train_state, new_state, metrics = step(train_state, replicated, share)
         if new_state is not None:
@@ -497,7 +530,7 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
         if late:
             _report(experiment, epochs, epoch, *late)
         late = number, metrics
-        if interrupts.requested():
+        if stop.ask(interrupts.requested()):
             break
     if late:
         _report(experiment, epochs, epoch, *late)

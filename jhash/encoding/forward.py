@@ -1,7 +1,5 @@
 """The forward pass in evaluation mode, from the bytes of images to the outputs of a model."""
 
-import jax
-
 from jhash import parallel
 from jhash.data import preprocess
 
@@ -18,17 +16,12 @@ def build_forward(image, model, mean, devices=None):
     Returns:
       A function (variables, images) -> outputs. The variables are replicated over the devices. The
       images are uint8 [B, H, W, channels], where B is a multiple of the number of devices. The
-      outputs are those of the model, arrays [B, ...].
+      outputs are those of the model, arrays [B, ...]. See `parallel.map_batch` for several
+      processes.
     """
 
     def apply(variables, images):
         x = preprocess.eval_images(images, mean, **image)
         return model.apply(variables, x, train=False)
 
-    mapped = parallel.map_devices(apply)
-
-    def forward(variables, images):
-        outputs = mapped(variables, parallel.shard(images, devices))
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
-
-    return forward
+    return parallel.map_batch(apply, devices)

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from jhash import parallel
 from jhash.data import batches
 from jhash.encoding.forward import build_forward
 from jhash.experiment import Experiment
@@ -33,7 +34,7 @@ class SourceEncoder:
         orders = batches.batch_indices(indices, self._size)
         outputs = [
             self._forward(train_state.variables, batch["images"])
-            for batch in batches.prefetch(self._source, orders)
+            for batch in batches.prefetch(self._source, parallel.share(orders, axis=1))
         ]
         outputs = jax.device_get(outputs)
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *outputs)

@@ -1,10 +1,11 @@
 """Functions mapped over devices by pmap, and their communication.
 
-A step runs on every device with a share of the batch; parameters and everything else are
-replicated. Losses see the global batch: a step gathers the outputs (`all_gather`) before the loss.
-Every device computes the same loss. The transpose of an all-gather sums over the devices, so on D
-devices each share gets D times its gradient. `pmean`, a sum divided by D, then gives the gradient
-of the one global loss.
+With several processes, each calls the mapped function with the elements of its own devices. A step
+runs on every device with a share of the batch; parameters and everything else are replicated.
+Losses see the global batch: a step gathers the outputs (`all_gather`) before the loss. Every device
+computes the same loss. The transpose of an all-gather sums over the devices, so on D devices each
+share gets D times its gradient. `pmean`, a sum divided by D, then gives the gradient of the one
+global loss.
 """
 
 import jax
@@ -22,6 +23,8 @@ _on_devices = jax.pmap(lambda tree: tree, axis_name=AXIS)
 def map_devices(function, donate=()):
     """Maps a function over the leading axis of its arguments, with one device per element.
 
+    The elements are those of this process's devices.
+
     Args:
       function: Function of pytrees. It may call `all_gather`, `pmean` and `positions`.
       donate: Positions of the arguments whose memory may be reused for the results.
@@ -37,9 +40,39 @@ def map_devices(function, donate=()):
     return lambda *arguments: jax.block_until_ready(mapped(*arguments))
 
 
+def map_batch(function, devices=None):
+    """Maps a function of a batch over the devices.
+
+    Args:
+      function: Function (variables, batch) -> outputs, of pytrees of arrays [B, ...]. It treats
+        every sample alone.
+      devices: Number of devices that share a batch; by default all.
+
+    Returns:
+      The mapped function. Its variables are replicated over the devices, and B is a multiple of
+      their number. With several processes, each gives its share of the batch, and gets the outputs
+      for all of it.
+    """
+    several = jax.process_count() > 1
+
+    def on_a_device(variables, batch):
+        outputs = function(variables, batch)
+        return all_gather(outputs) if several else outputs
+
+    mapped = map_devices(on_a_device)
+
+    def call(variables, batch):
+        outputs = mapped(variables, shard(batch, devices))
+        if several:
+            return unreplicate(outputs)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), outputs)
+
+    return call
+
+
 def replicate(tree, devices=None):
     """Copies every leaf to the first `devices` devices (by default all), along a new first axis."""
-    devices = devices or device_count()
+    devices = _of_this_process(devices or device_count())
     if not jax.tree.leaves(tree):
         return tree  # pmap refuses a tree without arrays.
     return _on_devices(
@@ -53,9 +86,21 @@ def unreplicate(tree):
 
 
 def shard(batch, devices=None):
-    """Splits the first axis: [B, ...] to [devices, B / devices, ...]; default: all devices."""
-    devices = devices or device_count()
+    """Splits the first axis over the devices of this process.
+
+    Args:
+      batch: Pytree of arrays [B, ...], where B images are this process's share of a batch.
+      devices: Number of devices of all processes together; by default all.
+
+    Returns:
+      Pytree of arrays [D, B / D, ...] for D devices of this process.
+    """
+    devices = _of_this_process(devices or device_count())
     return jax.tree.map(lambda leaf: leaf.reshape(devices, -1, *leaf.shape[1:]), batch)
+
+
+def _of_this_process(devices):
+    return devices // jax.process_count()
 
 
 def all_gather(tree, axis=0):

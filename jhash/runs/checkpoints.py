@@ -17,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
+from jhash import parallel
 from jhash.errors import InputError
 from jhash.system import faults, reading, text
 
@@ -37,7 +38,8 @@ class Checkpoints:
     """The checkpoints of a training, numbered by the epochs that are done.
 
     A checkpoint is a pytree of arrays on the host, so a run can continue on another number of
-    devices. Use it in a `with` block, whose end waits for the last save.
+    devices or processes. Of several processes, the main one alone reads and writes the folder, and
+    the others get what it has read. Use it in a `with` block, whose end waits for the last save.
     """
 
     def __init__(self, folder: str, keep: int | None = None):
@@ -49,6 +51,15 @@ class Checkpoints:
             makes the folder if need be, and removes half-written checkpoints. None opens the folder
             for reading only, which is allowed while another process trains.
         """
+        self._folder = folder
+        self._quiet = contextlib.ExitStack()
+        self._manager = None
+        if not parallel.is_main():
+            return
+        # Orbax's own barriers between processes would wait a minute for one that has died.
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=0, active_processes={0}, barrier_sync_key_prefix="main"
+        )
         if keep is None:
             options = ocp.CheckpointManagerOptions(read_only=True)
         else:
@@ -58,8 +69,8 @@ class Checkpoints:
                 # If that fails in a thread, other threads wait for the folders for five minutes.
                 async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
             )
-        self._folder = folder
-        self._quiet = contextlib.ExitStack()
+        if parallel.process_count() > 1:
+            options.multiprocessing_options, options.create = alone, False
         self._quiet.enter_context(_without_tracebacks())
         with self._naming(), _reading(folder):
             if keep is not None:
@@ -86,12 +97,15 @@ class Checkpoints:
             before it are whole.
         """
         with self._quiet, self._naming():
-            self._manager.close()
+            if self._manager is not None:
+                self._manager.close()
 
     @property
     def newest(self) -> int | None:
         """Number of epochs done at the newest checkpoint; None if there is none."""
-        return self._manager.latest_step()
+        newest = self._manager.latest_step() if self._manager else None
+        newest = int(parallel.from_main(np.asarray(-1 if newest is None else newest)))
+        return None if newest < 0 else newest
 
     def restore(self, fresh: Any) -> Any:
         """Restores the newest checkpoint as NumPy arrays; returns `fresh` if there is none.
@@ -108,17 +122,21 @@ class Checkpoints:
         """
         fresh = jax.tree.map(np.asarray, fresh)
         epoch = self.newest
-        if epoch is None:
-            return fresh
+        # Without a checkpoint the main process's own start is that of all.
+        if epoch is not None and self._manager is not None:
+            fresh = self._read(self._manager, epoch, fresh)
+        return parallel.from_main(fresh)
+
+    def _read(self, manager, epoch, fresh):
         path = os.path.join(self._folder, str(epoch))
         with _reading(path, OSError):
             _check_descriptions(path)
-            if found := difference(self._manager.item_metadata(epoch).tree, fresh):
+            if found := difference(manager.item_metadata(epoch).tree, fresh):
                 raise InputError(
                     f"--workdir: checkpoint {epoch} in {self._folder} given; allowed: checkpoints "
                     f"that fit the config: {found}."
                 )
-            return self._manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
+            return manager.restore(epoch, args=ocp.args.StandardRestore(fresh))
 
     def save(self, epoch: int, tree: Any) -> None:
         """Saves in the background, once the previous save is complete.
@@ -126,6 +144,8 @@ class Checkpoints:
         Raises:
           OSError: This save or the previous one failed; see `close`.
         """
+        if self._manager is None:
+            return
         tree = jax.tree.map(np.asarray, tree)
         with self._naming():
             _check_resources(self._folder, sum(leaf.nbytes for leaf in jax.tree.leaves(tree)))

@@ -6,13 +6,16 @@ until there is a checkpoint of the end of that epoch.
 """
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import tqdm
 
+from jhash import parallel
 from jhash.runs import paths
 from jhash.runs.checkpoints import Checkpoints, numbers
 from jhash.runs.log import Log
@@ -66,14 +69,16 @@ class Epochs:
             stack.enter_context(interrupts.not_at_once())
             # Last of all, when the last checkpoint is whole.
             stack.callback(_remove_outdated, self._folder, self._steps)
+            os.makedirs(self._folder, exist_ok=True)
             self._checkpoints = stack.enter_context(
                 Checkpoints(paths.checkpoints(self._folder), self._keep)
             )
             newest = self._checkpoints.newest
             _remove_outdated(self._folder, self._steps)
-            cut = numbers(paths.interrupted(self._folder))
-            self.done = _epochs_before(cut[-1], self._steps) if cut else newest or 0
-            self.within = cut[-1] - self.done * self._steps if cut else 0
+            cut = max(numbers(paths.interrupted(self._folder)), default=0)
+            cut = int(parallel.from_main(np.asarray(cut)))
+            self.done = _epochs_before(cut, self._steps) if cut else newest or 0
+            self.within = cut - self.done * self._steps if cut else 0
             self.begun = bool(cut) or newest is not None
             self.log = stack.enter_context(
                 Log(self._folder, self.done * self._steps + self.within, self.done)
@@ -99,7 +104,7 @@ class Epochs:
             initial=self.done * self._scale + self.within * self._scale // self._steps,
             # A terminal shows a moving bar; a file gets a line only now and then.
             mininterval=0.5 if sys.stderr.isatty() else 10,
-            **self._bar,
+            **(self._bar if parallel.is_main() else {**self._bar, "disable": True}),
         ) as self.bar:
             yield from range(self.done, self._total)
 

@@ -4,20 +4,21 @@ import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from typing import TypeAlias
 
 import ml_collections
 
-from jhash import config_fields
+from jhash import config_fields, parallel
 from jhash.errors import InputError
 from jhash.runs import paths
 from jhash.system import files, reading, text
 
 Config: TypeAlias = ml_collections.ConfigDict | ml_collections.FrozenConfigDict
 
-# The fields that say how a run is measured and watched, which are no part of what it is.
-_FREE = ("metrics", "profile_from", "profile_steps")
+# The fields that say how a run is computed, measured and watched; they are no part of what it is.
+_FREE = ("devices", "metrics", "profile_from", "profile_steps")
 
 
 def default(config: Config) -> str:
@@ -30,6 +31,19 @@ def default(config: Config) -> str:
     digest = hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:8]
     name = f"{config.method.name}-{config.data.split}-{config.bits}bits-{digest}"
     return os.path.join("runs", name)
+
+
+@contextlib.contextmanager
+def of_process(workdir: str) -> Iterator[str]:
+    """Gives every process but the main one a folder of its own, which is removed in the end.
+
+    So all of them do the same, and the folder of the run need not be one that they share.
+    """
+    if parallel.is_main():
+        yield workdir
+        return
+    with tempfile.TemporaryDirectory(prefix="jhash-process-") as folder:
+        yield os.path.join(folder, "run")
 
 
 def as_path(workdir: str | os.PathLike[str]) -> str:
@@ -73,7 +87,11 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
                 f"--workdir: {workdir} given, which holds a run of another config; allowed: a new "
                 f"folder, or that of a run of this config. {'; '.join(different)}."
             )
-    elif os.path.isdir(workdir) and any(not name.startswith(".") for name in os.listdir(workdir)):
+    elif os.path.isdir(workdir) and any(
+        # The images of a run are examined before it begins.
+        not name.startswith(".") and name != os.path.basename(paths.images(workdir))
+        for name in os.listdir(workdir)
+    ):
         raise InputError(
             f"--workdir: {workdir} given, which has files but no config.json, so it is no run; "
             "allowed: a new folder, or that of a run of this config."
@@ -183,6 +201,14 @@ def load(workdir: str) -> ml_collections.FrozenConfigDict:
     except (AttributeError, ValueError, TypeError, KeyError, RecursionError) as error:
         reason = text.shortened(str(error), 200)
         raise InputError(f"{path}: the file is damaged; it holds no config: {reason}.") from error
+
+
+def load_for_all(workdir: str) -> ml_collections.FrozenConfigDict:
+    """Loads the config of the run in the main process's folder; see `load`."""
+    if parallel.process_count() == 1:
+        return load(workdir)
+    content = json.dumps(plain(load(workdir))).encode() if parallel.is_main() else None
+    return _completed(json.loads(parallel.bytes_from_main(content)))
 
 
 def plain(config: Config) -> dict:

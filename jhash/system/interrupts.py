@@ -96,7 +96,12 @@ def held(kept: Callable[[], str]) -> Iterator[None]:
         stopped = block.received is not None  # After the last place where the block could stop.
     except Interrupted:
         stopped = True
-        _say(f"jhash: stopped by {_NAMES[block.received]}. {kept()}")
+        by = "a signal to another process"
+        if block.received is None:
+            block.received = signal.SIGTERM
+        else:
+            by = _NAMES[block.received]
+        _say(f"jhash: stopped by {by}. {kept()}")
     except KeyboardInterrupt:
         _say(f"jhash: stopped at once. {kept()}")
         raise

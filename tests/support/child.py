@@ -11,25 +11,27 @@ from tests.support.fork_server import context
 
 
 class Child:
-    """A process that trains `tests.support.tiny` on two devices.
+    """A process that trains, on two devices, or on one together with other processes.
 
     Attributes:
       process: The process.
     """
 
-    def __init__(self, workdir, cache, output, **fields):
+    def __init__(self, workdir, cache, output, config="tests.support.tiny", place=None, **fields):
         """Starts the process.
 
         Args:
           workdir: Folder of the run.
           cache: Folder of compiled programs, of the test's own: a kill may leave a torn file.
           output: File to which the process writes what it prints.
+          config: Module of the config, and an argument after a colon.
+          place: Coordinator, number of processes and number of this one; see `parallel.join`.
           **fields: Fields of the config; a dot in a name is written `__`.
         """
         from tests.support import child_run
 
         self._output = output
-        arguments = (str(workdir), str(cache), str(output), fields)
+        arguments = (str(workdir), str(cache), str(output), fields, config, place)
         self.process = context.Process(target=child_run.train, args=arguments)
         self.process.start()
 
