@@ -14,6 +14,9 @@ takes 26 minutes:
     fashion_mnist      all 70,000 images: 60,000 for training and database, 10,000 queries
     cifar10            50,000 images for training and database, 10,000 queries, as in the paper;
                        needs the data set, prepared by TFDS; was not run
+    folder             photos of your own in a folder, at 64 x 64, whose subfolders are classes;
+                       needs --config.data.options.folder, and the two fields below. Some hundreds
+                       of photos are few for a model that starts from random weights
     paper              the paper's rate, 1e-3 from the first step to the last, products in float32,
                        and 100 epochs; meant for a GPU, was not run in full
     attention=none     NoneA-DAH, without attention; the default is attention=cbam
@@ -42,7 +45,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
     arguments = common.parse(
         argument,
-        data=("embedded", "fashion_mnist", "cifar10"),
+        data=("embedded", "fashion_mnist", "cifar10", "folder"),
         variant=("paper",),
         attention=resnet30.ATTENTIONS,
         dissimilar=tuple(pairwise.DISSIMILAR),
@@ -71,6 +74,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         # Dtype of the factors in 1 x 1 convolutions; "float32" is slower.
         "dtype": "bfloat16",
     }
+    if arguments.data == "folder":
+        config.image.size = config.data.options.image_size = 64
     config.batch_size = 20
     config.idle_devices = True
     config.augment.update(pad=0, flip=False)

@@ -22,6 +22,9 @@ follow the colon:
     cifar10              needs the data set, prepared by TFDS
     coco, flickr25k, nus_wide, nus_wide81
                          need --config.data.options.folder
+    folder               photos of your own in a folder, without labels; needs
+                         --config.data.options.folder. In the second stage EfficientNet-Lite0 with
+                         its ImageNet weights is trained further
     paper                the paper's features, graph, weights of losses and model; needs
                          --config.method.features.weights, and landmarks.npy with the features of
                          50,000 ImageNet images (--config.method.landmarks=FILE for another file);
@@ -96,6 +99,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         config.model = {"name": "resnet18.ResNet18"}
         config.image.update(size=256, crop=224)
         config.augment.update(pad=0, flip=True)
+    elif arguments.data == "folder":
+        common.fine_tuned(config)
     if arguments.smoke:
         _smoke(config, arguments)
     return config
@@ -120,6 +125,8 @@ def _embedding(arguments):
 def _smoke(config, arguments):
     """Makes the run tiny."""
     common.smoke(config, arguments)
+    if config.model.name != "resnet18.ResNet18":
+        config.model = {"name": "resnet18.ResNet18"}
     config.model.update(widths=(4, 4, 8, 8), blocks=1)
     shallow.smoke_features(config.method.features)
     config.method.landmarks = ""

@@ -22,6 +22,9 @@ images. docs/reproduce/fdah.md has the numbers of the small model.
     nus_wide81, coco, flickr25k
                      fewer images for training than in the database, which has no learned codes
                      therefore; need --config.data.options.folder; were not run
+    folder           photos of your own in a folder, whose subfolders are classes; needs
+                     --config.data.options.folder. EfficientNet-Lite0 with its ImageNet weights is
+                     trained further
     paper            CNN-F at 224 x 224, the paper's schedule and gamma3 = 1, for a GPU; was not run
                      in full. The published weights of CNN-F are
                      --config.weights=imagenet-vgg-f.mat --config.image.scale=1
@@ -72,6 +75,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     # On photos there is no other variant.
     if arguments.variant == "paper" or arguments.data in common.PHOTOS:
         _paper(config)
+    elif arguments.data == "folder":
+        common.fine_tuned(config)
     elif arguments.data in ("fashion_mnist", "cifar10"):
         _large(config)
         config.augment.pad = 4 if arguments.data == "cifar10" else 1

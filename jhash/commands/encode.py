@@ -8,18 +8,19 @@ _SUMMARY = "encode images with the model of a run"
 _DETAILS = f"""
 Folders are searched, with all folders below them, for
 {" ".join(image_files.EXTENSIONS)}.
-An image is converted to gray or RGB and resized (bilinearly, antialiased, without
-regard to its aspect ratio) to the size of the run's images; transparency
-and EXIF rotation are ignored. From there on it is encoded as in the run's evaluation
-and gets the same code, bit for bit (measured on CPUs). With another batch size, a bit
-whose output is as good as 0 can in principle differ.
+An image is converted to gray or RGB and resized (bilinearly, antialiased, by the run's
+config.image.resize) to the size of the run's images. A run on a folder of photos turns
+images as their EXIF data say and puts transparency on white; other runs do neither.
+From there on it is encoded as in the run's evaluation and gets the same code, bit for
+bit (measured on CPUs). With another batch size, a bit whose output is as good as 0 can
+in principle differ.
 
 Images that cannot be read are reported on stderr, counted and left out. That is no
 error (exit status 0) unless none can be read. They are regular files of the formats
 {", ".join(decoding.FORMATS)},
-with up to {decoding.MAX_PIXELS // 10**6} million pixels of 8 bits per channel. In names
-that are shown, characters that a terminal would obey, such as line ends, are written
-as \\n.
+with up to {decoding.MAX_PIXELS // 10**6} million pixels of 8 or 16 bits per channel; HEIF (HEIC)
+needs the extra "heic". Files of other types are counted. In names that are shown,
+characters that a terminal would obey, such as line ends, are written as \\n.
 
 CODES.npz holds:
   codes    uint32 [N, words]; bit j of a code is bit j % 32 of word j // 32

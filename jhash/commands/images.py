@@ -126,7 +126,7 @@ def encode_found(arguments) -> Encoded:
     found = find(arguments.images)
     file_encoder = encoder.load(arguments.workdir, arguments.trust_modules)
     paths = list(found.path_of.values())
-    if line := mismatch.describe(file_encoder, arguments.workdir, paths):
+    for line in mismatch.describe(file_encoder, arguments.workdir, paths):
         print(f"jhash: {printable(line)}", file=sys.stderr)
     metadata = {"run": os.path.abspath(arguments.workdir), "network": file_encoder.digest}
     metadata |= image_changes.metadata(found)
@@ -184,12 +184,17 @@ def describe(found, bits, codes, errors, metadata, began) -> Encoded:
         + (f" ({len(unreadable):,} cannot be read, see above)" if unreadable else "")
         + f": {bits} bits, {seconds:.1f} s."
     )
+    if len(codes) > 1 and (codes == codes[0]).all():
+        words += "\nAll of them have the same code, so that a search cannot tell them apart."
+    if others := image_files.others_in_words(found.others):
+        words += f"\n{others}"
     ids = [name for name, error in zip(found.path_of, errors, strict=True) if not error]
     content = {"codes": codes, "ids": np.array(ids), "bits": bits, **metadata}
     fields = {
         "images": len(errors),
         "encoded": len(codes),
         "unreadable": unreadable,
+        "others": dict(found.others),
         "seconds": round(seconds, 3),
     }
     return Encoded(content, words, fields)

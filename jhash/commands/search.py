@@ -1,6 +1,7 @@
 """The command `python -m jhash search`: finds the images of an index nearest to query images."""
 
 import json
+import os
 
 from jhash.commands import add_trust, at_least, images, parser
 from jhash.commands import index as indexes
@@ -14,9 +15,14 @@ Results are exact and sorted by Hamming distance, among equal distances by the o
 insertion. Images are read as by encode. Those that cannot be read are reported on
 stderr and left out; that is an error only if none can be read.
 
+If the images of the index are where it says, the 50 nearest are looked at. Those that
+are the query's picture, a crop of it, or what it is a crop of, come first, marked as the
+same picture. --no-verify leaves that out.
+
 In names that are shown, characters that a terminal would obey, such as line ends, are
 written as \\n. --json keeps them. It prints one line per query:
   {"query": FILE_OR_ID, "results": [{"rank": 1, "distance": 0, "id": "a.png"}, ...]}
+with "same_picture": true in results that are the same picture,
 and for an image that cannot be read {"query": FILE, "error": REASON}.
 
 --html writes a page with the pictures of queries and results, which needs no other file.
@@ -48,6 +54,12 @@ def add(commands):
         metavar="RUN",
         help="the run that encodes the images of --image; default: the encoder beside the index, "
         "or the run of the index",
+    )
+    command.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="keep the order of the distances; look at no images of the index",
     )
     command.add_argument("--json", action="store_true", help="print JSON, see above")
     command.add_argument("--html", metavar="FILE", help="write a page with pictures")
@@ -84,7 +96,8 @@ def run(arguments):
             )
         queries, errors = images.encode(encoder, names)
     # Queries are the readable images only, so there are results for these alone.
-    found = iter(image_search.nearest(index, queries, arguments.k, arguments.radius))
+    pictures = _pictures(arguments, index, names, errors)
+    found = iter(image_search.nearest(index, queries, arguments.k, arguments.radius, pictures))
     results = [None if error else next(found) for error in errors]
     write = _print_json if arguments.json else _print_table
     for name, result, error in zip(names, results, errors, strict=True):
@@ -104,22 +117,39 @@ def _check_bounds(index, k, radius):
         as_whole("-k", k, 1, len(index), "the index's length")
 
 
-def _ranked(result):
-    """Yields (rank, (distance, id))."""
-    distances, ids = result
-    return enumerate(zip(distances.tolist(), ids.tolist(), strict=True), start=1)
+def _pictures(arguments, index, names, errors):
+    """Returns where the pictures of queries and results are; None if these are not looked at."""
+    from jhash.encoding import image_search
+
+    if not arguments.verify:
+        return None
+    root = image_changes.place_of(arguments.index, index.metadata).root
+    if root is None or not os.path.isdir(root) or index.id_kind != "string":
+        return None
+
+    def find(identifier):
+        return image_search.picture(image_changes.path_of(identifier, root), identifier)
+
+    if arguments.id:
+        return image_search.Pictures([find(name) for name in names], find)
+    readable = [name for name, error in zip(names, errors, strict=True) if not error]
+    return image_search.Pictures([image_search.picture(name, name) for name in readable], find)
+
+
+def _ranked(hits):
+    """Yields (rank, (distance, id, whether it is the same picture))."""
+    rows = zip(*(values.tolist() for values in hits), strict=True)
+    return enumerate(rows, start=1)
 
 
 def _print_json(name, result, error):
-    # JSON has no half characters, by which Python stands for bytes that are no text.
-    line = {"query": text.decodable(name)}
-    if error:
-        line["error"] = error
-    else:
-        line["results"] = [
-            {"rank": rank, "distance": distance, "id": identifier}
-            for rank, (distance, identifier) in _ranked(result)
-        ]
+    from jhash.encoding import image_search
+
+    line = (
+        {"query": text.decodable(name), "error": error}
+        if error
+        else image_search.as_json(name, result)
+    )
     print(json.dumps(line))
 
 
@@ -127,8 +157,9 @@ def _print_table(name, result, error):
     if error:
         return  # Reported already.
     print(f"{printable(name)}\n{'rank':>6}  {'distance':>8}  id")
-    for rank, (distance, identifier) in _ranked(result):
-        print(f"{rank:>6}  {distance:>8}  {printable(str(identifier))}")
+    for rank, (distance, identifier, same) in _ranked(result):
+        mark = "  (same picture)" if same else ""
+        print(f"{rank:>6}  {distance:>8}  {printable(str(identifier))}{mark}")
     print()
 
 
@@ -148,7 +179,10 @@ def _write_page(arguments, index, names, results, errors):
         if error
         else search_page.Answer(
             query,
-            [(distance, shown(identifier)) for _, (distance, identifier) in _ranked(result)],
+            [
+                search_page.Hit(distance, shown(identifier), same)
+                for _, (distance, identifier, same) in _ranked(result)
+            ],
         )
         for query, result, error in zip(queries, results, errors, strict=True)
     ]

@@ -10,7 +10,6 @@ import jax
 from jhash import parallel
 from jhash.errors import InputError
 
-
 # What an error says whose cause is another process.
 _OF_ANOTHER = re.compile("gloo|nccl|coordination|distributed|peer", re.IGNORECASE)
 

@@ -11,13 +11,20 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import tqdm
-
-from jhash.data import idx, image_list, in_memory, random_images, scenes, splits, tfds_source
+from jhash.data import (
+    folder,
+    idx,
+    image_list,
+    in_memory,
+    random_images,
+    scenes,
+    splits,
+    tfds_source,
+)
+from jhash.data.folder import FolderSource
 from jhash.data.image_list import ImageListSource
 from jhash.data.in_memory import from_arrays
-from jhash.data.sources import ArraySource, RelabeledSource, Source, check_source
+from jhash.data.sources import ArraySource, Source, check_source
 from jhash.data.splits import Data
 from jhash.data.tfds_source import TfdsSource
 from jhash.errors import InputError, in_config
@@ -26,10 +33,10 @@ from jhash.system import imports
 __all__ = [
     "ArraySource",
     "Data",
+    "FolderSource",
     "ImageListSource",
     "Source",
     "TfdsSource",
-    "check_images",
     "from_arrays",
     "hold_out",
     "load",
@@ -39,22 +46,22 @@ __all__ = [
 _SOURCES: dict[str, Callable[..., Source]] = {
     "embedded": idx.embedded,
     "fashion_mnist": idx.fashion_mnist,
+    "folder": folder.FolderSource,
     "idx": idx.idx,
     "random": random_images.random_images,
     "lists": image_list.ImageListSource,
     "scenes": scenes.scenes,
 }
 _TFDS = "tfds:"
-_BLOCK = 1024  # number of images after which the bar of `check_images` moves
-_SHOWN = 5  # number of unreadable images that an error shows
 
 
 def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
     """Opens a source and splits it.
 
     Args:
-      source: `embedded`, `fashion_mnist`, `idx`, `lists`, `random`, `scenes`, `tfds:NAME`, or
-        `my_module.my_source`, a function of your own that takes the options and returns a `Source`.
+      source: `embedded`, `fashion_mnist`, `folder`, `idx`, `lists`, `random`, `scenes`,
+        `tfds:NAME`, or `my_module.my_source`, a function of your own that takes the options and
+        returns a `Source`.
       split: Name of a protocol in `jhash.data.splits`, such as `official`, or `my_module.my_split`,
         a function (source, seed) -> Data of your own.
       seed: Seed of what the split draws, 0 or more. The same seed gives the same sets.
@@ -82,12 +89,14 @@ def load(source: str, split: str, seed: int = 0, **options: Any) -> Data:
     return data
 
 
-def load_config(config) -> Data:
+def load_config(config, image=None) -> Data:
     """Calls `load` with the fields of a run's `config.data`.
 
     Args:
       config: `source`, `split` and `seed`, and `options`, of which those that are None are left to
         the source's defaults.
+      image: The run's `config.image`, whose `resize` goes to sources with an option of that name;
+        None stands for "stretch".
 
     Raises:
       InputError: As `load` does. The message gives the config's field, such as `config.data.split`
@@ -97,6 +106,19 @@ def load_config(config) -> Data:
     fields = {name: f"config.data.{name}" for name in ("source", "split", "seed")}
     with in_config(fields):
         known = inspect.signature(_find_source(config.source)).parameters
+    resize = "stretch" if image is None else image.get("resize", "stretch")
+    if "resize" in options:
+        raise InputError(
+            f"config.data.options.resize: {options['resize']!r} given; allowed: "
+            "config.image.resize in its place, which query images need, too."
+        )
+    if "resize" in known:
+        options["resize"] = resize
+    elif resize != "stretch":
+        raise InputError(
+            f"config.image.resize: {resize} given; allowed: stretch, as the source "
+            f"{config.source!r} does not resize files by an option resize."
+        )
     # Options alone: an error may also name something else, such as an attribute of the source.
     option_fields = {name: f"config.data.options.{name}" for name in (*known, *options)}
     with in_config(option_fields | fields):
@@ -124,38 +146,6 @@ def hold_out(data: Data, config) -> Data:
     with in_config({"validation": "config.data.validation"}):
         return splits.hold_out(
             data, config.validation, config.seed, config.get("validation_per_class", False)
-        )
-
-
-def check_images(data: Data) -> None:
-    """Checks that all images of a split can be decoded, so that none ends a run after hours.
-
-    Sources of image files have a function `unreadable` for this, from indices to messages. Images
-    in memory need no check. It decodes all images once, with a bar if that takes seconds.
-
-    Raises:
-      InputError: There are images that cannot be decoded. The message counts them and shows the
-        first ones.
-    """
-    source = data.source
-    while isinstance(source, RelabeledSource):
-        source = source.source
-    unreadable = getattr(source, "unreadable", None)
-    if unreadable is None:
-        return
-    sets = (data.train, data.database, data.queries, data.validation)
-    used = np.unique(np.concatenate(sets))
-    errors = []
-    with tqdm.tqdm(total=len(used), desc="check", unit="img", disable=None, delay=2) as bar:
-        for start in range(0, len(used), _BLOCK):
-            block = used[start : start + _BLOCK]
-            errors += unreadable(block)
-            bar.update(len(block))
-    if errors:
-        more = f"; and {len(errors) - _SHOWN:,} more" if len(errors) > _SHOWN else ""
-        raise InputError(
-            f"source: {len(errors):,} of {len(used):,} images given that cannot be used: "
-            f"{'; '.join(errors[:_SHOWN])}{more}. Mend them, or take them out of the data."
         )
 
 

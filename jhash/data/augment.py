@@ -1,5 +1,7 @@
 """Random windows, mirror images, erased squares and views of images, for training only.
 
+Stronger changes are in `distortions`.
+
 What happens to an image depends on its key alone: neither on its place in the batch nor on the
 other images, and so not on the number of devices.
 """
@@ -7,6 +9,7 @@ other images, and so not on the number of devices.
 import jax
 import jax.numpy as jnp
 
+from jhash.data.distortions import distort
 from jhash.data.preprocess import check_crop, preprocess
 from jhash.errors import InputError
 
@@ -23,8 +26,10 @@ def train_images(
     pad: int = 0,
     flip: bool = False,
     erase: int = 0,
+    resize: str = "stretch",
+    **strong: float,
 ) -> jax.Array:
-    """Computes the model's input in training: `preprocess`, then `augment`.
+    """Computes the model's input in training: `distort`, `preprocess`, then `augment`.
 
     Args:
       images: uint8 [B, H, W, C].
@@ -37,6 +42,8 @@ def train_images(
       pad: Number of pixels added on every side before the crop.
       flip: Mirrors images left to right with probability 1/2.
       erase: Side of the square that is erased in every image, in pixels; 0 erases nothing.
+      resize: As for `preprocess.eval_images`.
+      **strong: Arguments of `distortions.distort`, which does nothing by default.
 
     Returns:
       float32 [B, side, side, channels], where `side` is `crop`, or `size` without it.
@@ -44,13 +51,21 @@ def train_images(
     Raises:
       InputError: As `preprocess` and `augment` do.
     """
+    del resize
+    images = distort(images, keys, **strong)
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     x = augment(x, keys, pad=pad, crop=crop, flip=flip)
     return erase_squares(x, keys, erase) if erase else x
 
 
 def train_views(
-    images: jax.Array, keys: jax.Array, mean: jax.Array | float, *, views: int = 1, **options
+    images: jax.Array,
+    keys: jax.Array,
+    mean: jax.Array | float,
+    *,
+    views: int = 1,
+    rotate_step: float = 0.0,
+    **options,
 ) -> jax.Array:
     """Makes one or several random views of each image.
 
@@ -60,6 +75,8 @@ def train_views(
       mean: Mean image, color or number, as for `preprocess`.
       views: Number of views, 1 or more. The first view is that of `train_images`. Each other
         depends on the image's key and on the number of the view alone.
+      rotate_step: Angle in degrees, the step between the views: they are turned by 0, 1, -1, 2, -2,
+        ... steps.
       **options: Further arguments of `train_images`.
 
     Returns:
@@ -72,7 +89,18 @@ def train_views(
         return train_images(images, keys, mean, **options)
     fold_in = jax.vmap(jax.random.fold_in, (0, None))
     keys_of_views = [keys, *(fold_in(keys, number) for number in range(1, views))]
-    return jnp.stack([train_images(images, own, mean, **options) for own in keys_of_views])
+    return jnp.stack(
+        [
+            train_images(images, own, mean, degrees=rotate_step * view_turn(number), **options)
+            for number, own in enumerate(keys_of_views)
+        ]
+    )
+
+
+def view_turn(number: int) -> int:
+    """Returns by how many steps a view is turned: 0, 1, -1, 2, -2, ... for 0, 1, 2, 3, 4, ..."""
+    steps = (number + 1) // 2
+    return steps if number % 2 else -steps
 
 
 def augment(

@@ -17,23 +17,28 @@ from concurrent import futures
 import numpy as np
 from PIL import Image
 
+from jhash.data import pixels
+from jhash.data.pixels import STORED, Reading
 from jhash.errors import InputError
-from jhash.system import reading
+from jhash.system.reading import open_regular
 
-# JPEG includes MPO, which some cameras and phones write.
-FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+# JPEG includes MPO, which some cameras and phones write. HEIF needs the extra `heic`.
+FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
 # Pillow refuses images of more pixels, too, but only warns of half as many.
 MAX_PIXELS = 178_956_970
 MAX_BYTES = 1 << 30
 MAX_SIDE = 10_000  # Pixels to which a source may resize images.
-CHANNELS = {1: "L", 3: "RGB"}  # Pillow's modes by number of channels.
 
 _THREADS = 16  # Pillow decodes and resizes without the GIL, and reading waits for the disk.
 _CHUNK = 256  # number of paths that one task of a thread checks
-# Prefixes of Pillow's modes of 16 and 32 bits and of floats, which it would clip to 8 bits.
+# Pillow's modes of 32 bits and of floats, which it would clip to 8 bits.
 _WIDE_MODES = ("I", "F")
 # Pillow's modes without colors.
 _GRAY_MODES = ("1", "L", "LA", "La")
+# A large JPEG is decoded at a reduced scale, but with so many times the sides that are wanted.
+_REDUCED_TO = 2
+# Brands of HEIF with HEVC, as iPhones write it, at bytes 8 to 12 of a file.
+_HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 
 class _Shared:
@@ -69,7 +74,10 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_images(
-    files: Sequence[str | bytes], names: Sequence[str], image_shape: tuple[int, int, int]
+    files: Sequence[str | bytes],
+    names: Sequence[str],
+    image_shape: tuple[int, int, int],
+    reading: Reading = STORED,
 ) -> np.ndarray:
     """Decodes image files in parallel, each as `decode_image` does.
 
@@ -77,6 +85,7 @@ def decode_images(
       files: Paths, or the contents of files.
       names: Name of each file in error messages.
       image_shape: (height, width, channels).
+      reading: The rules; see `pixels.Reading`.
 
     Returns:
       uint8 [B, height, width, channels].
@@ -87,61 +96,61 @@ def decode_images(
     decoded = np.empty((len(files), *image_shape), np.uint8)
 
     def decode(slot: int) -> None:
-        decoded[slot] = decode_image(files[slot], names[slot], image_shape)
+        decoded[slot] = decode_image(files[slot], names[slot], image_shape, reading)
 
     list(_pool().map(decode, range(len(files))))  # `list` waits, and raises errors of threads.
     return decoded
 
 
-def decode_image(file: str | bytes, name: str, image_shape: tuple[int, int, int]) -> np.ndarray:
+def decode_image(
+    file: str | bytes,
+    name: str,
+    image_shape: tuple[int, int, int],
+    reading: Reading = STORED,
+) -> np.ndarray:
     """Decodes an image file to a given shape.
 
-    An image of another size is resized bilinearly, with Pillow's antialiasing and regardless of its
-    aspect ratio, as in the loaders of HashNet and DeepHash. Transparency and EXIF orientation are
-    ignored, and so are all frames but the first.
+    An image of another size is resized bilinearly, with Pillow's antialiasing. Gray values of 16
+    bits are cut to their upper 8. Of an animation, the first frame is taken.
 
     Args:
       file: Path, or the content of a file.
       name: Name of the file in error messages.
       image_shape: (height, width, channels); 1 channel converts to gray, 3 to RGB.
+      reading: The rules for aspect ratio, EXIF orientation and transparency; see `pixels.Reading`.
 
     Returns:
       uint8 [height, width, channels].
 
     Raises:
       InputError: The file is no regular file or cannot be read, is of no format in `FORMATS`, has
-        more than MAX_BYTES bytes or MAX_PIXELS pixels, is damaged, or has gray values of more than
-        8 bits.
+        more than MAX_BYTES bytes or MAX_PIXELS pixels, is damaged, or has pixels of 32 bits or
+        floats.
     """
     with _opened(file, name, image_shape[1]) as opened:
+        if reading.as_shown:
+            pixels.reduce_scale(opened, image_shape, _REDUCED_TO)
         opened.load()
-        return _fitted(opened, image_shape)
+        return pixels.to_array(opened, image_shape, reading)
 
 
-def fit_image(image: np.ndarray, image_shape: tuple[int, int, int]) -> np.ndarray:
+def fit_image(
+    image: np.ndarray, image_shape: tuple[int, int, int], reading: Reading = STORED
+) -> np.ndarray:
     """Brings an image in memory to a given shape, as `decode_image` does with that of a file.
 
     Args:
       image: uint8 [H, W, channels], gray (1 channel) or RGB (3).
       image_shape: (height, width, channels) of the result.
+      reading: The rules; see `pixels.Reading`.
 
     Returns:
       uint8 [height, width, channels].
     """
     if image.shape == tuple(image_shape):
         return image
-    return _fitted(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image), image_shape)
-
-
-def _fitted(image: Image.Image, image_shape: tuple[int, int, int]) -> np.ndarray:
-    """Converts and resizes an image whose pixels are decoded."""
-    height, width, channels = image_shape
-    mode = CHANNELS[channels]
-    if image.mode != mode:
-        image = image.convert(mode)
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(image_shape)
+    opened = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    return pixels.to_array(opened, image_shape, reading)
 
 
 def find_unreadable(
@@ -174,7 +183,9 @@ def find_errors(
             with _opened(files[slot], names[slot], width) as opened:
                 opened.draft(opened.mode, (1, 1))
                 opened.load()
-                opened.crop((0, 0, 1, 1)).convert(CHANNELS[channels])
+                corner = opened.crop((0, 0, 1, 1))
+                corner.format = opened.format
+                pixels.to_mode(corner, pixels.CHANNELS[channels], as_shown=True)
         except InputError as error:
             return str(error)
         return None
@@ -182,25 +193,42 @@ def find_errors(
     return list(_pool().map(check, range(len(files))))
 
 
-def look(file: str, name: str) -> tuple[int, int, bool]:
+def look(file: str | bytes, name: str) -> tuple[int, int, bool]:
     """Reads the header of an image file; no pixel is decoded.
 
     Args:
-      file: Path.
+      file: Path, or the content of a file.
       name: Name of the file in error messages.
 
     Returns:
-      (width, height, whether it has colors).
+      (width, height, whether it has colors), as the pixels are stored.
 
     Raises:
       InputError: As `decode_image` does, as far as the header shows it.
     """
     with _opened(file, name, 1) as opened:
-        return opened.width, opened.height, opened.mode not in _GRAY_MODES
+        gray = opened.mode in _GRAY_MODES or pixels.is_gray_of_16_bits(opened)
+        return opened.width, opened.height, not gray
+
+
+def is_turned(file: str | bytes, name: str) -> bool:
+    """Tells if programs show a JPEG turned or mirrored; no pixel is decoded.
+
+    Of other formats, some of which would have to be decoded for it, the answer is no.
+
+    Args:
+      file: Path, or the content of a file.
+      name: Name of the file in error messages.
+
+    Raises:
+      InputError: As `look` does.
+    """
+    with _opened(file, name, 1) as opened:
+        return opened.format in ("JPEG", "MPO") and pixels.orientation(opened) != 1
 
 
 def thumbnail(file: str, name: str, side: int) -> np.ndarray:
-    """Decodes an image file to a small image of the same aspect ratio.
+    """Decodes an image file to a small image of the same aspect ratio, as programs show it.
 
     Args:
       file: Path.
@@ -215,7 +243,8 @@ def thumbnail(file: str, name: str, side: int) -> np.ndarray:
     """
     with _opened(file, name, side) as opened:
         opened.draft("RGB", (2 * side, 2 * side))
-        image = opened.convert("RGB")
+        opened.load()
+        image = pixels.to_mode(opened, "RGB", as_shown=True)
         image.thumbnail((side, side))
         return np.asarray(image)
 
@@ -230,6 +259,10 @@ def missing_files(paths: Sequence[str]) -> list[str]:
     return [path for chunk in chunks for path in chunk]
 
 
+class _NoHeifError(Exception):
+    """A file is HEIC, and the extra that reads it is not installed."""
+
+
 @contextlib.contextmanager
 def _opened(file: str | bytes, name: str, width: int) -> Iterator[Image.Image]:
     """Opens an image, decodes no pixels yet; all errors in the block become InputErrors.
@@ -242,12 +275,13 @@ def _opened(file: str | bytes, name: str, width: int) -> Iterator[Image.Image]:
     try:
         with (
             _content(file) as content,
-            Image.open(io.BytesIO(content), formats=_formats()) as image,
+            _opened_content(content) as image,
+            _pixels.take(_check(image, width)),
         ):
-            pixels = _check(image, width)
-            with _pixels.take(pixels):
-                yield image
+            yield image
         return
+    except _NoHeifError:
+        reason, cause = "it is HEIC, which needs pip install 'jhash[heic]'", None
     except Image.UnidentifiedImageError:
         reason = f"it is damaged or of another format; allowed: {', '.join(FORMATS)}"
         cause = None
@@ -260,13 +294,20 @@ def _opened(file: str | bytes, name: str, width: int) -> Iterator[Image.Image]:
     raise InputError(f"image {name} cannot be read: {reason}") from cause
 
 
+def _opened_content(content: bytes) -> Image.Image:
+    formats = _formats()
+    if "HEIF" not in formats and content[4:8] == b"ftyp" and content[8:12] in _HEIC:
+        raise _NoHeifError
+    return Image.open(io.BytesIO(content), formats=formats)
+
+
 @contextlib.contextmanager
 def _content(file: str | bytes) -> Iterator[bytes]:
     """Yields the content of a file. Pillow would map a file that is open into memory."""
     if isinstance(file, bytes):
         yield file
         return
-    with reading.open_regular(file) as opened:
+    with open_regular(file) as opened:
         size = os.fstat(opened.fileno()).st_size
         if size > MAX_BYTES:
             raise InputError(f"it has {size:,} bytes; allowed: up to {MAX_BYTES:,}")
@@ -278,17 +319,17 @@ def _content(file: str | bytes) -> Iterator[bytes]:
 
 def _check(image: Image.Image, width: int) -> int:
     """Checks mode and size, and returns the number of pixels for which there has to be memory."""
-    if image.mode.startswith(_WIDE_MODES):
+    if image.mode in _WIDE_MODES and not pixels.is_gray_of_16_bits(image):
         raise InputError(
-            f"its pixels are of more than 8 bits (Pillow's mode {image.mode}); allowed: 8 bits. "
-            "Convert it first, as only you know which range of values matters."
+            f"its pixels are of 32 bits or floats (Pillow's mode {image.mode}); allowed: 8 and 16 "
+            "bits. Convert it first, as only you know which range of values matters."
         )
     # Pillow first resizes the rows, so that a narrow and very high image becomes a large one. It
     # has turned a TIFF by then, as the orientation in its header says.
-    pixels = max(image.width * image.height, width * max(image.size))
-    if pixels > MAX_PIXELS:
+    count = max(image.width * image.height, width * max(image.size))
+    if count > MAX_PIXELS:
         raise InputError(_too_large(f"{image.width:,} x {image.height:,}"))
-    return pixels
+    return count
 
 
 def _too_large(given: str) -> str:
@@ -297,8 +338,12 @@ def _too_large(given: str) -> str:
 
 @functools.cache
 def _formats() -> tuple[str, ...]:
-    """Returns those of the formats that this version of Pillow knows, by its names."""
+    """Returns those of the formats that are installed, by Pillow's names."""
     Image.init()
+    with contextlib.suppress(ImportError):
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
     return tuple(name.upper() for name in FORMATS if name.upper() in Image.OPEN)
 
 

@@ -3,7 +3,7 @@
 import collections
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from jhash.data.decoding import FORMATS
@@ -11,9 +11,10 @@ from jhash.errors import InputError, printable
 from jhash.system import text
 
 EXTENSIONS = (
-    *(".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff"),
-    ".webp",
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png"),
+    *(".ppm", ".tif", ".tiff", ".webp"),
 )
+_ENDINGS = 3  # number of endings that a message shows
 
 
 class Found(NamedTuple):
@@ -25,12 +26,14 @@ class Found(NamedTuple):
       folders: The folders that were searched, relative to the root.
       path_of: Paths by id.
       unread: Folders that could not be read, and were left out.
+      others: Numbers of files of other types, by the ends of their names.
     """
 
     root: str
     folders: list[str]
     path_of: dict[str, str]
     unread: list[str]
+    others: Mapping[str, int] = {}
 
 
 def find(places: Sequence[str]) -> Found:
@@ -75,7 +78,16 @@ def find(places: Sequence[str]) -> Found:
     if not path_of:
         raise _no_images(places, others)
     searched = [os.path.relpath(folder, root) for folder in folders]
-    return Found(root, searched, path_of, unread)
+    return Found(root, searched, path_of, unread, dict(others))
+
+
+def others_in_words(others: Mapping[str, int]) -> str:
+    """Says how many files of other types there are; empty if there are none."""
+    count = sum(others.values())
+    if not count:
+        return ""
+    files = "1 file of another type is" if count == 1 else f"{count:,} files of other types are"
+    return f"{files} left out ({_by_ending(others)})."
 
 
 def relative_id(path: str, root: str) -> str:
@@ -115,16 +127,23 @@ def _same_id(name: str, one: str, other: str) -> InputError:
 
 def _no_images(places: Sequence[str], others: collections.Counter[str]) -> InputError:
     """Makes the error for folders without images; it says which files there are instead."""
-    files = ", ".join(
-        f"{count:,} {text.shortened(ending, 20) or 'without an ending'}"
-        for ending, count in others.most_common(3)
-    )
+    files = f"{others.total():,} files that are not read ({_by_ending(others)})"
     return InputError(
         f"places: {', '.join(places[:3])}{', ...' * (len(places) > 3)} given, with "
-        f"{f'{others.total():,} files that are not read ({files})' if others else 'no file'}; "
+        f"{files if others else 'no file'}; "
         f"allowed: folders in which some file ends in one of {' '.join(EXTENSIONS)}, of the "
         f"formats {', '.join(FORMATS)}."
     )
+
+
+def _by_ending(others: Mapping[str, int]) -> str:
+    """Lists the three most frequent endings."""
+    most_first = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    shown = [
+        f"{count:,} {text.shortened(ending, 20) or 'without an ending'}"
+        for ending, count in most_first[:_ENDINGS]
+    ]
+    return ", ".join([*shown, *["..."] * (len(others) > _ENDINGS)])
 
 
 def _walk(folder: str, others: collections.Counter[str], unread: list[str]) -> Iterator[str]:

@@ -96,6 +96,7 @@ def eval_images(
     scale: float = 1.0,
     channels: int | None = None,
     crop: int | None = None,
+    resize: str = "stretch",
 ) -> jax.Array:
     """Computes the model's input in evaluation: `preprocess`, then the center crop.
 
@@ -106,6 +107,8 @@ def eval_images(
       scale: Factor of the result, such as 1/255.
       channels: Number of channels of the result, as for `preprocess`.
       crop: Side of the center crop in pixels; None keeps `size`.
+      resize: The way in which the host has brought files to the shape of the images; it is over by
+        now, so nothing here depends on it.
 
     Returns:
       float32 [B, side, side, channels], where `side` is `crop`, or `size` without it.
@@ -113,6 +116,7 @@ def eval_images(
     Raises:
       InputError: As `preprocess` does, or the crop is larger than `size`.
     """
+    del resize
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     return x if crop is None else center_crop(x, crop)
 

@@ -100,6 +100,11 @@ class RelabeledSource:
         """The parts of the wrapped source."""
         return self.source.parts
 
+    @property
+    def paths(self) -> Sequence[str] | None:
+        """Paths of the images of the wrapped source, by index, if it knows them."""
+        return getattr(self.source, "paths", None)
+
     def __len__(self) -> int:
         """Returns the number of images of the wrapped source."""
         return len(self.source)

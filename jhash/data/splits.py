@@ -70,6 +70,11 @@ class Data:
         return len(self.source.class_names)
 
     @property
+    def has_labels(self) -> bool:
+        """False if the source has no labels at all, so that its rows of labels are [N, 0]."""
+        return self.source.labels.ndim == 1 or self.source.labels.shape[1] > 0
+
+    @property
     def multi_label(self) -> bool:
         """True if labels are rows of 0/1, False if they are class ids."""
         return self.source.labels.ndim == 2
@@ -89,6 +94,55 @@ def official(source: Source, seed: int) -> Data:
     train = _part(source, "official", "train")
     queries = _part(source, "official", "test")
     return Data(source, train, source.parts.get("database", train), queries)
+
+
+def folder(source: Source, seed: int) -> Data:
+    """Splits a folder of images by its parts; without parts it draws queries by the seed.
+
+    Parts: "query" or "test" are the queries, "train" trains, "database" is searched. Where one of
+    the last two is missing, the other is both. The part "validation" becomes the validation images;
+    without a part "query" it becomes the queries, as in ImageNet.
+
+    Without parts: of each class the share `query_share` of the source becomes queries, rounded, at
+    least one; of images without labels the share of all. A class of one image gives none. Classes
+    draw from the smallest to the largest, so that an image of several classes is drawn by the
+    rarest. All other images are both training set and database.
+    """
+    if source.parts:
+        parts = dict(source.parts)
+        validation = parts.get("validation", np.empty(0, np.int64))
+        queries = parts.get("query", parts.get("test"))
+        if queries is None:
+            queries, validation = validation, np.empty(0, np.int64)
+        train, database = parts.get("train"), parts.get("database")
+        if train is None and database is None:
+            raise InputError(
+                f"source: the parts {', '.join(parts)} given; allowed: sources with a part train "
+                "or database, for the split folder."
+            )
+        train = database if train is None else train
+        return Data(source, train, train if database is None else database, queries, validation)
+    share = getattr(source, "query_share", 0.1)
+    labels = source.labels
+    unlabeled = labels.ndim == 2 and not labels.any()
+    groups = iter([np.ones(len(source), bool)]) if unlabeled else _classes_by_size(labels)
+    rng = _rng("folder", seed)
+    free = np.ones(len(source), bool)
+    drawn = []
+    for group in groups:
+        members = np.flatnonzero(group & free)
+        if len(members) < 2:
+            continue
+        count = min(len(members) - 1, max(1, round(share * len(members))))
+        drawn.append(rng.choice(members, count, replace=False))
+        free[drawn[-1]] = False
+    if not drawn:
+        raise InputError(
+            f"source: {len(source)} images given, none of which can be a query, as no class has "
+            "two; allowed: 2 images and more of a class, or parts, for the split folder."
+        )
+    rest = np.flatnonzero(free)
+    return Data(source, rest, rest, np.sort(np.concatenate(drawn)))
 
 
 def embedded(source: Source, seed: int) -> Data:
@@ -294,6 +348,7 @@ PROTOCOLS: dict[str, Callable[[Source, int], Data]] = {
             nus_wide81,
             coco,
             flickr25k,
+            folder,
         )
     },
 }

@@ -21,6 +21,7 @@ import numpy as np
 
 from jhash.data import decoding, sources
 from jhash.data.kept_images import KeptImages
+from jhash.data.pixels import Reading
 from jhash.errors import InputError
 from jhash.system import text
 
@@ -47,11 +48,12 @@ class TfdsSource:
       name: Name as TFDS writes it: `cifar10`, `coco/2017`, `cifar10:3.0.2`.
       data_dir: Folder of prepared data sets; by default that of TFDS (TFDS_DATA_DIR, else
         ~/tensorflow_datasets).
-      image_size: Side in pixels to which every image is resized on the host, regardless of the
-        aspect ratio; required when the images differ in size.
+      image_size: Side in pixels to which every image is resized on the host; required when the
+        images differ in size.
       image_key: Feature that holds the image; by default the only image feature.
       label_key: Feature that holds a class label or a sequence of them, with slashes into nested
         features (`objects/label` for COCO); by default the supervised one.
+      resize: "stretch", "crop" or "pad"; see `pixels.Reading`.
 
     Raises:
       InputError: The data set is unknown or cannot be prepared here (the message says what to
@@ -66,6 +68,7 @@ class TfdsSource:
         image_size: int | None = None,
         image_key: str | None = None,
         label_key: str | None = None,
+        resize: str = "stretch",
     ):
         """See the class."""
         builder = _prepared_builder(name, data_dir)
@@ -108,6 +111,7 @@ class TfdsSource:
         self._name = name
         feature = info.features[self._image_key]
         self.image_shape = _image_shape(self._image_key, feature, image_size)
+        self._reading = Reading(resize)
         self._kept = KeptImages(len(self), self.image_shape, self._decode)
 
     def __len__(self) -> int:
@@ -124,11 +128,11 @@ class TfdsSource:
         return self._kept.read(indices)
 
     def _decode(self, indices: np.ndarray) -> np.ndarray:
-        return decoding.decode_images(*self._encoded(indices), self.image_shape)
+        return decoding.decode_images(*self._encoded(indices), self.image_shape, self._reading)
 
-    def unreadable(self, indices: np.ndarray) -> list[str]:
-        """See `data.check_images`."""
-        return decoding.find_unreadable(*self._encoded(indices), self.image_shape)
+    def unreadable(self, indices: np.ndarray) -> list[str | None]:
+        """See `usable.examine`."""
+        return decoding.find_errors(*self._encoded(indices), self.image_shape)
 
     def _encoded(self, indices: np.ndarray) -> tuple[list[bytes], list[str]]:
         """Reads the encoded images at `indices`, and makes their names for messages."""

@@ -12,6 +12,8 @@ msgpack of
     variables     the parameters and the BatchNorm statistics
     mean          the mean image
     image_shape   the shape to which image files are resized
+    as_shown      only if it is true: image files are read as programs show them; see
+                  `data.pixels.Reading`
 
 The SHA-256, called the digest, thus identifies the model. The evaluation first writes this file and
 then the files in `codes/`, which name the digest as their `network`.
@@ -27,7 +29,8 @@ import ml_collections
 import numpy as np
 
 from jhash import methods, models, parallel, retrieval
-from jhash.data import decoding, preprocess
+from jhash.data import decoding, preprocess, usable
+from jhash.data.pixels import CHANNELS, Reading
 from jhash.encoding import encoder_file, image_batches
 from jhash.encoding.forward import build_forward
 from jhash.errors import InputError, in_config
@@ -72,6 +75,9 @@ def save(experiment: Experiment, variables, workdir: str) -> str:
         "mean": experiment.mean,
         "image_shape": [int(size) for size in source.image_shape],
     }
+    # Files are read as the source of the run reads its own.
+    if getattr(usable.unwrapped(source), "as_shown", False):
+        content["as_shown"] = True
     if isinstance(experiment.model, WithHead):
         content["config"]["method"] = config["method"]
         content["classes"] = [experiment.data.num_classes, experiment.data.multi_label]
@@ -234,6 +240,7 @@ class FileEncoder:
       bits: Code length.
       image_shape: (height, width, channels) of the run's images.
       digest: Digest of the model; see the function `digest`.
+      as_shown: Whether files are read as programs show them; see `data.pixels.Reading`.
     """
 
     def __init__(
@@ -245,6 +252,7 @@ class FileEncoder:
         image_shape,
         digest,
         classes=None,
+        as_shown: bool = False,
         trust_modules: Collection[str] = (),
     ):
         """Builds the encoder from the content of `encoder.bin`.
@@ -258,11 +266,14 @@ class FileEncoder:
           digest: Digest of the model.
           classes: (number of classes, whether an image may have several), or None if the method has
             no head.
+          as_shown: Whether files are read as programs show them; see `data.pixels.Reading`.
           trust_modules: As for `load`.
         """
         config = ml_collections.FrozenConfigDict(config)
         self.bits, self.image_shape, self.digest = config.bits, tuple(image_shape), digest
         self._batch_size = batch_size
+        self.as_shown = as_shown
+        self._reading = Reading(config.image.get("resize", "stretch"), as_shown)
         self._trust_modules = trust_modules
         with imports.opening(trust_modules):
             self._method = methods.load(config.method.name)
@@ -280,6 +291,7 @@ class FileEncoder:
             x = preprocess.eval_images(images, mean, **image)
             return models.without_axis(model).apply(variables, x, train=False)
 
+        self._apply_alone = apply
         images = jax.ShapeDtypeStruct((1, *self.image_shape), np.uint8)
         outputs = jax.tree.map(
             lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(apply, variables, images)
@@ -290,6 +302,20 @@ class FileEncoder:
                 f"config.bits: {self.bits} given for a model of outputs {list(shape[1:])}; "
                 "allowed: a model of one output per bit."
             )
+
+    def pure_forward(self) -> Callable[[jax.Array], jax.Array]:
+        """Returns the forward pass as one function that JAX can trace, for one device.
+
+        Returns:
+          A function from images, uint8 [B, *image_shape], to hash outputs, float32 [B, bits].
+        """
+        variables = jax.tree.map(np.asarray, parallel.unreplicate(self._variables))
+
+        def forward(images):
+            with imports.opening(self._trust_modules):
+                return self._method.hash_outputs(self._apply_alone(variables, images))
+
+        return forward
 
     def encode(
         self, images: Sequence[str | bytes], batch_size: int | None = None
@@ -318,10 +344,23 @@ class FileEncoder:
                 "files. encode_arrays takes arrays."
             )
 
-        def decode(image):
-            return decoding.decode_image(image, _name(image), self.image_shape)
+        return self._encode(images, self.decode, batch_size)
 
-        return self._encode(images, decode, batch_size)
+    def decode(self, image: str | bytes, name: str | None = None) -> np.ndarray:
+        """Decodes an image file as `encode` does; `encode_arrays` gives such pixels the same code.
+
+        Args:
+          image: The path or the content of a file.
+          name: Name of the file in errors; by default its path.
+
+        Returns:
+          uint8 of the shape `image_shape`.
+
+        Raises:
+          InputError: The image cannot be read.
+        """
+        shape, reading = self.image_shape, self._reading
+        return decoding.decode_image(image, name or _name(image), shape, reading)
 
     def encode_arrays(self, images: np.ndarray, batch_size: int | None = None) -> np.ndarray:
         """Encodes images in memory.
@@ -346,7 +385,7 @@ class FileEncoder:
         if (
             pixels.dtype != np.uint8
             or pixels.ndim != 4
-            or pixels.shape[3] not in decoding.CHANNELS
+            or pixels.shape[3] not in CHANNELS
             or not all(1 <= side <= decoding.MAX_SIDE for side in pixels.shape[1:3])
         ):
             raise InputError(
@@ -357,7 +396,7 @@ class FileEncoder:
             return np.empty((0, -(-self.bits // 32)), np.uint32)
 
         def fit(image):
-            return decoding.fit_image(image, self.image_shape)
+            return decoding.fit_image(image, self.image_shape, self._reading)
 
         return np.concatenate([codes for codes, _ in self._encode(pixels, fit, batch_size)])
 

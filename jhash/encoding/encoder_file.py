@@ -65,6 +65,7 @@ _CONTENT: config_fields.Fields = {
             and 1 <= value[0] <= 10**6
         ),
     ).or_none(),
+    "as_shown": config_fields.boolean(),
 }
 
 
@@ -107,7 +108,7 @@ def check(content: dict[str, Any]) -> None:
     Raises:
       InputError: A field is missing, unknown, or its value is not allowed; the message names it.
     """
-    content = {"classes": None, **content}
+    content = {"classes": None, "as_shown": False, **content}
     fields = {*_CONTENT, "config", "variables"}
     for name in fields - set(content):
         raise InputError(f"{name}: nothing given; allowed: the files that jhash writes.")

@@ -18,6 +18,7 @@ import numpy as np
 
 from jhash import parallel, retrieval, rng
 from jhash.data import decoding
+from jhash.data.pixels import SHOWN
 from jhash.encoding import encoder, image_batches
 from jhash.errors import InputError
 from jhash.methods.shallow import itq, lsh
@@ -226,7 +227,7 @@ def _backbone():
         return outputs.reshape(-1, outputs.shape[-1])
 
     def read(path):
-        return decoding.decode_image(path, path, _IMAGE_SHAPE)
+        return decoding.decode_image(path, path, _IMAGE_SHAPE, SHOWN)
 
     def compute(paths):
         return image_batches.run(paths, read, _IMAGE_SHAPE, _BATCH, forward)
@@ -257,4 +258,5 @@ def _content(bits, method, params):
         "variables": jax.tree.map(np.asarray, {"params": params, "batch_stats": {}}),
         "mean": np.full(_IMAGE_SHAPE, efficientnet_lite.MEAN, np.float32),
         "image_shape": list(_IMAGE_SHAPE),
+        "as_shown": True,
     }

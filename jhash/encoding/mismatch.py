@@ -17,7 +17,7 @@ _SMALL = 64
 _FACTOR = 4
 
 
-def describe(file_encoder: FileEncoder, name: str, paths: Sequence[str]) -> str | None:
+def describe(file_encoder: FileEncoder, name: str, paths: Sequence[str]) -> list[str]:
     """Compares the images that a run was trained on with image files.
 
     Args:
@@ -26,30 +26,41 @@ def describe(file_encoder: FileEncoder, name: str, paths: Sequence[str]) -> str 
       paths: The files.
 
     Returns:
-      A line that says that the run was trained on gray images while most of the files have colors,
-      or on images that are much smaller; None if neither is true.
+      Lines for the user. One says that the run was trained on gray images while most of the files
+      have colors, or on images that are much smaller; one that it reads images as they are stored
+      while some are to be turned.
     """
     places = np.linspace(0, len(paths) - 1, min(len(paths), _LOOKED_AT)).astype(int)
     sizes = []
     colored = 0
+    turned = 0
     for place in places:
         try:
             width, height, has_colors = decoding.look(paths[place], paths[place])
+            turned += decoding.is_turned(paths[place], paths[place])
         except InputError:
             continue  # It is reported when it is encoded.
         sizes.append((width, height))
         colored += has_colors
     if not sizes:
-        return None
+        return []
+    lines = []
+    if turned and not file_encoder.as_shown:
+        lines.append(
+            f"{name} reads images as they are stored, and {turned} of {len(sizes)} looked at are "
+            "stored sideways. A run on a folder of photos turns them, and so does an encoder "
+            "without --run."
+        )
     rows, columns, channels = file_encoder.image_shape
     width, height = (int(side) for side in np.median(sizes, axis=0))
     in_color = 2 * colored > len(sizes)
     small = min(rows, columns) < _SMALL and min(width, height) >= _FACTOR * min(rows, columns)
     if not (small or (channels == 1 and in_color)):
-        return None
+        return lines
     theirs, these = ("color" if color else "gray" for color in (channels == 3, in_color))
-    return (
+    unlike = (
         f"{name} was trained on {theirs} images of {columns} x {rows}; these are {these}, median "
         f"{width} x {height} (of {len(sizes)} looked at). It may find little; without --run an "
         "encoder is fitted to these images."
     )
+    return [unlike, *lines]

@@ -17,6 +17,11 @@ def config(workdir: str) -> str:
     return os.path.join(workdir, "config.json")
 
 
+def images(workdir: str) -> str:
+    """The images that take no part in the run, JSON; see `runs.image_record`."""
+    return os.path.join(workdir, "images.json")
+
+
 def lock(workdir: str) -> str:
     """The file that the training process locks."""
     return os.path.join(workdir, ".lock")

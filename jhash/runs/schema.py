@@ -159,7 +159,9 @@ def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASE
         _check(path, results, _PROCESSOR)
     for kind in kinds:
         if kind in results:
-            _check(path, results, {kind: _OBJECT, f"{kind}.map": _NUMBER})
+            # Without labels there is no MAP.
+            labeled = results["data"].get("labeled", True)
+            _check(path, results, {kind: _OBJECT} | ({f"{kind}.map": _NUMBER} if labeled else {}))
     for name, rules in (("reconstruction", _RECONSTRUCTION), ("validation", _VALIDATION)):
         if name in results:
             _check(path, results, rules)

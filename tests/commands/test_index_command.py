@@ -330,11 +330,11 @@ def test_json_in_place_of_words(jhash, run, photos, index, tmp_path):
     assert made.pop("seconds") >= 0
     (reason,) = made.pop("unreadable")
     assert reason.startswith(f"image {bad} cannot be read: ")
-    assert made == {"output": str(codes), "bits": 12, "images": 2, "encoded": 1}
+    assert made == {"output": str(codes), "bits": 12, "images": 2, "encoded": 1, "others": {}}
     made = line("index", "build", "--run", run, "--images", photos / "odd", "--output", path)
     assert made.pop("seconds") >= 0
     expected = {"index": str(path), "codes": 120, "bits": 12}
-    assert made == {**expected, "images": 120, "encoded": 120, "unreadable": []}
+    assert made == {**expected, "images": 120, "encoded": 120, "unreadable": [], "others": {}}
     expected["codes"] = 121
     added = line("index", "add", "--index", path, "--codes", codes)
     assert added == {**expected, "added": 1}

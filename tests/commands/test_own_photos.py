@@ -147,6 +147,37 @@ def test_broken_files_are_left_out_and_counted(jhash, mine, tmp_path):
         assert not (tmp_path / name).exists()
 
 
+def test_photos_are_read_as_programs_show_them(jhash, mine, tmp_path):
+    """Also by the encoder that lies beside the index; files of other types are counted."""
+    upright = np.asarray(Image.open(mine / "0.png"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(upright)).save(mine / "turned.png", exif=exif)
+    (mine / "film.mov").touch()
+    path = tmp_path / "i.index"
+    status, out, _ = jhash("index", "build", "--images", mine, "--output", path, "--bits", "8")
+    assert status == 0
+    assert "\n1 file of another type is left out (1 .mov).\n" in out
+    index = HammingIndex.load(path)
+    codes = index.codes(["0.png", "turned.png"])
+    assert (codes[0] == codes[1]).all()
+    (tmp_path / "other").mkdir()
+    shutil.copy(mine / "turned.png", tmp_path / "other")
+    given = ("--images", tmp_path / "other")
+    assert jhash("index", "add", "--index", path, *given)[0] == 0
+    (added,) = [name for name in names(path) if name.startswith("/")]
+    assert (HammingIndex.load(path).codes([added]) == codes[0]).all()
+
+
+def test_images_that_are_all_the_same(jhash, mine, tmp_path):
+    for path in mine.rglob("*.png"):
+        draw(path, 1)
+    arguments = ("--images", mine, "--output", tmp_path / "i", "--bits", "8")
+    status, out, _ = jhash("index", "build", *arguments)
+    assert status == 0
+    assert "\nAll of them have the same code, so that a search cannot tell them apart.\n" in out
+
+
 def test_without_the_weights_one_line_names_the_extra(jhash, mine, tmp_path, monkeypatch):
     monkeypatch.setattr(efficientnet_lite, "_PACKAGE", "no_such_package")
     status, out, err = jhash("index", "build", "--images", mine, "--output", tmp_path / "i")

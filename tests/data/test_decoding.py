@@ -47,7 +47,6 @@ def test_the_allowed_formats_are_decoded(kind):
         hostile.EPS,
         hostile.encode(hostile.PIXELS, "TGA"),
         hostile.encode(hostile.PIXELS, "ICO"),
-        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99),
         b"no image",
         b"",
     ],
@@ -58,7 +57,8 @@ def test_no_other_format_is_tried_and_no_program_started(content, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", lambda *words, **_: started.append(words))
     monkeypatch.setattr(os, "system", started.append)
     assert refusal(content).endswith(
-        "it is damaged or of another format; allowed: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF"
+        "it is damaged or of another format; allowed: JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, "
+        "AVIF, HEIF"
     )
     assert not started
 
@@ -166,14 +166,12 @@ def test_decode_images_converts_and_resizes(tmp_path):
 @pytest.mark.parametrize(
     ("pixels", "ending", "mode"),
     [
-        (np.full((4, 4), 40_000, np.uint16), "png", "I"),
-        (np.full((4, 4), 40_000, np.uint16), "tif", "I;16"),
         (np.full((4, 4), 40_000, np.int32), "tif", "I"),
         (np.full((4, 4), 0.5, np.float32), "tif", "F"),
     ],
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_gray_values_of_more_than_8_bits_are_refused(tmp_path, pixels, ending, mode, channels):
+def test_gray_values_of_32_bits_are_refused(tmp_path, pixels, ending, mode, channels):
     """Pillow's `convert` would make white of all that is above 255, and black of 0.5."""
     path = str(tmp_path / f"wide.{ending}")
     Image.fromarray(pixels).save(path)

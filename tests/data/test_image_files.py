@@ -32,14 +32,15 @@ def test_an_image_that_is_given_twice(tmp_path):
 
 
 def test_a_folder_without_images_says_what_it_has(tmp_path):
-    for name in ("a.HEIC", "b.heic", "c.txt", "sub/none"):
+    for name in ("a.MOV", "b.mov", "c.txt", "sub/none"):
         touch(tmp_path / name)
     with pytest.raises(InputError) as caught:
         image_files.find([str(tmp_path)])
-    expected = f"places: {tmp_path} given, with 4 files that are not read (2 .heic, 1 "
+    files = "4 files that are not read (2 .mov, 1 without an ending, 1 .txt)"
+    expected = f"places: {tmp_path} given, with {files}; allowed: "
     assert str(caught.value).startswith(expected)
     assert "in one of .avif .bmp" in str(caught.value)
-    assert "of the formats JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF." in str(caught.value)
+    assert "of the formats JPEG, PNG, WebP, GIF, BMP, TIFF, PPM, AVIF, HEIF." in str(caught.value)
 
 
 def test_folders_that_cannot_be_read_are_reported(tmp_path, capsys, monkeypatch):

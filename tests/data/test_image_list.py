@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jhash import data, train
-from jhash.data import sources
+from jhash.data import sources, usable
 from jhash.data.image_list import ImageListSource
 from jhash.errors import InputError
 from jhash.runs import workdirs
@@ -73,10 +73,11 @@ def test_load_uses_the_lists_and_the_root(folder):
 @pytest.mark.parametrize(
     ("part", "text", "message"),
     [
-        ("test", "images/4.png 0 1 0\nimages/5.png 0 2 0\n", "test.txt, line 2: 'images/5.png 0 2"),
+        ("test", "images/4.png 0 1 0\nimages/5.png 0 2 0\n", "line 2: 1 labels behind 'images/5.p"),
         ("test", "images/4.png\n", "test.txt, line 1: .* given; allowed: a path"),
-        ("test", "my image.png 0 1 0\n", "line 1: .* given; allowed: .* without blanks"),
-        ("test", "images/4.png 0 1\n", "test.txt, line 1: 2 labels given; allowed: 3"),
+        ("test", "\t0 1 0\n", "line 1: 2 labels behind '0' given; allowed: 3"),
+        ("test", "a b.png\t0 2 0\n", "line 1: .* given; allowed: a path, followed by labels"),
+        ("test", "images/4.png 0 1\n", "test.txt, line 1: 2 labels .* given; allowed: 3"),
         ("test", "", "test.txt is empty"),
         ("test", "\n \n", "test.txt is empty"),
         ("test", "images/4.png 0 1 0\n\nimages/./4.png 0 1 0\n", "line 3: .* in line 1 already"),
@@ -151,28 +152,86 @@ def test_a_list_that_is_a_fifo_does_not_hang(folder):
         ImageListSource(folder)
 
 
-def test_all_unreadable_images_are_named_at_once(folder):
+def test_unreadable_images_are_left_out_of_all_sets(folder, capsys):
     loaded = data.load("lists", "lists", folder=str(folder), image_size=4)
-    data.check_images(loaded)
+    assert usable.without_unreadable(loaded, usable.examine(loaded)) is loaded
     whole = (folder / "images/2.png").read_bytes()
     for number in (1, 2, 4):
         (folder / f"images/{number}.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"^source: 3 of 6 images given that cannot be") as caught:
-        data.check_images(loaded)
-    for number in range(6):
-        path = f"image {folder}/images/{number}.png cannot be read: "
-        assert (path in str(caught.value)) == (number in (1, 2, 4))
-    for number in range(6):
-        (folder / f"images/{number}.png").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"6 of 6 .*4.png .*; and 1 more\. Mend them") as caught:
-        data.check_images(loaded)
-    assert "5.png" not in str(caught.value)
     relabeled = sources.RelabeledSource(loaded.source, loaded.source.labels, ("a", "b", "c"))
-    with pytest.raises(InputError, match="6 of 6"):
-        data.check_images(dataclasses.replace(loaded, source=relabeled))
+    for changed in (loaded, dataclasses.replace(loaded, source=relabeled)):
+        examined = usable.examine(changed)
+        assert sorted(examined.unreadable) == [1, 2, 4]
+        kept = usable.without_unreadable(changed, examined)
+        found = [getattr(kept, name).tolist() for name in ("train", "database", "queries")]
+        assert found == [[0], [3], [5]]
+        lines = capsys.readouterr().err.splitlines()
+        for line, number in zip(lines, (1, 2, 4), strict=False):
+            assert f"image {folder}/images/{number}.png cannot be read: " in line
+        assert lines[3:] == ["jhash: 3 of 6 images cannot be read and are left out."]
     only_some = dataclasses.replace(loaded, train=loaded.train[:1], database=loaded.train[:1])
-    with pytest.raises(InputError, match=r"3 of 3 .*0.png .*4.png .*5.png"):
-        data.check_images(only_some)
+    assert sorted(usable.examine(only_some).unreadable) == [4]
+
+
+@pytest.mark.parametrize(
+    ("lines", "labels", "names"),
+    [
+        # Blanks in paths: the label is the last word, or what follows a tab.
+        (["a b.png cat", "c.png dog"], [0, 1], ("cat", "dog")),
+        (["a b.png\tblack cat", "c.png\tdog"], [0, 1], ("black cat", "dog")),
+        (["a b.png\t0", "c.png\t1"], [0, 1], ("0", "1")),
+        (["a b.png 10", "c.png 9"], [1, 0], ("9", "10")),
+        (["a b.png cat;dog", "c.png dog"], [[1, 1], [0, 1]], ("cat", "dog")),
+        (["a b.png 0 1", "c.png 1 0"], [1, 0], ("0", "1")),
+        (["a b.png\t0 1", "c.png\t1 1"], [[0, 1], [1, 1]], ("0", "1")),
+    ],
+)
+def test_names_and_ids_of_classes_and_blanks_in_paths(tmp_path, lines, labels, names):
+    for name in ("a b.png", "c.png", "a.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    write(tmp_path, "train", lines[0])
+    write(tmp_path, "database", lines[0])
+    write(tmp_path, "test", lines[1])
+    source = ImageListSource(tmp_path, image_size=2)
+    assert source.class_names == names
+    np.testing.assert_array_equal(source.labels, labels)
+    assert source.paths == [str(tmp_path / "a b.png"), str(tmp_path / "c.png")]
+
+
+def test_one_column_or_two_ids_is_not_guessed(folder):
+    for part, line in (("train", "0.png 0"), ("database", "1.png 1"), ("test", "2.png 1")):
+        write(folder, part, f"images/{line}\n")
+    with pytest.raises(InputError, match=r"train.txt, line 1: 'images/0.png 0', in lists wi"):
+        ImageListSource(folder)
+    write(folder, "test", "images/2.png 2\n")
+    np.testing.assert_array_equal(ImageListSource(folder).labels, [0, 1, 2])
+    write(folder, "test", "images/2.png\n")
+    with pytest.raises(InputError, match=r"line 1: 'images/2.png' given; allowed: a path"):
+        ImageListSource(folder)
+
+
+def test_images_as_they_are_stored_or_shown(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    halves = np.zeros((8, 8, 3), np.uint8)
+    halves[:4] = 200
+    Image.fromarray(halves).save(tmp_path / "a.png", exif=exif)
+    Image.fromarray(halves).save(tmp_path / "b.png")
+    for part, line in (("train", "a.png x"), ("database", "a.png x"), ("test", "b.png y")):
+        write(tmp_path, part, line)
+    top = [ImageListSource(tmp_path, None, 8, shown).images([0])[0, 0, 0, 0] for shown in (0, 1)]
+    assert top == [200, 0]
+    options = {"folder": str(tmp_path), "image_size": 8}
+    fields = {"source": "lists", "split": "lists", "seed": 0, "options": options}
+    config = ml_collections.ConfigDict(fields)
+    image = ml_collections.ConfigDict({"resize": "pad"})
+    assert data.load_config(config, image).source._reading == ("pad", False)
+    config.options.resize = "crop"
+    with pytest.raises(InputError, match=r"^config.data.options.resize: 'crop' given; allowed: c"):
+        data.load_config(config, image)
+    config.source, config.split, config.options = "embedded", "embedded", {}
+    with pytest.raises(InputError, match=r"^config.image.resize: pad given; allowed: stretch, "):
+        data.load_config(config, image)
 
 
 def test_images_are_checked_before_training_and_only_then(folder, tmp_path, monkeypatch):
@@ -181,17 +240,18 @@ def test_images_are_checked_before_training_and_only_then(folder, tmp_path, monk
     config.data.source, config.data.split = "lists", "lists"
     config.data.options = {"folder": str(folder), "image_size": 8}
     config.batch_size = 8
-    path = folder / "images/5.png"
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"^config.data.source: 1 of 6 images given .*5.png"):
+    for number in (4, 5):
+        path = folder / f"images/{number}.png"
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"^config.data.source: 2 images of the set q.*4.png"):
         train.train(config, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
     class BuiltError(Exception):
         pass
 
-    def build(config, check_images, given):
+    def build(config, check_images, given, examined):
         raise BuiltError(check_images)
 
     monkeypatch.setattr(train, "build", build)

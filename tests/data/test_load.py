@@ -143,7 +143,7 @@ def test_load_config_is_load_with_the_fields_and_leaves_none_to_the_source():
             "random",
             "embedded",
             {},
-            "config.data.split: 'embedded' given; allowed for this source: official, lists, my_",
+            "config.data.split: 'embedded' given; allowed for this source: official, lists, fol",
         ),
         # No option of the source, so no field of the config.
         ("users_own.no_bytes", "official", {}, "images: float64"),

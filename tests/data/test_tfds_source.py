@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from jhash import data
-from jhash.data import tfds_source
+from jhash.data import tfds_source, usable
 from jhash.errors import InputError
 from tests.support import hostile
 
@@ -365,7 +365,7 @@ def test_only_the_image_and_the_label_are_decoded(tmp_path, monkeypatch):
     source = tfds_source.TfdsSource("tiny_pair", tmp_path, image_key="image")
     assert len(source) == TRAIN + TEST
     assert source.images(np.arange(10)).shape == (10, 6, 8, 3)
-    assert source.unreadable(np.arange(10)) == []
+    assert source.unreadable(np.arange(10)) == [None] * 10
     with pytest.raises(InputError, match="it is damaged or of another format; allowed: JPEG"):
         tfds_source.TfdsSource("tiny_pair", tmp_path, 8, image_key="mask").images(np.arange(2))
 
@@ -383,7 +383,8 @@ class TinyBroken(TinyIds):
 def test_a_broken_image_is_found_before_training(tmp_path):
     TinyBroken(data_dir=tmp_path, file_format="array_record").download_and_prepare()
     loaded = data.load("tfds:tiny_broken", "official", data_dir=tmp_path)
-    with pytest.raises(
-        InputError, match=r"^source: 1 of 10 images .* image \d of tfds:tiny_broken"
-    ):
-        data.check_images(loaded)
+    examined = usable.examine(loaded)
+    (error,) = examined.unreadable.values()
+    assert re.match(r"image \d of tfds:tiny_broken: .* cannot be read|image \d of tfds:tiny", error)
+    kept = usable.without_unreadable(loaded, examined)
+    assert len(kept.train) + len(kept.queries) == len(loaded.train) + len(loaded.queries) - 1

@@ -9,6 +9,7 @@ from jhash.retrieval.metrics.lookup import (
     precision_within,
     recall_within,
 )
+from jhash.retrieval.metrics.neighbors import neighbors_kept
 from jhash.retrieval.metrics.ranking import (
     average_precision,
     mean_average_precision,
@@ -32,6 +33,7 @@ __all__ = [
     "distance_histograms",
     "f_measure",
     "mean_average_precision",
+    "neighbors_kept",
     "precision_at",
     "precision_at_recall",
     "precision_recall_curve",

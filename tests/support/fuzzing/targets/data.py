@@ -6,6 +6,7 @@ import io
 import math
 import pathlib
 import random
+import re
 import struct
 import zlib
 
@@ -91,7 +92,7 @@ def _list_seeds():
 
 def _read_lists(folder: pathlib.Path):
     source = image_list.ImageListSource(folder, image_size=4)
-    assert source.unreadable(np.arange(len(source))) == []
+    assert source.unreadable(np.arange(len(source))) == [None] * len(source)
     return {
         "labels": source.labels.tolist(),
         "parts": {name: part.tolist() for name, part in source.parts.items()},
@@ -102,24 +103,44 @@ def _read_lists(folder: pathlib.Path):
 def _list_oracle(folder: pathlib.Path):
     """Reads the lists by the words of docs/configs.md, in another way."""
     rows, parts = {}, {}
-    for name in _LISTS:
+    texts = [(folder / name).read_bytes().decode("utf-8-sig") for name in _LISTS]
+    lines = [[line.strip() for line in text.split("\n") if line.strip()] for text in texts]
+    found = _COLUMNS.fullmatch(lines[0][0])
+    by_column = found is not None and len(found[3].split()) > 1
+    for name, own in zip(_LISTS, lines, strict=True):
         parts[name.removesuffix(".txt")] = part = []
-        for line in (folder / name).read_bytes().decode("utf-8-sig").split("\n"):
-            if line.split():
-                path, *labels = line.split()
-                assert labels
-                assert set(labels) <= {"0", "1"}
-                path = (folder / path).resolve()
-                assert path.is_file()
-                assert rows.setdefault(path, labels) == labels
-                part.append(list(rows).index(path))
+        for line in own:
+            if by_column:
+                behind_tab, otherwise, labels = _COLUMNS.fullmatch(line).groups()
+                path, labels = behind_tab or otherwise, labels.split()
+            else:
+                path, labels = line.split("\t", 1) if "\t" in line else line.rsplit(" ", 1)
+                labels = [label.strip() for label in labels.split(";") if label.strip()]
+            assert path.strip()
+            assert labels
+            path = (folder / path.strip()).resolve()
+            assert path.is_file()
+            assert rows.setdefault(path, labels) == labels
+            part.append(list(rows).index(path))
         assert len(set(part)) == len(part) > 0
-    assert len({len(labels) for labels in rows.values()}) == 1
     assert not set(parts["test"]) & {*parts["train"], *parts["database"]}
-    labels = [[int(label) for label in row] for row in rows.values()]
+    if by_column:
+        assert len({len(labels) for labels in rows.values()}) == 1
+        labels = [[int(label) for label in row] for row in rows.values()]
+    else:
+        words = {line.split()[-1] for own in lines for line in own}
+        assert "\t" in lines[0][0] or not words <= {"0", "1"}
+        names = {label for row in rows.values() for label in row}
+        numbers = all(re.fullmatch("[0-9]{1,18}", label) for label in names)
+        names = sorted(names, key=lambda label: (int(label), label) if numbers else label)
+        labels = [[int(label in row) for label in names] for row in rows.values()]
     if all(sum(row) == 1 for row in labels):
         labels = [row.index(1) for row in labels]
     return {"labels": labels, "parts": parts, "images": (len(labels), 4, 4, 3)}
+
+
+# A path and the columns behind a tab, or a path without tabs and all words of 0 and 1 at the end.
+_COLUMNS = re.compile(r"(?:([^\t]+)\t|((?!.*\t).+?)\s)\s*((?:[01]\s+)*[01])")
 
 
 def _change_line(rng: random.Random, name: str, data: bytes) -> bytes:

@@ -1,0 +1,71 @@
+"""The share of the nearest neighbors by features that codes keep, which needs no labels."""
+
+import numpy as np
+
+from jhash.errors import InputError
+from jhash.retrieval.checks import as_codes, as_whole
+from jhash.retrieval.codes import Array
+from jhash.retrieval.metrics import ranking
+
+_BLOCK = 64  # number of queries at a time, each with a row of the size of the database
+
+
+def neighbors_kept(
+    q_codes: Array, db_codes: Array, q_features: Array, db_features: Array, bits: int, k: int = 10
+) -> np.ndarray:
+    """Computes the share of the k nearest items by features among the k nearest by codes.
+
+    Features are compared by their cosine, codes by their Hamming distance. It is the expectation
+    over random orders of items at equal distances. Of equal cosines, the earlier item is nearer.
+
+    Args:
+      q_codes: Packed codes of the queries, uint32 [Q, ceil(bits / 32)].
+      db_codes: Packed codes of the database, uint32 [N, ceil(bits / 32)].
+      q_features: Features of the queries, [Q, z].
+      db_features: Features of the database, [N, z].
+      bits: Code length.
+      k: Number of neighbors, 1 to N.
+
+    Returns:
+      float64 [Q], 0 to 1. Codes at random have k / N on average.
+
+    Raises:
+      InputError: The arrays do not fit each other, or k is out of range.
+    """
+    q_codes, db_codes = as_codes("q_codes", q_codes, bits), as_codes("db_codes", db_codes, bits)
+    k = as_whole("k", k, 1, len(db_codes), "the size of the database")
+    for name, features, codes in (
+        ("q_features", q_features, q_codes),
+        ("db_features", db_features, db_codes),
+    ):
+        if np.ndim(features) != 2 or len(features) != len(codes):
+            raise InputError(
+                f"{name}: {list(np.shape(features))} given; allowed: [{len(codes)}, z], a row per "
+                "code."
+            )
+    q_features, db_features = _normalized(q_features), _normalized(db_features)
+    kept = []
+    for start in range(0, len(q_codes), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        cosines_BxN = q_features[rows] @ db_features.T
+        nearest_BxK = np.argsort(-cosines_BxN, axis=1, kind="stable")[:, :k]
+        different = q_codes[rows, None] ^ db_codes
+        distances_BxN = np.bitwise_count(different).sum(axis=2, dtype=np.int64)
+        near_BxK = np.take_along_axis(distances_BxN, nearest_BxK, axis=1)
+        total_BxD, relevant_BxD = (_histograms(array, bits) for array in (distances_BxN, near_BxK))
+        kept.append(ranking.relevant_at(total_BxD, relevant_BxD, k) / k)
+    return np.concatenate(kept) if kept else np.empty(0)
+
+
+def _normalized(features: Array) -> np.ndarray:
+    """Divides rows by their lengths; a row of zeros stays."""
+    rows = np.asarray(features, np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths == 0, 1, lengths)
+
+
+def _histograms(distances_BxM: np.ndarray, bits: int) -> np.ndarray:
+    """Counts the distances of each row, [B, bits + 1]."""
+    shifted = distances_BxM + (bits + 1) * np.arange(len(distances_BxM))[:, None]
+    counts = np.bincount(shifted.ravel(), minlength=(bits + 1) * len(distances_BxM))
+    return counts.reshape(-1, bits + 1)
