@@ -1,6 +1,8 @@
 """Hooks that few methods of jhash use: one device, eight, killed and resumed.
 
-`dpsh` has a table of outputs by sample (`after_step`); the others are small methods of the tests.
+`dpsh` has a table of outputs by sample (`after_step`), `bihalf` a teacher and a ranking of the
+batch, `cibhash` strongly augmented views, `tbh` two players. The others are small methods of the
+tests.
 """
 
 import importlib
@@ -10,7 +12,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from configs.baselines import shallow
+from configs.baselines import shallow, unlabeled
 from jhash import parallel, train
 from jhash.data import batches
 from jhash.encoding import encoder
@@ -18,11 +20,11 @@ from jhash.errors import InputError
 from jhash.experiment import build
 from jhash.methods import fitting, load
 from jhash.runs import workdirs
-from tests.support import signals, tiny
+from tests.support import feature_source, signals, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
-METHODS = ("dpsh", "views", "classified", "players")
+METHODS = ("dpsh", "classified", "cibhash", "tbh")
 
 
 def tiny_config(method, **fields):
@@ -31,6 +33,8 @@ def tiny_config(method, **fields):
     if method == "dpsh":
         config.method = {"name": "dpsh", "pairs": "table", "quantization": 0.1}
     config.augment.views = 2 if method == "views" else 1
+    if method in unlabeled.METHODS:
+        config = _unlabeled_config(config, method)
     config.epochs = 3
     # Adam divides by the gradient's size: rounding in a tiny gradient is not tiny after it.
     config.optimizer.name, config.optimizer.learning_rate = "sgd", 0.1
@@ -38,12 +42,37 @@ def tiny_config(method, **fields):
     return config
 
 
-def run_steps(config, devices, monkeypatch, steps=4):
+def _unlabeled_config(config, method):
+    """The tiny config with the method and the augmentation of a method without labels."""
+    own = unlabeled.get_config(f"{method},bits=12,smoke")
+    config.method, config.augment = own.method, own.augment
+    if method in unlabeled.TAUGHT:
+        config.method.features.update(
+            name="tests.support.feature_source.Pixels", size=8, channels=1
+        )
+        config.augment.update(pad=1, flip=False)
+    if method == "tbh":
+        # A step of 0.1 would be too long for a sum over 400 images.
+        config.method.update(width=feature_source.WIDTH, reconstruction=1.0)
+        config.model.bits = config.bits + 4
+    return config
+
+
+def run_steps(config, devices, monkeypatch, steps=4, folder=None):
     """Losses, and both states after some steps on the first devices."""
     monkeypatch.setattr(jax, "local_device_count", lambda: devices)
     experiment = build(workdirs.check("none", config))
     step = parallel.map_devices(train.make_step(experiment))
     first, losses = experiment.first(), []
+    if experiment.method.pretrain:
+        params, state = experiment.method.pretrain(
+            experiment.config,
+            experiment.data,
+            first["train_state"].params,
+            first["state"],
+            str(folder),
+        )
+        first.update(train_state=first["train_state"].replace(params=params), state=state)
     train_state, state = (parallel.replicate(first[name]) for name in ("train_state", "state"))
     orders = batches.batch_indices(experiment.epoch_indices(first["state"], 0), config.batch_size)
     for batch in batches.prefetch(experiment.data.source, orders[:steps]):
@@ -54,11 +83,11 @@ def run_steps(config, devices, monkeypatch, steps=4):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
-def test_one_device_equals_eight(method, monkeypatch):
+@pytest.mark.parametrize("method", [*METHODS, "bihalf"])
+def test_one_device_equals_eight(method, monkeypatch, tmp_path):
     config = tiny_config(method)
-    losses, train_state, state = run_steps(config, 1, monkeypatch)
-    losses_8, train_state_8, state_8 = run_steps(config, 8, monkeypatch)
+    losses, train_state, state = run_steps(config, 1, monkeypatch, folder=tmp_path)
+    losses_8, train_state_8, state_8 = run_steps(config, 8, monkeypatch, folder=tmp_path)
     np.testing.assert_allclose(losses, losses_8, rtol=1e-4)
     close = lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-3, atol=2e-5)  # noqa: E731
     jax.tree.map(close, train_state.params, train_state_8.params)
@@ -84,7 +113,7 @@ def final_state(folder):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_killed_and_stopped_run_ends_with_the_same_bits(method, tmp_path, monkeypatch):
     config = tiny_config(method)
-    if method in ("classified", "players"):
+    if method in ("classified", "tbh"):
         config.optimizer.average = 0.9
     if method == "classified":
         config.accumulate, config.optimizer.clip_norm = 2, 0.5

@@ -244,6 +244,36 @@ def difference_loss(u_BxL: jax.Array, target_BxB: jax.Array, *, cosine: bool = F
     return jnp.square((product_BxB if cosine else product_BxB / u_BxL.shape[1]) - target_BxB)
 
 
+@jax.jit
+def halves_loss(u_BxL: jax.Array, x_Bxz: jax.Array) -> jax.Array:
+    r"""Computes the squared errors of cosines against those of features, of disjoint pairs.
+
+    (cos(u_i, u_j) - cos(x_i, x_j))^2, where j = i + B / 2: each image is in a single pair.
+
+    Args:
+      u_BxL: Relaxed codes, any real numbers.
+      x_Bxz: Features of the same images, any real numbers.
+
+    Returns:
+      [B / 2] in the dtype of u.
+
+    Raises:
+      AssertionError: The numbers of images differ or are odd.
+
+    References:
+      GreedyHash without labels (Su et al. 2018), ssppp/GreedyHash:unsupervised_vgg.py, and BiHalf
+      (Li and van Gemert 2021). Pairs that share no image are independent, but there are B - 1 times
+      as many others; `difference_loss` with the cosines of features as its target has all.
+    """
+    chex.assert_equal_shape_prefix([u_BxL, x_Bxz], 1)
+    half, odd = divmod(len(u_BxL), 2)
+    chex.assert_equal(odd, 0)
+    cosine_H, target_H = (
+        (unit_rows(values[:half]) * unit_rows(values[half:])).sum(1) for values in (u_BxL, x_Bxz)
+    )
+    return jnp.square(cosine_H - target_H)
+
+
 @functools.partial(jax.jit, static_argnames=("scale", "gamma"))
 @jax.default_matmul_precision("highest")
 def soft_likelihood_loss(

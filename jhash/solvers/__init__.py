@@ -7,12 +7,14 @@ from jhash.solvers import (
     class_codes,
     code_bounds,
     dcc,
+    distance_tails,
     draws,
     eigenmaps,
     factored_graph,
     k_means,
     knn_graph,
     label_groups,
+    linear_svm,
     moments,
     pca,
     reconstructive_embedding,
@@ -20,6 +22,7 @@ from jhash.solvers import (
     sampled_columns,
     similarity_factors,
     thresholds,
+    tsne,
 )
 
 __all__ = [
@@ -29,12 +32,14 @@ __all__ = [
     "class_codes",
     "code_bounds",
     "dcc",
+    "distance_tails",
     "draws",
     "eigenmaps",
     "factored_graph",
     "k_means",
     "knn_graph",
     "label_groups",
+    "linear_svm",
     "moments",
     "pca",
     "reconstructive_embedding",
@@ -42,4 +47,5 @@ __all__ = [
     "sampled_columns",
     "similarity_factors",
     "thresholds",
+    "tsne",
 ]

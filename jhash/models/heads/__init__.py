@@ -11,6 +11,7 @@ from jhash.models.heads.divide_and_encode import DivideAndEncode
 from jhash.models.heads.hash_classifier import HashClassifier
 from jhash.models.heads.hash_norm import HashNorm
 from jhash.models.heads.proxies import Proxies
+from jhash.models.heads.twin_bottleneck import TwinBottleneck
 
 __all__ = [
     "ClassOutputs",
@@ -18,6 +19,7 @@ __all__ = [
     "HashClassifier",
     "HashNorm",
     "Proxies",
+    "TwinBottleneck",
     "WithHead",
     "straight_through",
 ]
