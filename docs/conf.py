@@ -86,6 +86,9 @@ configs
 tables
 images
 serve
+pretrained
+export
+hosts
 library
 metrics
 index_format

@@ -5,15 +5,14 @@ kevinlin311tw/cvpr16-deepbit:src/caffe/layers/ the backward passes of the first 
 gradients of them: one number, a sum over the batch, is given to every output. So the published
 numbers are of another objective, and nobody should expect them here.
 
-The terms, with bits b = [u > 0]:
+With bits b = [u > 0] there are three terms, with the weights alpha, beta and gamma, published as 1,
+1 and 0.001. The first, quantization, is ||(b - 1/2) - u||^2, summed over the bits, the mean over
+images. The second, balance, is (mean over the batch of b_l - 1/2)^2, summed over the bits. A bit has
+no gradient in the paper; here it has that of the output (a straight-through estimator). The third,
+rotation, is the sum over further views of e^{-k^2 / 2} ||u - u_k||^2, the mean over images, where
+view k is turned by k times `config.augment.rotate_step` degrees.
 
-  quantization  ||(b - 1/2) - u||^2, summed over the bits, the mean over images
-  balance       (mean over the batch of b_l - 1/2)^2, summed over the bits. A bit has no gradient
-                in the paper; here it has that of the output (a straight-through estimator)
-  rotation      the sum over further views of e^{-k^2 / 2} ||u - u_k||^2, the mean over images,
-                where view k is turned by k times `config.augment.rotate_step` degrees
-
-with the weights alpha, beta and gamma, published as 1, 1 and 0.001. The released code turns images
+The released code turns images
 by -10, -5, 0, 5 and 10 degrees, compares outputs and not bits, and has its threshold at 1/2 behind
 a ReLU; that is u > 0 with u less by 1/2, but for the ReLU. The first two terms are of the first
 view, which is not turned. Its two stages of training are not here.
