@@ -96,7 +96,7 @@ def test_no_update_is_lost_and_no_read_is_torn(tmp_path, monkeypatch):
         writers=3,
         readers=1,
         kills=8,
-        pause=0.03,
+        pause=0.06,
         names=("it.index", "links/it.index"),
         remove_lock=True,
     )

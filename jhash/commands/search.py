@@ -78,10 +78,8 @@ def run(arguments):
         raise InputError(
             f"--index: {arguments.index} given, which is empty; allowed: one with codes."
         )
-    from jhash import parallel
     from jhash.encoding import image_search
 
-    parallel.device_count()  # Names a platform that does not start.
     _check_bounds(index, arguments.k, arguments.radius)
     if arguments.id:
         names = list(dict.fromkeys(arguments.id))
@@ -89,6 +87,9 @@ def run(arguments):
             queries = index.codes(index.parse_ids(names))
         errors = [None] * len(names)
     else:
+        from jhash import parallel
+
+        parallel.device_count()  # Names a platform that does not start.
         names = arguments.image
         with in_config({"run": "--run"}):
             encoder = image_search.load_encoder(

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, check_packed, is_whole, shown
 from jhash.retrieval.limits import WORD_BITS
+from jhash.retrieval.packed import Array, check_packed, is_whole, shown
 
 
 def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
@@ -27,6 +27,8 @@ def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
     codes = codes if isinstance(codes, np.ndarray) else _as_array(name, codes)
     check_packed(name, codes, bits)
     unused = -bits % WORD_BITS
+    if not unused:
+        return codes
     beyond = codes[:, -1] >= np.uint64(1 << (WORD_BITS - unused))
     if beyond.any():
         row = int(np.argmax(beyond))

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from jhash.retrieval.checks import as_codes, as_whole
-from jhash.retrieval.codes import Array
+from jhash.retrieval.packed import Array
 
 _BATCH = 1024  # number of distinct codes whose neighbors are searched at a time
 

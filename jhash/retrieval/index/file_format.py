@@ -83,16 +83,19 @@ def write(path: str, content: Content) -> None:
         raise InputError(f"{path}: cannot be written: {error.strerror}.") from error
 
 
-def read(path: str) -> Content:
+def read(path: str, mmap: bool = False) -> Content:
     """Reads a file into memory and checks it.
 
     The content is a copy: what happens to the file later, even that it is changed in place or cut
-    off, changes nothing. All sizes are compared with that of the file before memory is taken, no
-    more than the size of codes, integer ids, and some 20 times that of strings and 64 times that of
-    metadata.
+    off, changes nothing. With `mmap` that does not hold for codes and integer ids: they are read
+    when they are used, and not checked.
+
+    All sizes are compared with that of the file before memory is taken, no more than the size of
+    codes, integer ids, and some 20 times that of strings and 64 times that of metadata.
 
     Args:
       path: Path of the file.
+      mmap: Whether to map codes and integer ids into memory in place of a copy.
 
     Returns:
       The content.
@@ -107,7 +110,8 @@ def read(path: str) -> Content:
             _check_header(path, header)
             count, bits, kind, table = _parse_header(path, header)
             _check_size(path, os.fstat(file.fileno()).st_size, table)
-            codes, ids, offsets, metadata = _read_sections(path, file, table)
+            mapped = () if not mmap else ("codes", "ids") if kind == _INTEGERS else ("codes",)
+            codes, ids, offsets, metadata = _read_sections(path, file, table, mapped)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}.") from error
     except MemoryError as error:
@@ -243,14 +247,21 @@ def _check_size(path: str, file_size: int, table) -> None:
         )
 
 
-def _read_sections(path: str, file: BinaryIO, table) -> list[np.ndarray]:
-    """Returns the bytes of each section, after a check of its checksum and the padding before."""
+def _read_sections(path: str, file: BinaryIO, table, mapped) -> list[np.ndarray]:
+    """Returns the bytes of each section, after a check of its checksum and the padding before.
+
+    Those of the sections named in `mapped` are not read. A change of them does not reach the file.
+    """
     sections = []
     end = _HEADER_BYTES
     for name, (offset, size, checksum) in zip(_SECTIONS, table, strict=True):
         if any(file.read(offset - end)):
             raise _damaged(path, f"bytes before its {name} are not zero")
         end = offset + size
+        if name in mapped and size:
+            sections.append(np.asarray(np.memmap(file, np.uint8, "c", offset, (size,))))
+            file.seek(end)
+            continue
         section = np.empty(size, np.uint8)
         if file.readinto(section) != size:  # type: ignore[attr-defined]
             raise InputError(f"{path}: the file is truncated: it was cut off while it was read.")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, shown
+from jhash.retrieval.packed import Array, shown
 
 # Ids as callers give them.
 Ids = Array | Sequence[int] | Sequence[str]
@@ -70,8 +70,9 @@ class Lookup:
     """
 
     def __init__(self, ids: np.ndarray):
-        """Starts with rows that have these ids and are all live."""
-        self._ascending = _ascend(ids)
+        """Starts with rows that have these ids and are all live; looks at them when it must."""
+        self._ids: np.ndarray | None = ids
+        self._ascending = False
         self._row_of: dict | None = None
 
     def find(self, wanted: np.ndarray, ids: np.ndarray, live: np.ndarray) -> np.ndarray:
@@ -85,6 +86,7 @@ class Lookup:
         Returns:
           Rows int64 [M]; -1 for an id that no live row has.
         """
+        self.get_ready()
         if self._ascending:
             rows = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
             return np.where((ids[rows] == wanted) & live[rows], rows, -1)
@@ -100,6 +102,7 @@ class Lookup:
           ids: Ids of the new rows, [M].
           known: Ids of all rows before them, [N].
         """
+        self.get_ready()
         self._ascending = self._ascending and _ascend(np.append(known[-1:], ids))
         if self._row_of is not None:
             rows = range(len(known), len(known) + len(ids))
@@ -110,6 +113,12 @@ class Lookup:
         if self._row_of is not None:
             for key in ids.tolist():
                 del self._row_of[key]
+
+    def get_ready(self) -> None:
+        """Looks at the first ids, unless that is done."""
+        if self._ids is not None:
+            self._ascending = _ascend(self._ids)
+            self._ids = None
 
 
 def _ascend(ids: np.ndarray) -> bool:

@@ -1,32 +1,50 @@
 """Rows of an index: codes and ids in buffers to which rows are only ever appended."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.index.ids import Lookup, after_largest, some
 
-# A full buffer grows by 1 / _GROWTH of its size, and by at least _MIN_GROWTH rows. Free rows are
-# scanned by every search, so if buffers doubled, searches would take twice as long from the first
-# added code on. On the other hand, the search is compiled again per size of the buffers.
-_GROWTH = 4
-_MIN_GROWTH = 1 << 14
+# Buffers have room for 1 / _ROOM more rows, and for _MIN_ROOM at least. Room takes no memory until
+# it is used.
+_ROOM = 2
+_MIN_ROOM = 1 << 14
 # Replacing changed rows takes less time than laying out all rows again up to this number of
 # changes, or up to one in _CHANGES_SHARE of the rows if that is more.
 _FEW_CHANGES = 1 << 10
 _CHANGES_SHARE = 256
 
 
+class State(NamedTuple):
+    """One state of the rows, as searches see it; what lies below `used` never changes.
+
+    The rows of two states with the same `layout` have the same positions. Of two states, the one
+    with the larger `version` is the later.
+    """
+
+    codes: np.ndarray  # uint32 [capacity, words].
+    ids: np.ndarray  # int64 [capacity], or an object array of strings.
+    live: np.ndarray | None  # bool [capacity]; None if no row below `used` is dead.
+    used: int  # Number of rows, dead ones included.
+    count: int  # type: ignore[assignment]  # Number of live rows.
+    layout: int
+    version: int
+
+
 class Rows:
     """Packed codes and their ids, by position. The owner lets one thread at a time call it.
 
-    The content of a live position of `codes` and `ids` never changes. A removal marks rows as dead,
-    and buffers that grow or are compacted are new arrays. So another thread may go on reading the
-    old ones.
+    The content of a live position of `codes` and `ids` never changes. A removal marks rows as dead
+    in a copy of `live` if a state has the array, and buffers that grow or are compacted are new
+    arrays. So another thread may go on reading the old ones.
 
     Attributes:
       codes: Packed codes, uint32 [capacity, words].
       ids: Ids, int64 [capacity] or an object array [capacity] of strings.
       live: Whether each row holds a code that was not removed, bool [capacity].
+      used: Number of rows so far, dead ones included; the others are room.
       count: Number of live rows.
     """
 
@@ -34,14 +52,42 @@ class Rows:
     ids: np.ndarray
     live: np.ndarray
     count: int
-    _used: int
+    used: int
     _lookup: Lookup
     _changed: list[np.ndarray] | None
+    _changes: int
+    _live_is_shared: bool
 
-    def __init__(self, codes: np.ndarray, ids: np.ndarray):
-        """Starts with checked arrays, which it takes over without a copy."""
-        self._next_id = after_largest(ids, 0)
+    def __init__(self, codes: np.ndarray, ids: np.ndarray, lazy: bool = False):
+        """Starts with checked arrays, which it takes over without a copy.
+
+        Args:
+          codes: Packed codes, uint32 [N, words].
+          ids: Ids as `as_ids` returns them, [N].
+          lazy: Whether to leave the ids unread until they are needed.
+        """
+        # The smallest integer that is larger than any id so far; None until it is needed.
+        self._next: int | None = None
+        self._layout = 0
+        self._version = 0
         self._fill(codes, ids)
+        if not lazy:
+            self._next_id()
+            self._lookup.get_ready()
+
+    @classmethod
+    def copy_of(cls, codes: np.ndarray, ids: np.ndarray) -> "Rows":
+        """Starts with a copy of checked arrays and room for more rows; see `__init__`."""
+        rows = cls(codes, ids)
+        rows._grow(len(codes))
+        return rows
+
+    def state(self) -> State:
+        """Returns the present state, which later changes leave as it is."""
+        live = None if self.count == self.used else self.live
+        if live is not None:
+            self._live_is_shared = True
+        return State(self.codes, self.ids, live, self.used, self.count, self._layout, self._version)
 
     def append(self, codes: np.ndarray, ids: np.ndarray | None) -> None:
         """Adds one code or more; on an error, it adds none.
@@ -59,22 +105,22 @@ class Rows:
         if ids.dtype != self.ids.dtype:
             self._change_kind(ids)
         # Integers that are larger than all ids that there ever were need no look-up.
-        if ids.dtype == object or ids.min() < self._next_id:
+        if ids.dtype == object or ids.min() < self._next_id():
             known = ids[self._find(ids) >= 0].tolist()
             if known:
                 raise InputError(
                     f"ids: {some(known)} given; allowed: ids that are not in the index yet."
                 )
-        end = self._used + len(codes)
+        end = self.used + len(codes)
         if end > len(self.codes):
             self._grow(end)
-        rows = np.arange(self._used, end)
+        rows = np.arange(self.used, end)
         self.codes[rows] = codes
         self.ids[rows] = ids
         self.live[rows] = True
-        self._lookup.append(ids, self.ids[: self._used])
-        self._next_id = after_largest(ids, self._next_id)
-        self._used = end
+        self._lookup.append(ids, self.ids[: self.used])
+        self._next = after_largest(ids, self._next_id())
+        self.used = end
         self.count += len(codes)
         self._note(rows)
 
@@ -89,10 +135,13 @@ class Rows:
         """
         rows = self.find(ids)
         self._lookup.remove(ids)
+        if self._live_is_shared and len(rows):
+            self.live = self.live.copy()
+            self._live_is_shared = False
         self.live[rows] = False
         self.count -= len(rows)
         self._note(rows)
-        if 2 * self.count < self._used:
+        if 2 * self.count < self.used:
             living = self.living()
             self._fill(self.codes[living], self.ids[living])
 
@@ -116,8 +165,8 @@ class Rows:
 
     def living(self) -> slice | np.ndarray:
         """Returns the positions of the live rows, in insertion order; a slice if no row is dead."""
-        full = self.count == self._used
-        return slice(self._used) if full else np.flatnonzero(self.live)
+        full = self.count == self.used
+        return slice(self.used) if full else np.flatnonzero(self.live)
 
     def changes(self) -> np.ndarray | None:
         """Returns the positions that changed since the last `forget_changes`.
@@ -127,43 +176,60 @@ class Rows:
         """
         if self._changed is None:
             return None
-        changed = np.unique(np.concatenate([np.empty(0, np.int64), *self._changed]))
-        few = max(_FEW_CHANGES, len(self.codes) // _CHANGES_SHARE)
-        return changed if len(changed) <= few else None
+        return np.unique(np.concatenate([np.empty(0, np.int64), *self._changed]))
 
     def forget_changes(self) -> None:
         """Begins a new list of changes."""
         self._changed = []
+        self._changes = 0
+
+    def _few(self) -> int:
+        """Returns the number of changes up to which rows are replaced one by one."""
+        return max(_FEW_CHANGES, len(self.codes) // _CHANGES_SHARE)
 
     def _fill(self, codes: np.ndarray, ids: np.ndarray) -> None:
         self.codes = codes
         self.ids = ids
         self.live = np.ones(len(codes), bool)
         self.count = len(codes)
-        self._used = len(codes)
+        self.used = len(codes)
         self._lookup = Lookup(ids)
         self._changed = None
+        self._live_is_shared = False
+        self._layout += 1
 
     def _grow(self, min_size: int) -> None:
-        capacity = len(self.codes)
-        added = max(min_size - capacity, capacity // _GROWTH, _MIN_GROWTH)
+        size = max(min_size, self.used + max(self.used // _ROOM, _MIN_ROOM))
+
+        def grown(buffer):
+            # Zeros that nobody wrote take no memory.
+            larger = np.zeros((size, *buffer.shape[1:]), buffer.dtype)
+            larger[: self.used] = buffer[: self.used]
+            return larger
+
         # All three are made before any is kept, because memory may run out.
-        self.codes, self.ids, self.live = [
-            np.concatenate([buffer, np.zeros((added, *buffer.shape[1:]), buffer.dtype)])
-            for buffer in (self.codes, self.ids, self.live)
-        ]
-        self._changed = None
+        self.codes, self.ids, self.live = map(grown, (self.codes, self.ids, self.live))
+        self._live_is_shared = False
 
     def _note(self, rows: np.ndarray) -> None:
-        """Adds rows to the list of changes."""
+        """Adds rows to the list of changes, which ends once they are too many."""
+        self._version += 1
         if self._changed is not None:
             self._changed.append(rows)
+            self._changes += len(rows)
+            if self._changes > self._few():
+                self._changed = None
 
     def _find(self, ids: np.ndarray) -> np.ndarray:
         """Finds positions, int64 [M]; -1 for an id that is not in the index."""
         if not self.count or ids.dtype != self.ids.dtype:
             return np.full(len(ids), -1)
-        return self._lookup.find(ids, self.ids[: self._used], self.live[: self._used])
+        return self._lookup.find(ids, self.ids[: self.used], self.live[: self.used])
+
+    def _next_id(self) -> int:
+        if self._next is None:
+            self._next = after_largest(self.ids[: self.used], 0)
+        return self._next
 
     def _default_ids(self, count: int) -> np.ndarray:
         if self.ids.dtype == object:
@@ -171,13 +237,13 @@ class Rows:
                 "ids: none given; allowed: a string per code, because the ids of this index are "
                 "strings."
             )
-        end = self._next_id + count
+        end = self._next_id() + count
         if end > np.iinfo(np.int64).max + 1:
             raise InputError(
                 f"ids: none given; allowed: an integer per code, because fewer than {count} "
-                f"integers are left after {self._next_id - 1}."
+                f"integers are left after {self._next_id() - 1}."
             )
-        return np.arange(self._next_id, end, dtype=np.int64)
+        return np.arange(self._next_id(), end, dtype=np.int64)
 
     def _change_kind(self, ids: np.ndarray) -> None:
         """Prepares an empty index for ids of the other kind."""
@@ -186,5 +252,5 @@ class Rows:
                 "strings" if array.dtype == object else "integers" for array in (ids, self.ids)
             )
             raise InputError(f"ids: {given} given; allowed: {kept}, as the index has them.")
-        self._next_id = 0
+        self._next = 0
         self._fill(self.codes[:0], np.empty(0, ids.dtype))

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics.histograms import distance_histograms
+from jhash.retrieval.packed import Array
 
 
 def category_mean(values: Array, q_labels: Array) -> float:

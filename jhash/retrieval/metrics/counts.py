@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, is_whole, shown
+from jhash.retrieval.packed import Array, is_whole, shown
 
 
 def as_histograms(total: Array, relevant: Array) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, check_bits, check_packed, code_bytes
+from jhash.retrieval.packed import Array, check_bits, check_packed, code_bytes
 
 # Rows that a chunk may have. Byte counters hold up to 255; small groups waste less in short chunks.
 _CHUNK_ROWS = (8, 16, 32, 64, 128, 224)

@@ -9,8 +9,8 @@ Letters in the shapes: Q queries, D = bits + 1 distances, 0 to bits.
 import numpy as np
 
 from jhash.retrieval.checks import as_whole
-from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import counts
+from jhash.retrieval.packed import Array
 
 
 def precision_within(total: Array, relevant: Array, radius: int) -> np.ndarray:

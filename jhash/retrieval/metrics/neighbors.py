@@ -4,8 +4,8 @@ import numpy as np
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_codes, as_whole
-from jhash.retrieval.codes import Array
 from jhash.retrieval.metrics import ranking
+from jhash.retrieval.packed import Array
 
 _BLOCK = 64  # number of queries at a time, each with a row of the size of the database
 

@@ -19,9 +19,9 @@ from scipy.special import gammaln
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_whole
-from jhash.retrieval.codes import Array, is_real, shown
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.histograms import distance_histograms
+from jhash.retrieval.packed import Array, is_real, shown
 
 # Number of queries whose cut groups are expanded at a time, which bounds memory.
 _CUT_BLOCK = 1024

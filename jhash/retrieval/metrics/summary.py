@@ -7,7 +7,6 @@ import numpy as np
 
 from jhash.errors import InputError, in_config
 from jhash.retrieval.checks import as_whole
-from jhash.retrieval.codes import Array, shown
 from jhash.retrieval.metrics import counts
 from jhash.retrieval.metrics.categories import category_histograms, category_mean
 from jhash.retrieval.metrics.lookup import (
@@ -22,6 +21,7 @@ from jhash.retrieval.metrics.ranking import (
     relevant_at,
     top_percent,
 )
+from jhash.retrieval.packed import Array, shown
 
 # Recalls of `precision_at_recall_<p>`, in percent: those of DSTGeH's table and those between them.
 _RECALLS = (10, 20, 30, 40, 50, 60, 70, 80)

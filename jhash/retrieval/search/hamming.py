@@ -25,8 +25,8 @@ from jax import lax
 from jax.typing import DTypeLike
 
 from jhash.retrieval.checks import as_whole, check_queries
-from jhash.retrieval.codes import Array
 from jhash.retrieval.limits import WORD_BITS
+from jhash.retrieval.packed import Array
 from jhash.retrieval.search import selection, tiles
 from jhash.retrieval.search.layout import LANE_GROUP, LANES, Prepared, prepare
 

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jhash.errors import InputError
-from jhash.retrieval.codes import Array, check_packed
 from jhash.retrieval.limits import WORD_BITS
+from jhash.retrieval.packed import Array, check_packed
 
 # Groups of consecutive rows have powers of two as sizes, up to this.
 MAX_GROUP = 64

@@ -17,7 +17,7 @@ from jax.sharding import PartitionSpec as P
 
 from jhash.errors import InputError
 from jhash.retrieval.checks import as_whole, check_queries
-from jhash.retrieval.codes import Array, check_packed
+from jhash.retrieval.packed import Array, check_packed
 from jhash.retrieval.search import hamming, layout, selection, tiles
 
 _AXIS = "parts"

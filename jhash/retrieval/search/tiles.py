@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jhash.retrieval.codes import Array
+from jhash.retrieval.packed import Array
 from jhash.retrieval.search.layout import MAX_GROUP, Prepared
 
 # Bounds of the number of queries in a tile, apart from single queries.

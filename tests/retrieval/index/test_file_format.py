@@ -329,7 +329,7 @@ def test_the_kind_of_ids_costs_nothing(tmp_path):
 @pytest.mark.slow
 def test_changes_after_load_do_not_reach_the_file(tmp_path, monkeypatch):
     # A size that the tests of the index compile, too.
-    monkeypatch.setattr("jhash.retrieval.index.rows._MIN_GROWTH", 32)
+    monkeypatch.setattr("jhash.retrieval.index.rows._MIN_ROOM", 32)
     path, codes = saved(tmp_path, np.arange(100))
     before = pathlib.Path(path).read_bytes()
     index = HammingIndex.load(path)
@@ -339,6 +339,67 @@ def test_changes_after_load_do_not_reach_the_file(tmp_path, monkeypatch):
     index.search(codes[:2], 16)
     assert pathlib.Path(path).read_bytes() == before
     assert content(path)[1] == list(range(100))
+
+
+@pytest.mark.parametrize("bits", [40, 64])
+@pytest.mark.parametrize("ids", [[5, -7, 2**40, 3, 0, 1, 2], STRINGS])
+def test_a_mapped_file_is_the_same_index(tmp_path, ids, bits):
+    path, codes = saved(tmp_path, ids, bits)
+    before = pathlib.Path(path).read_bytes()
+    index = HammingIndex.load(path, mmap=True)
+    assert content(path) == (index.export().tolist(), index.ids.tolist(), bits, METADATA)
+    near, found = index.search(codes[3:4], 1)
+    assert (near.tolist(), found.tolist()) == ([[0]], [[ids[3]]])
+    # Changes stay in memory until the index is saved, which may be over its file.
+    index.remove(ids[:2])
+    new = ["new"] if ids is STRINGS else None
+    index.add(codes[:1], new)
+    if ids is not STRINGS:
+        assert index.ids.tolist() == [*ids[2:], 2**40 + 1]
+    assert pathlib.Path(path).read_bytes() == before
+    index.save(path)
+    assert index.ids.tolist() == HammingIndex.load(path).ids.tolist()
+    assert len(HammingIndex.load(path, mmap=True)) == 6
+
+
+def test_a_mapped_file_takes_no_memory_of_its_own(tmp_path):
+    path, codes = saved(tmp_path, np.arange(300_000), 64)
+    tracemalloc.start()
+    try:
+        index = HammingIndex.load(path, mmap=True)
+        # A byte for each row, and nothing for codes and ids.
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()
+    assert index.search(codes[70:71], 1)[1].tolist() == [[70]]
+
+
+def test_a_mapped_file_is_checked_where_it_is_read(tmp_path):
+    path, _ = saved(tmp_path, np.arange(20))
+    data = pathlib.Path(path).read_bytes()
+    # The header, the metadata and the bits behind those of a code, not the codes themselves.
+    for place, message in (
+        (20, "header"),
+        (len(data) - 3, "metadata"),
+        (128 + 5, "bits set beyond"),
+    ):
+        damaged = bytearray(data)
+        damaged[place] ^= 128
+        pathlib.Path(path).write_bytes(damaged)
+        with pytest.raises(InputError, match=f"^{re.escape(path)}: .*{message}"):
+            HammingIndex.load(path, mmap=True)
+    for size in (len(data) - 1, len(data) + 1):
+        pathlib.Path(path).write_bytes((data + b"x")[:size])
+        with pytest.raises(InputError, match=r"truncated|extended"):
+            HammingIndex.load(path, mmap=True)
+
+
+def test_an_empty_index_can_be_mapped(tmp_path):
+    path, _ = saved(tmp_path, np.arange(0))
+    index = HammingIndex.load(path, mmap=True)
+    assert len(index) == 0
+    index.add(np.ones((1, 2), np.uint32))
+    assert index.ids.tolist() == [0]
 
 
 def test_saving_over_the_file_that_is_open(tmp_path):

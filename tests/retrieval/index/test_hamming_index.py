@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 
 from jhash.errors import InputError
-from jhash.retrieval.index import hamming_index
+from jhash.retrieval.index import device
 from jhash.retrieval.index.hamming_index import HammingIndex
 from jhash.retrieval.search import hamming, layout
 from tests.support.packed import all_distances, random_codes
+from tests.support.searching import go
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(autouse=True)
 def small_buffers(monkeypatch):
-    monkeypatch.setattr("jhash.retrieval.index.rows._MIN_GROWTH", 32)
+    monkeypatch.setattr("jhash.retrieval.index.rows._MIN_ROOM", 32)
 
 
 def brute_force(queries, codes, ids, k):
@@ -118,8 +119,9 @@ def test_adding_and_removing(make):
 
 
 @pytest.mark.slow
-def test_single_and_many_queries_of_a_large_index():
+def test_single_and_many_queries_of_a_large_index(monkeypatch):
     """Two paths of the kernel, over whole blocks without a living row, laid out and replaced."""
+    go(monkeypatch, "device")
     pool, n = random_codes(50_000, 48), 45_000
     built = HammingIndex.build(pool[:n], 48)
     living = np.arange(n)
@@ -159,6 +161,7 @@ def test_single_and_many_queries_of_a_large_index():
 
 @pytest.mark.slow
 def test_small_changes_cost_one_update(monkeypatch):
+    go(monkeypatch, "device")
     calls = []
 
     def prepare(*arguments, function=layout.prepare):
@@ -177,8 +180,8 @@ def test_small_changes_cost_one_update(monkeypatch):
     built.search(codes[:2], 16)
     built.add(codes[200:201])
     built.search(codes[:2], 16)
-    # Made once, and once more when the buffer has grown.
-    assert calls == ["prepare", "prepare"]
+    # Made once: there is room behind.
+    assert calls == ["prepare", ("replace", 1)]
     calls.clear()
     for row in range(201, 230):
         built.add(codes[row : row + 1])
@@ -193,6 +196,7 @@ def test_small_changes_cost_one_update(monkeypatch):
 
 @pytest.mark.parametrize("name", ["prepare", "replace"])
 def test_a_change_that_did_not_reach_the_device_is_not_forgotten(monkeypatch, name):
+    go(monkeypatch, "device")
     codes = random_codes(150, 48)
     built = HammingIndex.build(codes, 48)
     built.search(codes[:5], 16)
@@ -212,7 +216,8 @@ def test_a_change_that_did_not_reach_the_device_is_not_forgotten(monkeypatch, na
 
 
 def test_many_queries_are_searched_in_batches(monkeypatch):
-    monkeypatch.setattr(hamming_index, "_BATCH_QUERIES", 16)
+    go(monkeypatch, "device")
+    monkeypatch.setattr(device, "_BATCH_QUERIES", 16)
     codes, queries = random_codes(90, 48), random_codes(41, 48, 1)
     built = HammingIndex.build(codes, 48)
     for n in (0, 16, 17, 41):
@@ -229,7 +234,8 @@ def test_radius_search_is_bounded_in_memory(monkeypatch):
         return function(prepared, queries, k)
 
     monkeypatch.setattr(hamming, "search", counted)
-    monkeypatch.setattr(hamming_index, "_BATCH_RESULTS", 128)
+    monkeypatch.setattr(device, "_BATCH_RESULTS", 128)
+    go(monkeypatch, "device")
     # One query with 60 hits, one with none, many with a few.
     codes = np.concatenate([np.zeros((60, 2), np.uint32), random_codes(90, 64)])
     queries = np.concatenate([codes[70:110], codes[:1], ~codes[:1], codes[90:140]])
@@ -514,3 +520,62 @@ def test_texts_that_are_no_integers_are_no_ids(text):
     assert index.parse_ids(["10", "+3", "-1"]).tolist() == [10, 3, -1]
     with pytest.raises(InputError, match=r"^texts: .* given; allowed: integers"):
         index.parse_ids([text])
+
+
+@pytest.mark.parametrize("make", [lambda i: 7 * i % 101, lambda i: f"{i}.png"])
+def test_searches_for_some_of_the_codes(make):
+    codes, queries = random_codes(101, 48), random_codes(4, 48, 3)
+    ids = np.array([make(i) for i in range(101)])
+    built = HammingIndex.build(codes, 48, ids)
+    built.remove(ids[::4])
+    living = np.setdiff1d(np.arange(101), np.arange(0, 101, 4))
+    labels = living % 3
+    for kept in (labels == 1, labels < 3, living == 9):
+        rows = living[kept]
+        for only in (kept, ids[rows], ids[rows][::-1].tolist()):
+            found = built.search(queries, min(10, len(rows)), only)
+            check_search(found, queries, codes[rows], ids[rows].tolist(), min(10, len(rows)))
+            check_radius(
+                built.search_radius(queries, 20, only), queries, codes[rows], ids[rows], 20
+            )
+    # No more results than there are codes to find.
+    rows = living[labels == 1]
+    check_search(built.search(queries, 60, ids[rows]), queries, codes[rows], ids[rows].tolist(), 60)
+    for only in ([], np.zeros(len(living), bool)):
+        near, found = built.search(queries, 5, only)
+        assert near.shape == found.shape == (4, 0)
+        assert built.search_radius(queries, 48, only)[0].tolist() == [0] * 5
+
+
+def test_ranges_of_distance():
+    codes, queries = random_codes(200, 32), random_codes(3, 32, 3)
+    built = HammingIndex.build(codes, 32)
+    limits, near, ids = built.search_radius(queries, 15)
+    for low in (0, 1, 12, 15):
+        kept = near >= low
+        found = built.search_radius(queries, 15, min_distance=low)
+        np.testing.assert_array_equal(found[1], near[kept])
+        np.testing.assert_array_equal(found[2], ids[kept])
+        starts = [kept[:limit].sum() for limit in limits]
+        assert found[0].tolist() == starts
+
+
+def test_wrong_filters():
+    built = HammingIndex.build(random_codes(6, 40), 40)
+    built.remove([2])
+    queries = random_codes(1, 40)
+    for only, message in [
+        ([0, 2], "only: 2 given; allowed: ids that are in the index"),
+        ([0, 0], "only: 0 given more than once"),
+        (["a"], "only: 'a' given; allowed: ids that are in"),
+        (np.ones(6, bool), r"only: bool\[6\] given; allowed: bool \[5\], one per code"),
+        (np.ones((5, 1), bool), r"only: bool\[5, 1\] given"),
+    ]:
+        for search in (built.search, built.search_radius):
+            with pytest.raises(InputError, match=message):
+                search(queries, 1, only)
+    with pytest.raises(InputError, match="k: 6 given; allowed: 1 to 5, the index's length"):
+        built.search(queries, 6, [0, 1])
+    for low in (-1, 4):
+        with pytest.raises(InputError, match=f"min_distance: {low} given; allowed: 0 to 3, the"):
+            built.search_radius(queries, 3, min_distance=low)
