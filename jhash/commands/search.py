@@ -121,15 +121,18 @@ def _check_bounds(index, k, radius):
 def _pictures(arguments, index, names, errors):
     """Returns where the pictures of queries and results are; None if these are not looked at."""
     from jhash.encoding import image_search
+    from jhash.serve import folders
 
     if not arguments.verify:
         return None
-    root = image_changes.place_of(arguments.index, index.metadata).root
-    if root is None or not os.path.isdir(root) or index.id_kind != "string":
+    # The index may be somebody else's: its ids must not lead out of its folders.
+    places = folders.of_index(arguments.index, index.metadata, ())
+    if not any(map(os.path.isdir, places.roots)):
         return None
 
     def find(identifier):
-        return image_search.picture(image_changes.path_of(identifier, root), identifier)
+        path = places.path_of(identifier)
+        return None if path is None else image_search.picture(path, identifier)
 
     if arguments.id:
         return image_search.Pictures([find(name) for name in names], find)

@@ -60,6 +60,12 @@ def add(commands):
         help="a name under which clients reach the server, as behind a proxy; IP addresses and "
         "localhost are always allowed; may be repeated",
     )
+    command.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="keep the order of the distances; do not look which results are the same picture",
+    )
     add_json(command)
     add_trust(command)
     command.set_defaults(run=run)
@@ -90,7 +96,8 @@ def run(arguments):
     for folder in watched.served.folders.missing():
         _say(f"{folder} is no folder, so its images are not shown; --images says where they are.")
     hosts = {arguments.host, *arguments.allow_host}
-    app = application.build(watched, arguments.index, guard.Rules(hosts, place.token))
+    rules = guard.Rules(hosts, place.token)
+    app = application.build(watched, arguments.index, rules, verify=arguments.verify)
     server.run(app, place, lambda: _announce(arguments, watched, place))
 
 

@@ -43,11 +43,19 @@ class Shown(NamedTuple):
     path: str | None
 
 
+class Hit(NamedTuple):
+    """A result: its distance in bits, and whether it is known to show the query's picture."""
+
+    distance: int
+    image: Shown
+    same: bool = False
+
+
 class Answer(NamedTuple):
-    """A query and what was found: (distance in bits, image), sorted; or why it cannot be read."""
+    """A query and what was found, in that order; or why it cannot be read."""
 
     query: Shown
-    found: Sequence[tuple[int, Shown]]
+    found: Sequence[Hit]
     error: str | None = None
 
 
@@ -65,7 +73,7 @@ def write(path: str, index_name: str, answers: Sequence[Answer]) -> None:
       OSError: The file cannot be written.
     """
     shown = {answer.query for answer in answers}
-    shown |= {hit for answer in answers for _, hit in answer.found}
+    shown |= {hit.image for answer in answers for hit in answer.found}
     with futures.ThreadPoolExecutor(_THREADS) as pool:
         drawn = dict(zip(shown, pool.map(_draw, shown), strict=True))
     parts = [
@@ -83,10 +91,11 @@ def _section(answer: Answer, drawn: Callable[[Shown], str]) -> str:
     heading = tag("h2", text(answer.query.name))
     if answer.error is not None:
         return tag("section", heading + note(answer.error))
-    hits = [
-        tag("li", f"{drawn(hit)}<b>{rank}</b>, d {distance}<br>{text(hit.name)}")
-        for rank, (distance, hit) in enumerate(answer.found, start=1)
-    ]
+    hits = []
+    for rank, (distance, hit, same) in enumerate(answer.found, start=1):
+        mark = ", <b>same picture</b>" if same else ""
+        words = f"<b>{rank}</b>, d {distance}{mark}<br>{text(hit.name)}"
+        hits.append(tag("li", drawn(hit) + words))
     results = tag("ol", "\n".join(hits)) if hits else note("Nothing is that near.")
     return tag("section", heading + tag("div", drawn(answer.query), class_="query") + results)
 

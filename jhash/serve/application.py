@@ -22,6 +22,7 @@ from jhash.serve.metrics import Metrics
 from jhash.serve.pages import Pages
 from jhash.serve.thumbnails import Thumbnails
 from jhash.serve.uploads import Decoder, Recent
+from jhash.serve.verifying import Verifier
 
 # Seconds between two looks at the file of the index.
 _LOOK = 1.0
@@ -45,7 +46,9 @@ _WORDS = {
 }
 
 
-def build(watched: Watched, index_path: str, rules: Rules, look: float = _LOOK) -> Guard:
+def build(
+    watched: Watched, index_path: str, rules: Rules, look: float = _LOOK, verify: bool = True
+) -> Guard:
     """Builds the application.
 
     Args:
@@ -53,15 +56,18 @@ def build(watched: Watched, index_path: str, rules: Rules, look: float = _LOOK) 
       index_path: The file of the index, beside which thumbnails are kept.
       rules: What clients need, and what they may send.
       look: Seconds between two looks at the file of the index.
+      verify: Whether results that show the same picture as the query come first.
 
     Returns:
       The application. Its lifespan runs the tasks that answer queries and follow the file.
     """
     metrics = Metrics()
+    thumbnails = Thumbnails(index_path)
     parts = routes.Parts(
         watched=watched,
         batcher=Batcher(lambda: watched.served, metrics),
-        thumbnails=Thumbnails(index_path),
+        thumbnails=thumbnails,
+        verifier=Verifier(watched, thumbnails, verify),
         painters=futures.ThreadPoolExecutor(limits.THREADS, thread_name_prefix="jhash-thumbnail"),
         decoder=Decoder(),
         recent=Recent(),
@@ -85,6 +91,7 @@ def build(watched: Watched, index_path: str, rules: Rules, look: float = _LOOK) 
             await asyncio.gather(*tasks, return_exceptions=True)
             parts.painters.shutdown(wait=False)
             parts.decoder.close()
+            parts.verifier.close()
 
     app = Starlette(
         routes=[

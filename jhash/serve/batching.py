@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jhash.encoding import image_search
+from jhash.encoding.image_search import Hits
 from jhash.errors import InputError
 from jhash.serve import limits
 from jhash.serve.collection import Served
@@ -23,7 +24,8 @@ _COLLECT = 0.003
 _IMAGES = (1, 4, 16)
 _QUERIES = (1, 4, 16, 64)
 # Numbers of results to which those that clients ask for are rounded up, for the same reason.
-_RESULTS = (32, 128, limits.MAX_RESULTS + 2)
+# The first has room for the candidates of `image_search.same_first`.
+_RESULTS = (64, 128, limits.MAX_RESULTS + 2)
 
 
 class UnknownImageError(InputError):
@@ -49,11 +51,10 @@ class Query(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The answer: the query's code, uint32 [words], and distances int32 [n] and ids [n], sorted."""
+    """The answer: the query's code, uint32 [words], and its results, sorted."""
 
     code: np.ndarray
-    distances: np.ndarray
-    ids: np.ndarray
+    hits: Hits
 
 
 class Batcher:
@@ -147,9 +148,8 @@ def answer(
     for k, places in together.items():
         codes = np.stack([answers[place] for place in places])
         results = _search(served, codes, k)
-        for place, code, (distances, ids) in zip(places, codes, results, strict=True):
-            wanted = queries[place][1]
-            answers[place] = Found(code, distances[:wanted], ids[:wanted])
+        for place, code, hits in zip(places, codes, results, strict=True):
+            answers[place] = Found(code, hits.taken(slice(queries[place][1])))
     metrics.search_seconds.observe(time.perf_counter() - began)
     return answers
 
@@ -213,10 +213,11 @@ def _encode(encoder, pixels_BxHxWxC):
 
 
 def _search(served, codes_QxW, k):
-    """Searches; returns (distances, ids) for each query."""
+    """Searches; returns the results of each query."""
     k = min(k, len(served.index))
     if not k:
-        return [(np.empty(0, np.int32), np.empty(0, np.int64))] * len(codes_QxW)
+        none = Hits(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, bool))
+        return [none] * len(codes_QxW)
     found = image_search.nearest(served.index, _filled(codes_QxW, _QUERIES), k)
     return found[: len(codes_QxW)]
 

@@ -14,9 +14,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 import jhash
 from jhash.data.image_files import EXTENSIONS
+from jhash.encoding.image_search import Hits
 from jhash.errors import printable
 from jhash.serve import guard, limits
-from jhash.serve.batching import Found
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 # Programs that ask under these paths get errors as JSON.
@@ -33,6 +33,7 @@ class Tile(NamedTuple):
       label: The folder that it is in, which is its class in collections sorted by class; or empty.
       identifier: Its id.
       distance: Hamming distance in bits, or None if it is no result.
+      same: Whether it is known to show the same picture as the query.
     """
 
     link: str
@@ -41,6 +42,7 @@ class Tile(NamedTuple):
     label: str
     identifier: str
     distance: int | None = None
+    same: bool = False
 
 
 class Asked(NamedTuple):
@@ -65,15 +67,12 @@ class Asked(NamedTuple):
         return f"search?{urlencode(given)}"
 
 
-def tiles(
-    identifiers: Iterable[Any], asked: Asked | None = None, distances: Iterable[int] | None = None
-) -> list[Tile]:
+def tiles(identifiers: Iterable[Any], asked: Asked | None = None) -> list[Tile]:
     """Makes the tiles of images.
 
     Args:
       identifiers: Ids, texts or integers.
       asked: The search whose results they are; that by a result keeps its numbers.
-      distances: The distance of each, or None if they are no results.
     """
     k, radius = (asked.k, asked.radius) if asked else (limits.PAGE_RESULTS, None)
     made = []
@@ -89,9 +88,7 @@ def tiles(
                 text,
             )
         )
-    if distances is None:
-        return made
-    return [tile._replace(distance=d) for tile, d in zip(made, distances, strict=True)]
+    return made
 
 
 class Pages:
@@ -136,7 +133,7 @@ class Pages:
         return self._page(request, "start.html", codes=codes, bits=bits, some=some, more=more)
 
     def results(
-        self, request: Request, asked: Asked, bits: int, query: Tile, found: Found, more: str | None
+        self, request: Request, asked: Asked, bits: int, query: Tile, hits: Hits, more: str | None
     ) -> Response:
         """Makes the page of results.
 
@@ -145,10 +142,14 @@ class Pages:
           asked: The search.
           bits: Code length.
           query: The query image; its picture is empty if there is none to show.
-          found: The results that are shown.
+          hits: The results that are shown.
           more: Address of the page with more results; None if there are none.
         """
-        results = tiles(found.ids.tolist(), asked, found.distances.tolist())
+        rows = zip(hits.distances.tolist(), hits.same.tolist(), strict=True)
+        results = [
+            tile._replace(distance=distance, same=same)
+            for tile, (distance, same) in zip(tiles(hits.ids.tolist(), asked), rows, strict=True)
+        ]
         return self._page(
             request,
             "results.html",

@@ -13,13 +13,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from jhash.encoding import image_search
+from jhash.encoding.image_search import Hits
 from jhash.errors import InputError
 from jhash.serve import guard, limits, metrics, pages
-from jhash.serve.batching import Batcher, Found, Query
+from jhash.serve.batching import Batcher, Query
 from jhash.serve.collection import Watched
 from jhash.serve.pages import Asked, Pages
 from jhash.serve.thumbnails import Thumbnails
 from jhash.serve.uploads import Decoder, Recent
+from jhash.serve.verifying import Verifier
 
 _SAMPLE = 24
 # A file of a form, and its other fields.
@@ -33,6 +35,7 @@ class Parts(NamedTuple):
     watched: Watched
     batcher: Batcher
     thumbnails: Thumbnails
+    verifier: Verifier
     painters: futures.ThreadPoolExecutor
     decoder: Decoder
     recent: Recent
@@ -59,23 +62,25 @@ async def search(request: Request) -> Response:
     k, radius = _bounds(values, bits)
     asked = Asked(_query_fields(values), k or limits.PAGE_RESULTS, radius)
     query = pages.Tile("", "", "An earlier upload", "its picture is not kept any more", "")
+    picture: str | bytes | None = None
     if "id" in asked.query:
-        [query] = pages.tiles([values["id"]])
+        picture = values["id"]
+        [query] = pages.tiles([picture])
+        hits = await _nearest(parts, Query(identifier=picture), asked.k + 2)
         # The image itself is shown beside its results, not among them.
-        found = await parts.batcher.search(Query(identifier=values["id"]), asked.k + 2)
-        others = np.array([str(name) != values["id"] for name in found.ids.tolist()], bool)
-        found = found._replace(distances=found.distances[others], ids=found.ids[others])
+        hits = hits.taken(np.array([str(name) != picture for name in hits.ids.tolist()], bool))
     else:
-        found = await parts.batcher.search(Query(code=_code(values["code"], bits)), asked.k + 1)
-        picture = parts.recent.get(values.get("upload", ""))
-        if picture is not None:
+        hits = await _nearest(parts, Query(code=_code(values["code"], bits)), asked.k + 1)
+        kept = parts.recent.get(values.get("upload", ""))
+        if kept is not None:
+            picture = kept.thumbnail
             address = f"upload?key={values['upload']}"
-            query = query._replace(name=picture.name, picture=address, label="")
-    found = _within(found, radius)
+            query = query._replace(name=kept.name, picture=address, label="")
+    hits = await parts.verifier.same_first(_within(hits, radius), picture)
     more = None
-    if len(found.ids) > asked.k and asked.k < limits.MAX_RESULTS:
+    if len(hits.ids) > asked.k and asked.k < limits.MAX_RESULTS:
         more = asked.link(k=min(2 * asked.k, limits.MAX_RESULTS))
-    return parts.pages.results(request, asked, bits, query, _first(found, asked.k), more)
+    return parts.pages.results(request, asked, bits, query, hits.taken(slice(asked.k)), more)
 
 
 async def upload(request: Request) -> Response:
@@ -85,7 +90,7 @@ async def upload(request: Request) -> Response:
         async with request.form(**_FIELDS) as form:
             content, name = await _file(form.get("image"))
             k, radius = _bounds(form, parts.watched.served.index.bits)
-        picture = await parts.decoder.decode(content, name, parts.watched.served.encoder, True)
+        picture = await parts.decoder.decode(content, name, parts.watched.served.encoder)
     found = await parts.batcher.search(Query(pixels=picture.pixels), 1)
     query = {"code": _hex(found.code), "upload": parts.recent.add(picture)}
     return RedirectResponse(Asked(query, k or limits.PAGE_RESULTS, radius).link(), 303)
@@ -95,11 +100,12 @@ async def api_search(request: Request) -> Response:
     """Answers as `search --json` does."""
     parts = _parts(request)
     if request.method == "POST":
-        name, query, k, radius = await _posted(request)
+        name, picture, query, k, radius = await _posted(request)
     else:
         values = request.query_params
         k, radius = _bounds(values, parts.watched.served.index.bits)
         name = _query_fields(values).get("id") or values["code"]
+        picture = values.get("id")
         if "id" in values:
             query = Query(identifier=name)
         else:
@@ -109,10 +115,10 @@ async def api_search(request: Request) -> Response:
         cut = radius is not None
     else:
         cut = False
-    found = _within(await parts.batcher.search(query, k + 1), radius)
-    shown = _first(found, k)
-    content = image_search.as_json(name, shown.distances, shown.ids)
-    if cut and len(found.ids) > k:
+    hits = _within(await _nearest(parts, query, k + 1), radius)
+    hits = await parts.verifier.same_first(hits, picture)
+    content = image_search.as_json(name, hits.taken(slice(k)))
+    if cut and len(hits.ids) > k:
         content["more"] = True
     return JSONResponse(content)
 
@@ -204,12 +210,13 @@ async def _sample(parts, seed):
     searches = [parts.batcher.search(Query(code=code), 4) for code in codes]
     found = await asyncio.gather(*searches)
     # The nearest of each first, then the second ones, as far as they are others.
-    ranked = [name for names in zip(*(each.ids.tolist() for each in found)) for name in names]  # noqa: B905
+    columns = zip(*(each.hits.ids.tolist() for each in found))  # noqa: B905
+    ranked = [name for names in columns for name in names]
     return list(dict.fromkeys(ranked))[:_SAMPLE]
 
 
 async def _posted(request):
-    """Reads a query from the body of a request; returns (name, query, k, radius)."""
+    """Reads a query from the body of a request; returns (name, thumbnail, query, k, radius)."""
     parts = _parts(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     values: Any = request.query_params
@@ -227,8 +234,8 @@ async def _posted(request):
                 "image, image/... and application/octet-stream.",
             )
         k, radius = _bounds(values, parts.watched.served.index.bits)
-        picture = await parts.decoder.decode(content, name, parts.watched.served.encoder, False)
-    return picture.name, Query(pixels=picture.pixels), k, radius
+        picture = await parts.decoder.decode(content, name, parts.watched.served.encoder)
+    return picture.name, picture.thumbnail, Query(pixels=picture.pixels), k, radius
 
 
 async def _file(given):
@@ -286,15 +293,16 @@ def _code(text, bits):
     return code
 
 
-def _within(found: Found, radius) -> Found:
-    """Leaves out the results beyond a radius."""
+async def _nearest(parts, query, k) -> Hits:
+    """Searches for the k nearest images, and for more where those are compared with the query."""
+    return (await parts.batcher.search(query, parts.verifier.searched(k))).hits
+
+
+def _within(hits: Hits, radius) -> Hits:
+    """Leaves out the results beyond a radius; the results are sorted by distance."""
     if radius is None:
-        return found
-    return _first(found, int(np.searchsorted(found.distances, radius, "right")))
-
-
-def _first(found: Found, k) -> Found:
-    return found._replace(distances=found.distances[:k], ids=found.ids[:k])
+        return hits
+    return hits.taken(slice(int(np.searchsorted(hits.distances, radius, "right"))))
 
 
 def _jpeg(request, content, seconds):

@@ -77,6 +77,10 @@ class Thumbnails:
             self._keep(kept, content, time)
             return content, True
 
+    def kept(self, identifier: str, path: str) -> bytes | None:
+        """Returns the thumbnail of an image if it is kept; see `get`."""
+        return _read(self._path(identifier), int(os.stat(path).st_mtime))
+
     def forget_others(self, identifiers: Iterable[str]) -> int:
         """Removes the thumbnails of images that are not in the index any more.
 

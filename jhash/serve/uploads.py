@@ -24,12 +24,12 @@ class Picture(NamedTuple):
     Attributes:
       name: The name of its file, as the client gave it.
       pixels: uint8 of the shape that the encoder takes.
-      thumbnail: JPEG; None if none was wanted.
+      thumbnail: JPEG.
     """
 
     name: str
     pixels: np.ndarray
-    thumbnail: bytes | None
+    thumbnail: bytes
 
 
 class Decoder:
@@ -39,23 +39,20 @@ class Decoder:
         """Starts the threads when they are first needed."""
         self._pool = futures.ThreadPoolExecutor(limits.THREADS, thread_name_prefix="jhash-upload")
 
-    async def decode(self, content: bytes, name: str, encoder, with_thumbnail: bool) -> Picture:
+    async def decode(self, content: bytes, name: str, encoder) -> Picture:
         """Decodes an upload.
 
         Args:
           content: The content of the file.
           name: Its name, which may be anything.
           encoder: The encoder that will take the pixels.
-          with_thumbnail: Whether to make a thumbnail.
 
         Raises:
           InputError: The image cannot be read, or has too many pixels.
         """
         name = text.shortened(name, _NAME_LENGTH) or "without a name"
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._pool, _decode, content, name, encoder, with_thumbnail
-        )
+        return await loop.run_in_executor(self._pool, _decode, content, name, encoder)
 
     def close(self) -> None:
         """Ends the threads when they have finished."""
@@ -82,7 +79,7 @@ class Recent:
         return self._pictures.get(key)
 
 
-def _decode(content, name, encoder, with_thumbnail):
+def _decode(content, name, encoder):
     if not content:
         raise InputError(f"image {name} cannot be read: it is empty")
     # The header alone; no pixel is decoded before its size is known.
@@ -92,5 +89,4 @@ def _decode(content, name, encoder, with_thumbnail):
             f"image {name} cannot be read: it has {width:,} x {height:,} pixels; allowed: up to "
             f"{limits.MAX_PIXELS:,}"
         )
-    thumbnail = thumbnails.jpeg(content, name) if with_thumbnail else None
-    return Picture(name, encoder.decode(content, name), thumbnail)
+    return Picture(name, encoder.decode(content, name), thumbnails.jpeg(content, name))

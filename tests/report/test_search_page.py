@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from jhash.report import search_page
-from jhash.report.search_page import Answer, Shown
+from jhash.report.search_page import Answer, Hit, Shown
 
 
 @pytest.fixture
@@ -30,13 +30,16 @@ def write(tmp_path, answers):
 
 def test_pictures_of_queries_and_results_in_their_order(tmp_path, picture):
     query = picture("q.png", 500, 250, (200, 0, 0))
-    found = [(0, picture("b.png", 20, 10, (0, 200, 0))), (3, picture("c.jpg", 9, 9, (0, 0, 200)))]
+    found = [
+        Hit(0, picture("b.png", 20, 10, (0, 200, 0)), same=True),
+        Hit(3, picture("c.jpg", 9, 9, (0, 0, 200))),
+    ]
     page = write(tmp_path, [Answer(query, found)])
     contents = re.findall('src="data:image/jpeg;base64,([^"]+)"', page)
     images = [Image.open(io.BytesIO(base64.b64decode(content))) for content in contents]
     assert [image.size for image in images] == [(240, 120), (20, 10), (9, 9)]
     assert [np.asarray(image)[1, 1].argmax() for image in images] == [0, 1, 2]
-    assert "<b>1</b>, d 0<br>b.png" in page
+    assert "<b>1</b>, d 0, <b>same picture</b><br>b.png" in page
     assert "<b>2</b>, d 3<br>c.jpg" in page
     assert 'alt="q.png"' in page
     assert not re.search(r"(src|href)=\"(?!data:)", page)
@@ -45,7 +48,7 @@ def test_pictures_of_queries_and_results_in_their_order(tmp_path, picture):
 
 def test_names_are_text(tmp_path):
     name = '<script>alert("1")</script>&\u202e\n.png'
-    page = write(tmp_path, [Answer(Shown(name, None), [(1, Shown(name, None))])])
+    page = write(tmp_path, [Answer(Shown(name, None), [Hit(1, Shown(name, None))])])
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;&amp;\\u202e\\n.png") == 2
 
@@ -56,7 +59,7 @@ def test_what_cannot_be_shown_says_why(tmp_path, picture):
     bad = Shown("bad.png", str(tmp_path / "bad.png"))
     query = picture("q.png", 9, 9, 5)
     answers = [
-        Answer(query, [(1, gone), (2, bad), (2, Shown("7", None))]),
+        Answer(query, [Hit(1, gone), Hit(2, bad), Hit(2, Shown("7", None))]),
         Answer(query, []),
         Answer(bad, [], "image bad.png cannot be read"),
     ]

@@ -88,11 +88,12 @@ def test_twenty_clients_are_one_batch(served):
     queries = [query for kind in kinds for query in kind]
     answers = ask(served, queries)
     assert served.encoder.encoded == [16]
-    assert served.index.searched == [(64, 32)]
+    assert served.index.searched == [(64, 64)]
     alone = [ask(served, [query])[0] for query in queries]
     for found, expected, (_, k) in zip(answers, alone, queries, strict=True):
-        assert len(found.ids) == k
-        for one, other in zip(found, expected, strict=True):
+        assert len(found.hits.ids) == k
+        assert found.code == expected.code
+        for one, other in zip(found.hits, expected.hits, strict=True):
             np.testing.assert_array_equal(one, other)
     assert answers[10].code == 0
     assert answers[11].code == 4
@@ -103,12 +104,12 @@ def test_sizes_are_few(served):
         ask(served, [(pixels(n), 40) for n in range(count)])
     assert set(served.encoder.encoded) == {1, 4, 16}
     assert {size for size, _ in served.index.searched} <= {1, 4, 16, 64}
-    assert {k for _, k in served.index.searched} == {128}
+    assert {k for _, k in served.index.searched} == {64}
 
 
 def test_many_results_are_searched_for_apart(served):
     ask(served, [(Query(identifier="1"), 5), (Query(identifier="2"), 900)])
-    assert sorted(served.index.searched) == [(1, 32), (1, 300)]
+    assert sorted(served.index.searched) == [(1, 64), (1, 300)]
 
 
 def test_one_that_cannot_be_answered_spoils_no_other(served):
@@ -122,7 +123,7 @@ def test_one_that_cannot_be_answered_spoils_no_other(served):
             (pixels(1), 1),
         ],
     )
-    assert answers[0].ids.tolist() == [1]
+    assert answers[0].hits.ids.tolist() == [1]
     assert isinstance(answers[1], UnknownImageError)
     assert str(answers[1]) == "There is no image '1000' in the index. It may be removed by now."
     assert str(answers[2]).startswith("image: one for another encoder")
@@ -142,7 +143,7 @@ def test_a_fault_ends_only_its_batch(served, monkeypatch):
         task.cancel()
         return found
 
-    assert asyncio.run(main()).ids.tolist() == [1]
+    assert asyncio.run(main()).hits.ids.tolist() == [1]
 
 
 def test_too_many_queries_are_sent_away(served, monkeypatch):
@@ -167,10 +168,10 @@ def test_too_many_queries_are_sent_away(served, monkeypatch):
 def test_all_sizes_are_compiled_before(served):
     batching.compile_all(served)
     assert sorted(served.encoder.encoded) == [1, 4, 16]
-    assert sorted(served.index.searched) == [(1, 32), (4, 32), (16, 32), (64, 32)]
+    assert sorted(served.index.searched) == [(1, 64), (4, 64), (16, 64), (64, 64)]
 
 
 def test_an_empty_index(served, monkeypatch):
     monkeypatch.setattr(Index, "__len__", lambda _: 0)
     found = ask(SimpleNamespace(index=served.index, encoder=served.encoder), [(pixels(1), 5)])[0]
-    assert (len(found.ids), len(found.distances)) == (0, 0)
+    assert (len(found.hits.ids), len(found.hits.distances)) == (0, 0)

@@ -146,7 +146,9 @@ def test_the_command(command, made, monkeypatch):
 
 def test_the_rules_that_the_command_makes(command, made, monkeypatch):
     built = []
-    monkeypatch.setattr(application, "build", lambda *given: built.append(given[2]))
+    monkeypatch.setattr(
+        application, "build", lambda *given, verify: built.append((given[2], verify))
+    )
     monkeypatch.setattr(server, "run", lambda app, place, when_ready: place.socket.close())
     monkeypatch.setattr("jhash.serve.batching.compile_all", lambda served: None)
     given = (
@@ -160,8 +162,11 @@ def test_the_rules_that_the_command_makes(command, made, monkeypatch):
         "b.example",
     )
     assert command(*given, "--token", "correct-horse-battery")[0] == 0
-    assert built[0].hosts == {"127.0.0.1", "a.example", "b.example"}
-    assert built[0].token == "correct-horse-battery"
+    assert command(*given, "--no-verify")[0] == 0
+    (rules, verify), (_, verify_without) = built
+    assert rules.hosts == {"127.0.0.1", "a.example", "b.example"}
+    assert rules.token == "correct-horse-battery"
+    assert (verify, verify_without) == (True, False)
 
 
 def test_what_the_command_refuses(command, made, tmp_path, monkeypatch):
