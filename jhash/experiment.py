@@ -336,9 +336,10 @@ def _devices(config):
             f"{config.batch_size // devices}, which is config.batch_size on each of {devices} "
             "devices."
         )
-    if devices < (limit or parallel.device_count()):
+    available = limit or parallel.device_count()
+    if devices < available:
         print(
-            f"jhash: {devices} of {limit or parallel.device_count()} devices are used; more cannot share "
+            f"jhash: {devices} of {available} devices are used; more cannot share "
             f"config.batch_size {config.batch_size} equally.",
             file=sys.stderr,
         )
