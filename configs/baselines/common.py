@@ -18,12 +18,15 @@ import ml_collections
 from configs import common
 
 
-def make(argument: str | None, name: str, **fields) -> ml_collections.ConfigDict:
+def make(
+    argument: str | None, name: str, batch_size: int | None = None, **fields
+) -> ml_collections.ConfigDict:
     """Makes the config of a method that has no arguments of its own.
 
     Args:
       argument: The text after the colon.
       name: Name of the method.
+      batch_size: Number of images in a batch; None for the default.
       **fields: The other fields of `config.method`.
 
     Returns:
@@ -32,6 +35,7 @@ def make(argument: str | None, name: str, **fields) -> ml_collections.ConfigDict
     arguments = common.parse(argument, data=common.DATA_SETS, bits=32)
     config = base(arguments, name)
     config.method.update(fields)
+    config.batch_size = batch_size or config.batch_size
     smoke(config, arguments)
     return config
 

@@ -8,6 +8,7 @@ its file without a folder, so that both can be moved together.
 Shapes in names: N images, z features, L bits.
 """
 
+import functools
 import os
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -219,12 +220,8 @@ def _backbone():
     """
     fields = {"name": _BACKBONE, "weights": "", "size": SIDE, "channels": 3}
     extractor = features.extractor(ml_collections.ConfigDict(fields))
-    apply = parallel.map_devices(extractor.apply)
-    variables = parallel.replicate(extractor.variables)
-
-    def forward(pixels):
-        outputs = apply(variables, parallel.shard(pixels))
-        return outputs.reshape(-1, outputs.shape[-1])
+    apply = parallel.map_batch(extractor.apply)
+    forward = functools.partial(apply, parallel.replicate(extractor.variables))
 
     def read(path):
         return decoding.decode_image(path, path, _IMAGE_SHAPE, SHOWN)
