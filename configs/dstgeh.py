@@ -29,8 +29,8 @@ follow the colon:
                          --config.method.features.weights, and landmarks.npy with the features of
                          50,000 ImageNet images (--config.method.landmarks=FILE for another file);
                          meant for a GPU, was not run in full
-    embedding=NAME       the embedding of the graph: sae (DSTGeH's, the default), sdne, laplacian or
-                         walks; or itq, which has no graph
+    embedding=NAME       the embedding of the graph: sae (DSTGeH's, the default), sdne, laplacian,
+                         walks or jhash's own neighbor_diffusion; or itq, which has no graph
     metric=NAME          the metric of the graph: cosine (the default) or euclidean
     loss=NAME            the loss of the second stage: bce (the default), margin or soft_margin
 
@@ -54,6 +54,10 @@ _EMBEDDINGS = {
     "laplacian": {"neighbors": laplacian.NEIGHBORS},
     "walks": {"neighbors": walks.NEIGHBORS},
     "itq": {},
+    "neighbor_diffusion": {
+        field: shallow.FIELDS["neighbor_diffusion"][field]
+        for field in ("neighbors", "weight", "rounds")
+    },
 }
 
 

@@ -50,6 +50,7 @@ STEPS = {
         "sh,fashion_mnist",
         "ksh,scenes",
         "imh",
+        "neighbor_diffusion",
     ],
     "baselines.ssdh_supervised": ["scenes"],
     "baselines.talr": ["scenes"],
@@ -101,6 +102,7 @@ REFUSED = [
     ),
     ("embedding=itq", "metric=euclidean"),
     ("embedding=laplacian", "metric=euclidean"),
+    ("embedding=neighbor_diffusion", "metric=euclidean"),
     ("embedding=walks", "metric=euclidean"),
 ]
 

@@ -77,6 +77,7 @@ _UNSUPERVISED = {
     "IMH": "imh",
     "ITQ": "itq",
     "LSH": "lsh",
+    "Neighbor diffusion (jhash's own)": "neighbor_diffusion",
     "PCAH": "pcah",
     "SH": "sh",
     "STH": "sth",
