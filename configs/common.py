@@ -255,6 +255,8 @@ def _fields():
             },
             "epochs": 50,
             "batch_size": 128,
+                # Share of the steps, at the end, whose images are those of the evaluation.
+                "plain": 0.0,
             # Number of parts of a batch that are computed one after another, for batches that do
             # not fit into memory. The loss sees the whole batch; BatchNorm sees the parts.
             "accumulate": 1,

@@ -188,6 +188,7 @@ COMMON: Fields = {
         "blur": number(0, 1).added(0.0),
         "rotate_step": number(0, 90).added(0.0),
     },
+        "plain": Field("[0, 1)", lambda value: _is_real(value) and 0 <= value < 1).added(0.0),
     "optimizer": {
         "name": text(empty=False),
         "learning_rate": positive(1e4),
@@ -253,6 +254,12 @@ def check(config: Any) -> None:
             "view, as it turns views against each other."
         )
     _check_choice(config)
+    plain = config.augment.get("plain", 0.0)
+    if plain and config.augment.views > 1:
+        raise InputError(
+            f"config.augment.plain: {plain} given with {config.augment.views} views; allowed: 0, "
+            "as views of a plain image are all alike."
+        )
 
 
 def _check_choice(config):

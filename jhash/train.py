@@ -12,7 +12,7 @@ import numpy as np
 import optax
 
 from jhash import evaluate, optimizers, parallel, rng
-from jhash.data import Data, augment, batches, in_memory
+from jhash.data import Data, augment, batches, in_memory, preprocess
 from jhash.encoding import SourceEncoder, warm_start
 from jhash.errors import InputError
 from jhash.experiment import Experiment, TrainState, build
@@ -138,6 +138,12 @@ def _check_lengthening(config, experiment, workdir):
     steps, planned = experiment.steps_per_epoch, workdirs.planned_epochs(workdir)
     if planned is None or planned == config.epochs:
         return
+    if plain := config.augment.get("plain", 0.0):
+        raise InputError(
+            f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
+            f"{planned}, as its end had plain images (config.augment.plain is {plain:g}); or a new "
+            f"run with config.init_from={workdir}."
+        )
     before, now = (
         jax.vmap(optimizers.schedule(config.optimizer, epochs * steps, steps))
         for epochs in (planned, config.epochs)
@@ -424,9 +430,10 @@ def make_forward(experiment: Experiment):
       `parallel.pmean`.
     """
     config, views = experiment.config, experiment.config.augment.views
+    make_views = _make_views(experiment)
 
-    def apply(params, batch_stats, images, keys, dropout):
-        x = augment.train_views(images, keys, experiment.mean, **config.image, **config.augment)
+    def apply(params, batch_stats, step, images, keys, dropout):
+        x = make_views(images, keys, step)
         outputs, changed = experiment.model.apply(
             {"params": params, "batch_stats": batch_stats},
             x if views == 1 else x.reshape(-1, *x.shape[2:]),
@@ -446,7 +453,7 @@ def make_forward(experiment: Experiment):
         # Dropout draws one mask for the share of a device, so it depends on the number of devices.
         dropout = rng.stream(config.seed, "dropout", train_state.step)
         dropout = jax.random.fold_in(dropout, places[0])
-        with_stats = functools.partial(apply, params, train_state.batch_stats)
+        with_stats = functools.partial(apply, params, train_state.batch_stats, train_state.step)
         if config.accumulate > 1:
             with_stats = _in_parts(with_stats, config.accumulate, batch_axis=int(views > 1))
         outputs, batch_stats = with_stats(batch["images"], keys, dropout)
@@ -457,6 +464,26 @@ def make_forward(experiment: Experiment):
         return outputs, global_batch, batch_stats
 
     return forward
+
+
+def _make_views(experiment):
+    """Makes the function (images, keys, step) -> the model's input in training."""
+    config = experiment.config
+    image, changes = config.image.to_dict(), config.augment.to_dict()
+    plain = changes.pop("plain", 0.0)
+    first_plain = round((1 - plain) * config.epochs * experiment.steps_per_epoch)
+
+    def make_views(images, keys, step):
+        if not plain:
+            return augment.train_views(images, keys, experiment.mean, **image, **changes)
+        # As the step is the same on all devices, each of them runs one branch alone.
+        return jax.lax.cond(
+            step < first_plain,
+            lambda: augment.train_views(images, keys, experiment.mean, **image, **changes),
+            lambda: preprocess.eval_images(images, experiment.mean, **image),
+        )
+
+    return make_views
 
 
 def _in_parts(apply, count, batch_axis):

@@ -63,6 +63,7 @@ BAD = {
     "augment.blur": (-0.1, 1.1, True, None),
     "augment.rotate_step": (-1.0, 91.0, True, None),
     "optimizer": (5, None),
+    "augment.plain": (-0.1, 1.0, "0.1", True, None),
     "optimizer.name": ("", 5, None),
     "optimizer.learning_rate": (0, -1.0, 1e5, "1", True, None),
     "optimizer.weight_decay": (-1.0, 1e39, "1", True, None),

@@ -12,8 +12,10 @@ import pytest
 
 from configs.baselines import shallow
 from jhash import train
+from jhash.data import augment, preprocess
 from jhash.encoding import encoder
 from jhash.errors import InputError
+from jhash.experiment import build
 from jhash.runs import workdirs
 from jhash.runs.checkpoints import Checkpoints
 from tests.support import tiny
@@ -105,6 +107,33 @@ def test_more_epochs_must_leave_the_learning_rates_as_they_were(
     with pytest.raises(KilledError if allowed else InputError, match=None if allowed else message):
         train.train(config(**fields, epochs=3), tmp_path)
     assert allowed == (as_it_was(tmp_path) != before)
+
+
+def test_the_last_epochs_see_images_as_the_evaluation_does(tmp_path, monkeypatch):
+    plain = config(augment__plain=0.5)
+    experiment = build(workdirs.check("none", plain))
+    images = experiment.data.source.images(np.arange(32))
+    keys = jax.random.split(jax.random.key(0), 32)
+    make_views = jax.jit(train._make_views(experiment))
+    first_plain = experiment.steps_per_epoch
+    shifted = augment.train_images(images, keys, experiment.mean, **plain.image, pad=1)
+    as_they_are = preprocess.eval_images(images, experiment.mean, **plain.image)
+    assert not np.array_equal(shifted, as_they_are)
+    np.testing.assert_allclose(make_views(images, keys, first_plain - 1), shifted, rtol=1e-6)
+    np.testing.assert_allclose(make_views(images, keys, first_plain), as_they_are, rtol=1e-6)
+    train.train(plain, tmp_path / "whole")
+    killed = tmp_path / "killed"
+    kill(monkeypatch, plain, killed, train, "_report", lambda *all: all[3] == first_plain + 2)
+    train.train(plain, killed)
+    assert_same_training(tmp_path / "whole", killed)
+    message = r"^config\.epochs: 3 given for .*, a run of 2; allowed: 2, .*augment\.plain is 0\.5"
+    with pytest.raises(InputError, match=message):
+        train.train(config(augment__plain=0.5, epochs=3), killed)
+
+
+def test_views_of_plain_images_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"^config\.augment\.plain: 0\.5 given with 2 views"):
+        train.train(config(augment__plain=0.5, augment__views=2), tmp_path)
 
 
 def halving(optimizer, steps, steps_per_epoch):
