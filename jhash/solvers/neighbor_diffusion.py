@@ -40,7 +40,7 @@ def diffuse(
     """
     if not 0 <= weight < 1:
         raise InputError(f"weight: {weight} given; allowed: 0 to below 1.")
-    spread = weight * _normalized(knn_graph.build(v_Nxz, neighbors))
+    spread = weight * _normalized(knn_graph.build(np.asarray(v_Nxz), neighbors))
     x_Nxz = np.asarray(factored_graph.unit(jnp.asarray(v_Nxz, jnp.float32)))
     f_Nxz = x_Nxz
     for _ in range(rounds):
