@@ -22,7 +22,8 @@ class Job(NamedTuple):
       task: "train" or "encode" of the model, "forward" or "gradients" of a depthwise convolution.
       batch: Images.
       shape: (height, width, channels).
-      form: Form of jhash's convolutions, "shifted" or "xla"; PyTorch has only one.
+      form: Form of jhash's operations (`jhash.forms`), "shifted" of CPUs or "xla" of accelerators;
+        PyTorch has only one.
       dtype: "float32" or "bfloat16".
     """
 
@@ -85,12 +86,14 @@ class Jhash(Side):
         import jax
         from flax import traverse_util
 
+        from jhash import forms
         from jhash.models import resnet30
         from jhash.models.layers import convolutions
 
         if jax.default_backend() != "cpu":
             jax.config.update("jax_default_matmul_precision", "highest")
-        self.jax, self.paths, self.convolutions = jax, traverse_util, convolutions
+        self.jax, self.paths = jax, traverse_util
+        self.convolutions, self.forms = convolutions, forms
         self.models = {
             dtype: resnet30.ResNet30(BITS, classes=CLASSES, dtype=dtype) for dtype in DTYPES
         }
@@ -120,7 +123,7 @@ class Jhash(Side):
 
     def compile(self, form, function, args, donate=()):
         """Compiles a function, with the convolutions in a form."""
-        with self.convolutions.use_form(form):
+        with self.forms.use("cpu" if form == "shifted" else "accelerator"):
             return self.jax.jit(function, donate_argnums=donate).lower(*args).compile()
 
     def train(self, job, weights):

@@ -132,9 +132,12 @@ def _measure(blocks, arguments, output):
 
 
 class Form:
-    """A compiled value_and_grad, with its memory and the time of its compilation."""
+    """A compiled value_and_grad, with its memory and the time of its compilation.
 
-    def __init__(self, net, variables, shape):
+    With `per_image`, half of the batch is compiled as well, for the memory of an image.
+    """
+
+    def __init__(self, net, variables, shape, per_image=True):
         def loss(params, stats, x, labels):
             outputs, changed = net.apply(
                 {"params": params, "batch_stats": stats}, x, True, mutable=["batch_stats"]
@@ -154,8 +157,9 @@ class Form:
         self._compiled = compile_for(shape[0])
         self.seconds = time.perf_counter() - began
         self.temporary = _temporary(self._compiled)
-        half = shape[0] // 2
-        self.per_image = (self.temporary - _temporary(compile_for(half))) / (shape[0] - half)
+        if per_image:
+            half = shape[0] // 2
+            self.per_image = (self.temporary - _temporary(compile_for(half))) / (shape[0] - half)
 
     def step(self, variables, x, labels):
         (loss, _), gradients = self._compiled(

@@ -214,6 +214,9 @@ def _fields():
                 "validation": 0,
                 # Whether that is the number per class, not that of all classes together.
                 "validation_per_class": False,
+                # Number of processes that decode image files, by Grain; 0: the one that trains
+                # does, by threads.
+                "workers": 0,
             },
             # The number that is subtracted from the bytes; None: the mean image of the training
             # set.
@@ -252,11 +255,11 @@ def _fields():
                 # Angle in degrees between the views, which are turned by 0, 1, -1, 2, -2, ... of
                 # it; 0: they are not turned.
                 "rotate_step": 0.0,
+                # Share of the steps, at the end, whose images are those of the evaluation.
+                "plain": 0.0,
             },
             "epochs": 50,
             "batch_size": 128,
-                # Share of the steps, at the end, whose images are those of the evaluation.
-                "plain": 0.0,
             # Number of parts of a batch that are computed one after another, for batches that do
             # not fit into memory. The loss sees the whole batch; BatchNorm sees the parts.
             "accumulate": 1,

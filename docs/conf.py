@@ -73,6 +73,8 @@ napoleon_use_ivar = True
 # As prose: by itself napoleon takes what stands before a colon for a type, and looks for a link.
 napoleon_custom_sections = ["Returns", "Yields"]
 smartquotes = False
+# The API page of jhash.beam needs no Beam.
+autodoc_mock_imports = ["apache_beam"]
 
 SIDEBAR = """
 
@@ -85,9 +87,12 @@ runs
 configs
 tables
 images
+large
+engines
 serve
 pretrained
 export
+accelerators
 hosts
 library
 metrics
@@ -107,6 +112,7 @@ site/CHANGELOG
 
 ```{toctree}
 :hidden:
+:glob:
 :caption: Believe it
 
 measured
@@ -116,7 +122,7 @@ reproduce/dah
 reproduce/aihn
 reproduce/dstgeh
 reproduce/README
-results/cpu
+results/*
 ```
 """
 

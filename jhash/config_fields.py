@@ -168,6 +168,7 @@ COMMON: Fields = {
         "options": group(),
         "validation": integer(0).added(0),
         "validation_per_class": boolean().added(False),
+        "workers": integer(0, 256).added(0),
     },
     "image": {
         "size": integer(1, 4096),
@@ -187,8 +188,8 @@ COMMON: Fields = {
         "gray": number(0, 1).added(0.0),
         "blur": number(0, 1).added(0.0),
         "rotate_step": number(0, 90).added(0.0),
-    },
         "plain": Field("[0, 1)", lambda value: _is_real(value) and 0 <= value < 1).added(0.0),
+    },
     "optimizer": {
         "name": text(empty=False),
         "learning_rate": positive(1e4),
@@ -253,13 +254,13 @@ def check(config: Any) -> None:
             f"config.augment.rotate_step: {config.augment.rotate_step} given; allowed: 0 with one "
             "view, as it turns views against each other."
         )
-    _check_choice(config)
     plain = config.augment.get("plain", 0.0)
     if plain and config.augment.views > 1:
         raise InputError(
             f"config.augment.plain: {plain} given with {config.augment.views} views; allowed: 0, "
             "as views of a plain image are all alike."
         )
+    _check_choice(config)
 
 
 def _check_choice(config):

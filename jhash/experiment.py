@@ -27,7 +27,7 @@ from jhash import (
     pretrained,
     rng,
 )
-from jhash.data import batches, preprocess, usable
+from jhash.data import batches, preprocess, usable, workers
 from jhash.errors import InputError, in_config
 from jhash.models.heads import WithHead
 from jhash.optimizers import averages, parts
@@ -205,6 +205,8 @@ def build(
     weights = _weights(config, model)
     optimizers.build(config.optimizer, config.optimizer.learning_rate)
     loaded = _load(config, given)
+    with in_config("config.data."):
+        workers.check(loaded.source, config.data.get("workers", 0))
     with in_config({"source": "config.data.source"}):
         if check_images:
             examined = usable.examine(loaded)

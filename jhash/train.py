@@ -528,6 +528,7 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
     """Runs the remaining steps of one epoch, or fewer if a signal asks to stop.
 
     The metrics of a step are fetched only when the next step has begun, so that no device waits.
+    Nothing is computed for them then: a device would do that after the step that it has begun.
 
     Returns:
       (train_state, state, steps): `steps` of the epoch are done and logged.
@@ -545,9 +546,11 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
     changed = False
     done = epochs.steps_done(epoch)
     number = epoch * steps + done
-    late = None  # The number and the metrics of the previous step.
+    late = None  # The number, the metrics and the learning rate of the previous step.
     stop = parallel.Agreement()
-    for batch in batches.prefetch(experiment.data.source, parallel.share(orders[done:], axis=1)):
+    left = parallel.share(orders[done:], axis=1)
+    workers = config.data.get("workers", 0)
+    for batch in batches.prefetch(experiment.data.source, left, workers=workers):
         share = parallel.shard(batch, experiment.devices)
         train_state, new_state, metrics = step(train_state, replicated, share)
         if new_state is not None:
@@ -556,7 +559,10 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
         number += 1
         if late:
             _report(experiment, epochs, epoch, *late)
-        late = number, metrics
+        logged = number % config.log_every == 0
+        # The rate of the step itself, before which there were fewer steps by one.
+        rate = experiment.learning_rate(jnp.asarray(number - 1)) if logged else None
+        late = number, metrics, rate
         if stop.ask(interrupts.requested()):
             break
     if late:
@@ -565,19 +571,18 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
     return train_state, state, number - epoch * steps
 
 
-def _report(experiment, epochs, epoch, number, metrics):
+def _report(experiment, epochs, epoch, number, metrics, rate):
     """Checks and logs the metrics of a step, and moves the bar."""
     config = experiment.config
-    metrics = jax.device_get(parallel.unreplicate(metrics))
+    metrics = parallel.fetch(metrics)
     bar = epochs.bar
     epochs.log.check(number, epoch, metrics)
-    if number % config.log_every == 0:
-        # The rate of the step itself, before which there were fewer steps by one.
-        rate = {"learning_rate": float(experiment.learning_rate(jnp.asarray(number - 1)))}
+    if rate is not None:
+        rate = {"learning_rate": float(jax.device_get(rate))}
         epochs.log.write(number, epoch, rate | metrics)
-        rate = bar.format_dict["rate"]
-        if rate:
-            epochs.log.write_events(number, {"images_per_second": rate})
+        speed = bar.format_dict["rate"]
+        if speed:
+            epochs.log.write_events(number, {"images_per_second": speed})
     progress = f"{epoch + 1}/{config.epochs}"
     bar.set_postfix(refresh=False, epoch=progress, loss=f"{metrics['loss']:.4g}")
     bar.update(config.batch_size)

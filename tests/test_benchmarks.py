@@ -20,16 +20,21 @@ SMALL = {
     "hamming_search": "--n=1000 --rounds=1 --ks 10 --numpy",
     "index_threads": "--n=3000 --large=5000 --seconds=0.2",
     "near_search": "--growth 3000 --numpy",
+    "streamed_search": "--n=3000 --rounds=1 --batches 2 --ways stream load --numpy",
 }
 # These take minutes, or long to compile, or a trained run.
 LARGE = [
     "asymmetric_updates",
     "dah_throughput",
+    "engines",
     "graph_scale",
+    "image_input",
     "lattice_cost",
     "reversible_training",
     "serve_load",
 ]
+# These have a test of their own.
+ELSEWHERE = {"gpu", "scaling"}
 
 
 def run(script, *arguments):
@@ -67,7 +72,7 @@ def test_help(script):
 
 def test_every_script_is_tested():
     scripts = {path.stem for path in FOLDER.glob("*.py")} - {"output", "dah_sides"}
-    assert scripts == {*SMALL, *LARGE}
+    assert scripts == {*SMALL, *LARGE, *ELSEWHERE}
 
 
 @pytest.mark.slow

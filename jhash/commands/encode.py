@@ -1,6 +1,8 @@
 """The command `python -m jhash encode`: image files to codes."""
 
-from jhash.commands import add_json, images, parser, tell
+import argparse
+
+from jhash.commands import add_json, at_least, images, parser, tell
 from jhash.data import decoding, image_files
 from jhash.system import files
 
@@ -31,8 +33,18 @@ CODES.npz holds:
   network  the digest of the trained model; models with other weights have another
   root, folders, newest
            where the images are, and the time of the latest change of one
+
+With --beam, a pipeline of Apache Beam encodes, on as many machines as its runner uses
+(extra "beam"). --output is a folder then, which all of them can write to, as they can read
+the run and the images. --images may also be URLs that Beam reads, and both may have * in
+them. The folder gets codes-00000-of-00016.npz and so on, which `index build --codes
+DIR/*.npz` merges; images.jsonl, a list of all images; and unreadable.json. All that comes
+behind --beam are options of Beam.
 """
-_EXAMPLES = ("encode --run RUN --images photos/ --output photos.npz",)
+_EXAMPLES = (
+    "encode --run RUN --images photos/ --output photos.npz",
+    "encode --run RUN --images 'gs://BUCKET/*.jpg' --output DIR --beam --runner=FlinkRunner",
+)
 
 
 def add(commands):
@@ -44,14 +56,32 @@ def add(commands):
     command.add_argument(
         "--images", required=True, nargs="+", metavar="FOLDER_OR_FILE", help="what to encode"
     )
-    command.add_argument("--output", required=True, metavar="CODES.npz", help="the file to write")
+    command.add_argument(
+        "--output",
+        required=True,
+        metavar="CODES.npz",
+        help="the file to write; with --beam, the folder",
+    )
     images.add_arguments(command)
+    command.add_argument(
+        "--shards", type=at_least(1), metavar="N", help="with --beam: number of files; default: 16"
+    )
+    command.add_argument(
+        "--beam", nargs=argparse.REMAINDER, metavar="OPTION", help="encode by Apache Beam"
+    )
     add_json(command)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, wrong=command.error)
 
 
 def run(arguments):
-    """Encodes the images and writes the file of codes."""
+    """Encodes the images and writes the file of codes, or files with --beam."""
+    if arguments.beam is not None:
+        from jhash.commands import encode_beam
+
+        encode_beam.run(arguments)
+        return
+    if arguments.shards:
+        arguments.wrong("--shards needs --beam")
     from jhash.runs import code_files
 
     files.check_output(arguments.output)

@@ -2,7 +2,7 @@
 
 import itertools
 
-from jhash.commands import add_json, index_build, index_update, parser, tell
+from jhash.commands import add_json, index_build, index_update, milvus, parser, tell
 from jhash.errors import in_config, printable
 from jhash.system import files
 
@@ -15,12 +15,17 @@ _EXPORT = """
 Rows are in the order of insertion. --packed writes uint8 [N, ceil(bits / 8)]; bit j of
 a code is bit j % 8 of byte j // 8, as in the binary vectors of faiss and Milvus.
 --faiss needs integer ids, such as those of an index of a run's database.
+
+--milvus writes codes, ids, classes and the digest of the model into a collection, which
+is made if it is not there. The same command goes on where a killed one has stopped. In
+the end, some codes are searched for there, and the distances compared.
 """
 _EXAMPLES = {
     "build": (
         "index build --output photos.index --images photos/",
         "index build --output photos.index --run RUN --images photos/",
         "index build --output photos.index --codes photos.npz",
+        "index build --output photos.index --codes codes/*.npz",
         "index build --output database.index --run RUN --database learned",
     ),
     "update": (
@@ -36,6 +41,7 @@ _EXAMPLES = {
     "export": (
         "index export --index photos.index --packed codes.npy --ids ids.npy",
         "index export --index database.index --faiss database.faiss",
+        "index export --index photos.index --milvus http://localhost:19530 --collection photos",
     ),
 }
 
@@ -72,6 +78,7 @@ def add(commands):
 
     info = action("info", "describe an index", "")
     _add_index(info)
+    add_stream(info)
     info.set_defaults(run=_info)
 
     export = action("export", "write an index for other programs", _EXPORT)
@@ -79,14 +86,52 @@ def add(commands):
     export.add_argument("--faiss", metavar="FILE", help="an index for faiss.read_index_binary")
     export.add_argument("--packed", metavar="FILE.npy", help="the codes alone, as bytes")
     export.add_argument("--ids", metavar="FILE.npy", help="the ids: int64 or strings [N]")
+    milvus.add_arguments(export, "write to a collection of Milvus")
+    add_stream(export)
     export.set_defaults(run=_export, wrong=export.error)
 
 
 def load(arguments):
-    """Loads the index that --index names."""
+    """Loads the index that --index names, or with --stream only opens it.
+
+    If --milvus names a collection in its place, that is opened, and `index` becomes the file that
+    it came from.
+    """
+    if not arguments.index:
+        index, arguments.index = milvus.open_index(arguments.milvus, arguments.collection)
+        return index
     from jhash.retrieval import HammingIndex
 
-    return HammingIndex.load(arguments.index)
+    return HammingIndex.load(
+        arguments.index,
+        stream=getattr(arguments, "stream", False),
+        together=getattr(arguments, "distributed", False),
+    )
+
+
+def add_stream(command):
+    """Adds --stream to a command that reads an index."""
+    command.add_argument(
+        "--stream",
+        action="store_true",
+        help="leave the codes in the file, and read them piece by piece when they are needed; for "
+        "an index that is larger than memory",
+    )
+
+
+def add_place(command):
+    """Adds the flags that name an index, or a collection in its place, to a command."""
+    command.add_argument("--index", help="the index to search")
+    milvus.add_arguments(command, "search a collection of Milvus that `index export` has made")
+
+
+def check_place(arguments):
+    """Ends a command, as wrongly used, that does not name one thing to search."""
+    milvus.check(arguments)
+    if bool(arguments.index) == bool(arguments.milvus):
+        arguments.wrong("give --index, or --milvus and --collection")
+    if arguments.milvus and arguments.stream:
+        arguments.wrong("--stream needs --index")
 
 
 def _add_index(command):
@@ -125,21 +170,29 @@ def _info(arguments):
 
 
 def _export(arguments):
-    if not (arguments.faiss or arguments.packed or arguments.ids):
-        arguments.wrong("give at least one of --faiss, --packed and --ids")
+    milvus.check(arguments)
+    if not (arguments.faiss or arguments.packed or arguments.ids or arguments.milvus):
+        arguments.wrong("give at least one of --faiss, --packed, --ids and --milvus")
     for path in filter(None, (arguments.faiss, arguments.packed, arguments.ids)):
         files.check_output(path)
     from jhash.retrieval.export import arrays
 
     index = load(arguments)
     arrays.write(index, arguments.faiss, arguments.packed, arguments.ids)
+    words = f"Exported {index_build.size(index)}."
+    fields = {}
+    if arguments.milvus:
+        written = milvus.write(arguments, index)
+        words += f" {arguments.collection}: {written.inserted:,} new, {written.found:,} there."
+        fields = {"collection": arguments.collection, **written._asdict()}
     tell(
         arguments,
-        f"Exported {index_build.size(index)}.",
+        words,
         index=arguments.index,
         codes=len(index),
         bits=index.bits,
         faiss=arguments.faiss,
         packed=arguments.packed,
         ids=arguments.ids,
+        **fields,
     )

@@ -2,7 +2,7 @@
 
 import os
 
-from jhash.commands import at_least, images, tell
+from jhash.commands import at_least, images, milvus, tell
 from jhash.errors import InputError, in_config
 from jhash.system import files
 
@@ -13,7 +13,11 @@ if there are no more images than bits. It is written beside the index, as INDEX.
 keep the two together. Nothing is trained. It needs the extra "features".
 With --run and --images: encodes the images with the run (see encode --help).
 With --codes: takes a file that `python -m jhash encode` wrote, or one of a run's
-folder codes/.
+folder codes/. Several files, such as all that `encode --beam` wrote, are merged in the
+order of their ids; one model must have made them. With --id-table, ids of the index are
+integers, 0 and so on, and a file has the texts for which they stand, so that these take
+no memory in a search; see jhash.retrieval.index.id_table.
+With --milvus: takes a collection that `index export --milvus` has made.
 With --run alone: takes the codes of the run's database; their ids are the images'
 places in the data set.
 
@@ -28,7 +32,12 @@ def add_arguments(command) -> None:
     command.add_argument(
         "--overwrite", action="store_true", help="replace the index if there is one"
     )
-    command.add_argument("--codes", metavar="CODES.npz", help="the codes of the index")
+    command.add_argument(
+        "--codes", nargs="+", metavar="CODES.npz", help="the codes of the index, in files"
+    )
+    command.add_argument(
+        "--id-table", metavar="FILE", help="with --codes: the file that gets the ids, see above"
+    )
     command.add_argument("--run", dest="workdir", metavar="RUN", help="a run's folder")
     command.add_argument("--images", nargs="+", metavar="FOLDER_OR_FILE", help="images to encode")
     command.add_argument(
@@ -42,6 +51,7 @@ def add_arguments(command) -> None:
         choices=("encoded", "learned"),
         help="codes that the run's model computes (default), or that training learned",
     )
+    milvus.add_arguments(command, "take the codes of a collection of Milvus")
     images.add_arguments(command)
     command.set_defaults(run=_run, wrong=command.error)
 
@@ -54,13 +64,13 @@ def size(index) -> str:
 def _run(arguments):
     _check_use(arguments)
     files.check_output(arguments.output)
-    fits = not (arguments.codes or arguments.workdir)
+    fits = not (arguments.codes or arguments.workdir or arguments.milvus)
     _refuse_existing(arguments, fits)
     from jhash.retrieval import HammingIndex
     from jhash.retrieval.index import editing
 
     if not fits:
-        index, encoded = _with_run(arguments) if arguments.workdir else (_of_codes(arguments), None)
+        index, encoded = _not_fitted(arguments)
         with editing.locked(arguments.output):
             _refuse_existing(arguments, fits)
             index.save(arguments.output)
@@ -81,14 +91,26 @@ def _run(arguments):
     _say(arguments, index, encoded, path)
 
 
+def _not_fitted(arguments):
+    """Makes an index for which nothing is fitted; returns it, and what was encoded or None."""
+    if arguments.milvus:
+        return milvus.read(arguments), None
+    return _with_run(arguments) if arguments.workdir else (_of_codes(arguments), None)
+
+
 def _check_use(arguments):
+    milvus.check(arguments)
+    if arguments.milvus and (arguments.codes or arguments.workdir or arguments.images):
+        arguments.wrong("--milvus needs neither --codes nor --run nor --images")
     if arguments.codes and (arguments.workdir or arguments.images):
         arguments.wrong("--codes needs neither --run nor --images")
-    if not (arguments.codes or arguments.workdir or arguments.images):
-        arguments.wrong("give --images, --run or --codes")
+    if not (arguments.codes or arguments.workdir or arguments.images or arguments.milvus):
+        arguments.wrong("give --images, --run, --codes or --milvus")
+    if arguments.id_table and not arguments.codes:
+        arguments.wrong("--id-table needs --codes")
     if arguments.database and (arguments.images or arguments.codes):
         arguments.wrong("--database needs --run alone, without --images or --codes")
-    if arguments.bits and (arguments.workdir or arguments.codes):
+    if arguments.bits and (arguments.workdir or arguments.codes or arguments.milvus):
         arguments.wrong("--bits needs --images alone; a run has its code length")
     if arguments.batch_size and not (arguments.workdir and arguments.images):
         arguments.wrong("--batch-size needs --run and --images")
@@ -124,11 +146,46 @@ def _with_run(arguments):
 
 
 def _of_codes(arguments):
+    from jhash.encoding import compatibility
     from jhash.retrieval import HammingIndex
     from jhash.runs import code_files
 
-    content = code_files.read(arguments.codes)
+    with in_config({"codes": "--codes"}):
+        code_files.check_shards(arguments.codes)
+        contents = [code_files.read(path) for path in arguments.codes]
+        made_by = [
+            (path, content.bits, content.metadata.get("network"))
+            for path, content in zip(arguments.codes, contents, strict=True)
+        ]
+        for other in made_by[1:]:
+            compatibility.check_same(made_by[0], other)
+        several = len(contents) > 1 or arguments.id_table
+        content = code_files.merge(contents) if several else contents[0]
+    if arguments.id_table:
+        content = _with_id_table(arguments, content)
     return HammingIndex.build(content.codes, content.bits, content.ids, content.metadata)
+
+
+def _with_id_table(arguments, content):
+    """Writes the ids of codes, which are sorted, to a table; returns the codes without them."""
+    from jhash.retrieval.index import id_table
+
+    path = arguments.id_table
+    if content.ids.dtype.kind in "iu":
+        raise InputError(
+            f"--id-table: {path} given for codes whose ids are integers; allowed: codes with "
+            "texts as ids."
+        )
+    if os.path.exists(path) and not arguments.overwrite:
+        raise InputError(
+            f"--id-table: {path} given, which is there already; allowed: a new file, or "
+            "--overwrite to replace it."
+        )
+    files.check_output(path)
+    with in_config({"texts": "--codes"}):
+        id_table.write(path, content.ids)
+    metadata = {**content.metadata, "id_table": os.path.basename(path)}
+    return content._replace(ids=None, metadata=metadata)
 
 
 def _as_index(content):

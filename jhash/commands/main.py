@@ -34,7 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def script() -> NoReturn:
     """Runs the command of this process, and ends the process; see `boundary.leave`."""
-    boundary.leave(main())
+    status = main()
+    # Only a command that has imported it can have joined other processes.
+    parallel = sys.modules.get("jhash.parallel")
+    if parallel is not None and parallel.joined():
+        parallel.leave(status)
+    boundary.leave(status)
 
 
 def _run(arguments):

@@ -14,6 +14,8 @@ from jhash.errors import InputError
 # Fields that hold arguments of another function, or factors of patterns. A config need not list
 # their names.
 _OPEN = ("data.options", "optimizer.arguments", "optimizer.rates")
+# A field of every model, which a config gets when it is given.
+_MODEL, _DTYPE = "model", "dtype"
 # The fields of a run that an evaluation may change.
 _METRICS = "metrics"
 _CONFIG = re.compile(r"--?config(=.*)?", re.DOTALL)
@@ -25,6 +27,7 @@ _TYPES = {"int": "a whole number", "float": "a number", "bool": "True or False"}
 def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Takes the overrides of open fields, such as `--config.data.options.folder=LISTS`.
 
+    That of `config.model.dtype` is among them: every model has the field, and few configs list it.
     Without a `--config`, so for an evaluation, it takes those of `config.metrics` as well. A value
     that reads as an integer, a real number, True, False, None or a quoted text becomes that, and so
     does a tuple of them in `config.metrics`; any other value stays a text.
@@ -40,7 +43,8 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
     """
     fields = _OPEN if any(map(_CONFIG.fullmatch, arguments)) else (*_OPEN, _METRICS)
     names = "|".join(map(re.escape, fields))
-    flag = re.compile(rf"--?config\.({names})\.([^=.]+)(?:=(.*))?", re.DOTALL)
+    field_and_name = rf"(?:({names})\.([^=.]+)|({_MODEL})\.({_DTYPE}))"
+    flag = re.compile(rf"--?config\.{field_and_name}(?:=(.*))?", re.DOTALL)
     left = []
     taken: dict[str, dict[str, Any]] = {}
     remaining = iter(arguments)
@@ -49,7 +53,8 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
         if match is None:
             left.append(argument)
             continue
-        field, name, value = match.groups()
+        field, name = match[1] or match[3], match[2] or match[4]
+        value = match[5]
         value = next(remaining, None) if value is None else value
         if value is None:
             raise InputError(f"{argument}: no value given; allowed: {argument}=VALUE.")
@@ -84,7 +89,7 @@ def metrics(taken: dict[str, dict[str, Any]]) -> dict[str, Any]:
     Raises:
       InputError: There are others, which an evaluation cannot take.
     """
-    for field in _OPEN:
+    for field in (*_OPEN, _MODEL):
         if field in taken:
             raise InputError(_only_metrics(f"{field}.{next(iter(taken[field]))}"))
     values = dict(taken.get(_METRICS, {}))

@@ -3,7 +3,7 @@
 import json
 import os
 
-from jhash.commands import add_trust, at_least, images, parser
+from jhash.commands import add_trust, at_least, images, parser, together
 from jhash.commands import index as indexes
 from jhash.data import image_changes
 from jhash.errors import InputError, in_config, printable
@@ -26,19 +26,27 @@ with "same_picture": true in results that are the same picture,
 and for an image that cannot be read {"query": FILE, "error": REASON}.
 
 --html writes a page with the pictures of queries and results, which needs no other file.
+
+With --stream the codes stay in the file of the index, which may be larger than memory.
+With --distributed every process does so with its range of the codes, and process 0
+prints the results; the file has to be there for each, and no pictures are looked at.
+With --milvus in place of --index, Milvus searches. It chooses which of the codes at the
+last distance are among the results.
 """
 _EXAMPLES = (
     "search --index photos.index --image new.png -k 10",
     "search --index photos.index --image *.jpg --radius 2 --json",
     "search --index photos.index --id cats/7.png",
     "search --index photos.index --image new.png --html found.html",
+    "search --index large.index --id 7 --stream",
+    "search --milvus http://localhost:19530 --collection photos --image new.png",
 )
 
 
 def add(commands):
     """Adds the command and its arguments."""
     command = parser(commands, "search", _SUMMARY, _DETAILS, _EXAMPLES)
-    command.add_argument("--index", required=True, help="the index to search")
+    indexes.add_place(command)
     queries = command.add_mutually_exclusive_group(required=True)
     queries.add_argument("--image", nargs="+", metavar="FILE", help="query images")
     queries.add_argument("--id", nargs="+", metavar="ID", help="query images that are in the index")
@@ -63,14 +71,30 @@ def add(commands):
     )
     command.add_argument("--json", action="store_true", help="print JSON, see above")
     command.add_argument("--html", metavar="FILE", help="write a page with pictures")
+    indexes.add_stream(command)
+    together.add_arguments(command)
     add_trust(command)
     command.set_defaults(run=run, wrong=command.error)
 
 
 def run(arguments):
-    """Searches and prints the results."""
+    """Searches and prints the results, alone or together with other processes."""
     if arguments.id and arguments.workdir:
         arguments.wrong("--run needs --image; with --id nothing is encoded")
+    indexes.check_place(arguments)
+    if arguments.milvus and arguments.distributed:
+        arguments.wrong("--distributed needs --index")
+    where = arguments.coordinator, arguments.processes, arguments.process
+    if arguments.distributed:
+        arguments.verify = False
+        together.run(lambda: _search(arguments), *where, advice="Start all of them again.")
+    elif any(value is not None for value in where):
+        arguments.wrong("--coordinator, --processes and --process need --distributed")
+    else:
+        _search(arguments)
+
+
+def _search(arguments):
     if arguments.html:
         files.check_output(arguments.html)
     index = indexes.load(arguments)
@@ -104,7 +128,7 @@ def run(arguments):
     for name, result, error in zip(names, results, errors, strict=True):
         write(name, result, error)
     images.check_any_readable(errors, "--image")
-    if arguments.html:
+    if arguments.html and (not arguments.distributed or together.is_main()):
         _write_page(arguments, index, names, results, errors)
 
 

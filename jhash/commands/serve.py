@@ -4,7 +4,9 @@ import os
 import sys
 
 from jhash.commands import add_json, add_trust, parser, tell
+from jhash.commands import index as indexes
 from jhash.errors import InputError, in_config, printable
+from jhash.system import memory
 
 _SUMMARY = "serve a page, and a JSON API, that search an index"
 _DETAILS = """
@@ -17,20 +19,26 @@ token: that of --token, that of the variable JHASH_TOKEN, which other users of t
 machine do not see, or a random one, which is printed. On this machine a token is needed
 if one is given.
 
+With --stream the codes stay in the file, which may be larger than memory. With --milvus
+in place of --index, Milvus searches; changes of the number of codes need a restart.
+
 Thumbnails are kept in the folder INDEX.thumbnails. --json prints the address as JSON.
 """
 _EXAMPLES = (
     "serve --index photos.index",
     "serve --index photos.index --images /media/photos --port 8080",
+    "serve --milvus http://localhost:19530 --collection photos",
     "serve --index photos.index --host 0.0.0.0 --allow-host photos.example.org",
 )
 _PORT = 8000
+# What fast searches keep besides the codes, at most: groups of equal codes, and a copy on a device.
+_TIMES_CODES = 6
 
 
 def add(commands):
     """Adds the command and its arguments."""
     command = parser(commands, "serve", _SUMMARY, _DETAILS, _EXAMPLES)
-    command.add_argument("--index", required=True, help="the index to search")
+    indexes.add_place(command)
     command.add_argument(
         "--images",
         nargs="+",
@@ -66,13 +74,15 @@ def add(commands):
         action="store_false",
         help="keep the order of the distances; do not look which results are the same picture",
     )
+    indexes.add_stream(command)
     add_json(command)
     add_trust(command)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, wrong=command.error)
 
 
 def run(arguments):
     """Serves until Ctrl-C."""
+    indexes.check_place(arguments)
     for folder in arguments.images:
         if not os.path.isdir(folder):
             raise InputError(f"--images: {folder} given; allowed: folders that exist.")
@@ -88,8 +98,16 @@ def run(arguments):
     token = arguments.token or os.environ.get("JHASH_TOKEN") or None
     with in_config({"host": "--host", "token": "--token"}):
         place = server.take_place(arguments.host, arguments.port, token)
+    opened = None
+    if arguments.milvus:
+        opened = indexes.load(arguments)
     source = collection.Source(
-        arguments.index, arguments.images, arguments.workdir, arguments.trust_modules
+        arguments.index,
+        arguments.images,
+        arguments.workdir,
+        arguments.trust_modules,
+        arguments.stream,
+        opened,
     )
     with in_config({"run": "--run"}):
         watched = collection.Watched(source, batching.compile_all)
@@ -97,6 +115,8 @@ def run(arguments):
         _say(f"{folder} is no folder, so its images are not shown; --images says where they are.")
     hosts = {arguments.host, *arguments.allow_host}
     rules = guard.Rules(hosts, place.token)
+    if not (arguments.stream or arguments.milvus):
+        _warn_of_memory(watched.served.index)
     app = application.build(watched, arguments.index, rules, verify=arguments.verify)
     server.run(app, place, lambda: _announce(arguments, watched, place))
 
@@ -119,6 +139,17 @@ def _announce(arguments, watched, place):
         address=place.address(),
     )
     sys.stdout.flush()
+
+
+def _warn_of_memory(index):
+    """Says so if there may be too little memory for searches; docs/engines.md has the sizes."""
+    needed = _TIMES_CODES * len(index) * -(-index.bits // 8)
+    free = memory.available()
+    if needed > free:
+        _say(
+            f"searches may need {needed / 1e9:.1f} GB more, and {free / 1e9:.1f} GB are free. With "
+            "--stream the codes stay in the file; docs/engines.md says when to let Milvus search."
+        )
 
 
 def _say(line):

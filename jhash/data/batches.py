@@ -1,9 +1,12 @@
 """Batches of one size, cut from an order of samples and read while the devices work."""
 
 import concurrent.futures
+import contextlib
 from collections.abc import Iterator
 
 import numpy as np
+
+from jhash.data import workers as worker_processes
 
 
 def batch_indices(indices: np.ndarray, size: int) -> np.ndarray:
@@ -21,26 +24,35 @@ def batch_indices(indices: np.ndarray, size: int) -> np.ndarray:
     return np.resize(indices, (count, size))
 
 
-def prefetch(source, batches, ahead: int = 2) -> Iterator[dict[str, np.ndarray]]:
+def prefetch(source, batches, ahead: int = 2, workers: int = 0) -> Iterator[dict[str, np.ndarray]]:
     """Reads batches of images and labels in advance.
+
+    The batches are the same for any number of processes.
 
     Args:
       source: A `jhash.data.Source`.
       batches: Iterable of int arrays, the indices of each batch.
       ahead: Number of batches that one thread reads in advance.
+      workers: Number of processes that decode images; 0: this one does.
 
     Yields:
       {"images": uint8 [B, H, W, channels], "labels": [B] or [B, C], "index": int32 [B]}.
     """
+    with contextlib.ExitStack() as stack:
+        read = source.images
+        if workers:
+            batches = list(batches)
+            read = stack.enter_context(worker_processes.Images(source, batches, workers)).read
 
-    def load(indices):
-        return {
-            "images": source.images(indices),
-            "labels": source.labels[indices],
-            "index": np.asarray(indices, np.int32),
-        }
+        def load(indices):
+            return {
+                "images": read(indices),
+                "labels": source.labels[indices],
+                "index": np.asarray(indices, np.int32),
+            }
 
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        # The thread ends before the processes do.
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(1))
         pending = []
         for indices in batches:
             pending.append(pool.submit(load, indices))

@@ -114,7 +114,7 @@ class FolderSource:
         self.digest = _digest(names, classes)
         self.image_shape = (image_size, image_size, 3)
         self._reading = Reading(resize, as_shown=True)
-        self._kept = KeptImages(len(self), self.image_shape, self._decode)
+        self.kept = KeptImages(len(self), self.image_shape, self._decode)
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -122,7 +122,7 @@ class FolderSource:
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         """See `Source.images`; an unreadable file raises InputError with its path."""
-        return self._kept.read(indices)
+        return self.kept.read(indices)
 
     def unreadable(self, indices: np.ndarray) -> list[str | None]:
         """See `usable.examine`."""

@@ -96,7 +96,7 @@ class ImageListSource:
         self.as_shown = as_shown
         self._reading = Reading(resize, as_shown)
         self.image_shape = (image_size, image_size, 3)
-        self._kept = KeptImages(len(self), self.image_shape, self._decode)
+        self.kept = KeptImages(len(self), self.image_shape, self._decode)
 
     def __len__(self) -> int:
         """The number of distinct images."""
@@ -104,7 +104,7 @@ class ImageListSource:
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         """See `Source.images`; an unreadable file raises InputError with its path."""
-        return self._kept.read(indices)
+        return self.kept.read(indices)
 
     def _decode(self, indices: np.ndarray) -> np.ndarray:
         paths = [self.paths[index] for index in indices]

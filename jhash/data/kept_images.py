@@ -16,7 +16,8 @@ class KeptImages:
     """Images of a source, decoded once each while there is room.
 
     The room is a fourth of the memory that is free when the first images are read. Images beyond it
-    are decoded whenever they are read. The images are the same in either case.
+    are decoded whenever they are read. The images are the same in either case. A copy in another
+    process keeps none.
     """
 
     def __init__(
@@ -35,35 +36,62 @@ class KeptImages:
         self._count = count
         self._shape = image_shape
         self._decode = decode
+        self._share = _SHARE
+        self._start()
+
+    def _start(self):
         self._lock = threading.Lock()
         self._images: np.ndarray | None = None
         self._used = 0
 
+    def __getstate__(self):
+        """Leaves out the images, which are large, and the lock."""
+        own = {"_count": self._count, "_shape": self._shape, "_decode": self._decode}
+        return own | {"_share": 0}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._start()
+
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Returns the images at int64 [B] `indices`, in their order, as `decode` does."""
+        return self.read_with(indices, self._decode)
+
+    def read_with(
+        self, indices: np.ndarray, decode: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """Returns images as `read` does, where another function decodes those that are missing."""
         indices = np.asarray(indices, np.int64)
-        with self._lock:
-            if self._images is None:
-                self._make_room()
-            # An image in a slot never changes, so that it can be read without the lock.
-            slots = self._slots[indices]
+        # An image in a slot never changes, so that it can be read without the lock.
+        slots = self._slots_of(indices)
         images = np.empty((len(indices), *self._shape), np.uint8)
         kept = slots >= 0
         images[kept] = self._images[slots[kept]]
         if not kept.all():
-            images[~kept] = self._decoded(indices[~kept])
+            images[~kept] = self._decoded(indices[~kept], decode)
         return images
 
+    def missing(self, indices: np.ndarray) -> np.ndarray:
+        """Returns the distinct ones of int64 [B] `indices` whose images are not kept yet."""
+        indices = np.unique(indices)
+        return indices[self._slots_of(indices) < 0]
+
+    def _slots_of(self, indices):
+        with self._lock:
+            if self._images is None:
+                self._make_room()
+            return self._slots[indices]
+
     def _make_room(self):
-        most = int(memory.available() * _SHARE) // math.prod(self._shape)
+        most = int(memory.available() * self._share) // math.prod(self._shape)
         # The system gives an array memory only for what has been written to it.
         self._images = np.empty((min(self._count, most), *self._shape), np.uint8)
         self._slots = np.full(self._count, -1, np.int64)
 
-    def _decoded(self, indices):
+    def _decoded(self, indices, decode):
         """Decodes images, and keeps those for which there is room."""
         distinct, places = np.unique(indices, return_inverse=True)
-        decoded = self._decode(distinct)
+        decoded = decode(distinct)
         with self._lock:
             # Another thread may have kept some of them meanwhile.
             new = np.flatnonzero(self._slots[distinct] < 0)[: len(self._images) - self._used]

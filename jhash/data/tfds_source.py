@@ -39,8 +39,9 @@ _lock = threading.Lock()  # Held while a function of TFDS is replaced.
 class TfdsSource:
     """A data set of TFDS that was prepared in a random-access format, such as array_record.
 
-    All labels are read at the start, in a pass over all records that decodes no images. Images are
-    read and decoded by a thread pool when `images` is called, and stay in memory while they fit;
+    All labels are read at the start. TFDS keeps a label in one record with its image, so that all
+    records are read, but nothing of them is parsed or decoded but the label. Images are read and
+    decoded by a thread pool when `images` is called, and stay in memory while they fit;
     see `kept_images`. Every part of the data set becomes an official part under its name in TFDS,
     except parts without labels (class id -1).
 
@@ -93,8 +94,8 @@ class TfdsSource:
         classes = len(self.class_names)
         for part in info.splits:
             with _errors_of(name, builder.data_path):
-                records = _records(builder, part, label_path)
-                values = _read_labels(records, label_path, classes, multi_label)
+                records = _records(builder, part)
+                values = _read_labels(builder, part, label_path, classes, multi_label)
             if len(values) == 0 or (values.ndim == 1 and values.min() < 0):
                 continue
             self._records.append(records)
@@ -112,7 +113,7 @@ class TfdsSource:
         feature = info.features[self._image_key]
         self.image_shape = _image_shape(self._image_key, feature, image_size)
         self._reading = Reading(resize)
-        self._kept = KeptImages(len(self), self.image_shape, self._decode)
+        self.kept = KeptImages(len(self), self.image_shape, self._decode)
 
     def __len__(self) -> int:
         """Returns the number of images in all labeled parts."""
@@ -125,7 +126,7 @@ class TfdsSource:
             raise IndexError(
                 f"indices: {indices.min()} to {indices.max()} given; allowed: 0 to {len(self) - 1}."
             )
-        return self._kept.read(indices)
+        return self.kept.read(indices)
 
     def _decode(self, indices: np.ndarray) -> np.ndarray:
         return decoding.decode_images(*self._encoded(indices), self.image_shape, self._reading)
@@ -353,23 +354,31 @@ def _label_feature(features: Any, path: list[str]) -> tuple[tuple[str, ...], boo
         ) from error
 
 
-def _records(builder: Any, part: str, label_path: list[str]) -> Any:
-    """Opens the records of a part; only the label is decoded, images stay encoded bytes."""
-    return builder.as_data_source(part, decoders=_decoders(builder.info.features, label_path))
+def _records(builder: Any, part: str) -> Any:
+    """Opens the records of a part; nothing is decoded, and images stay encoded bytes."""
+    return builder.as_data_source(part, decoders=_skipping(builder.info.features))
 
 
-def _decoders(feature: Any, path: list[str] | None) -> Any:
-    """Makes decoders, nested like the features, that skip all features but the one at `path`."""
+def _skipping(feature: Any) -> Any:
+    """Makes decoders, nested like the features, that skip all of them."""
     import tensorflow_datasets as tfds
 
     if isinstance(feature, tfds.features.Sequence):
-        return _decoders(feature.feature, path)
+        return _skipping(feature.feature)
     if isinstance(feature, tfds.features.FeaturesDict):
-        return {
-            key: _decoders(part, path[1:] if path and key == path[0] else None)
-            for key, part in feature.items()
-        }
-    return None if path == [] else _Skip()
+        return {key: _skipping(part) for key, part in feature.items()}
+    return _Skip()
+
+
+def _alone(feature: Any, path: list[str]) -> Any:
+    """Returns features with the one at `path` alone, nested as before."""
+    import tensorflow_datasets as tfds
+
+    if isinstance(feature, tfds.features.Sequence):
+        return tfds.features.Sequence(_alone(feature.feature, path))
+    if not path:
+        return feature
+    return tfds.features.FeaturesDict({path[0]: _alone(feature[path[0]], path[1:])})
 
 
 class _Skip:
@@ -385,12 +394,20 @@ class _Skip:
     decode_batch_example_np = decode_ragged_example_np = decode_example_np
 
 
-def _read_labels(records: Any, path: list[str], classes: int, multi_label: bool) -> np.ndarray:
-    """Reads the labels of records: class ids [n], or rows [n, classes] if `multi_label`."""
+def _read_labels(
+    builder: Any, part: str, path: list[str], classes: int, multi_label: bool
+) -> np.ndarray:
+    """Reads the labels of a part: class ids [n], or rows [n, classes] if `multi_label`."""
+    import tensorflow_datasets as tfds
+
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    records = builder.as_data_source(part, deserialize_method=raw)
+    label = _alone(builder.info.features, path)
     labels = np.zeros((len(records), classes) if multi_label else len(records), np.int64)
     for start in range(0, len(records), _BLOCK):
         block = range(start, min(start + _BLOCK, len(records)))
-        for index, value in zip(block, records.__getitems__(list(block)), strict=True):
+        for index, record in zip(block, records.__getitems__(list(block)), strict=True):
+            value = label.deserialize_example_np(record)
             for key in path:
                 value = value[key]
             ids = np.atleast_1d(value)

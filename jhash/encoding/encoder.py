@@ -400,7 +400,26 @@ class FileEncoder:
 
         return np.concatenate([codes for codes, _ in self._encode(pixels, fit, batch_size)])
 
-    def _encode(self, images, read: Callable[[Any], np.ndarray], batch_size):
+    def encode_batch(
+        self, images: Sequence[Any], read: Callable[[Any], np.ndarray], batch_size: int
+    ) -> tuple[np.ndarray, list[str | None]]:
+        """Encodes up to one batch of images, which is filled up to its size.
+
+        Calls with other numbers of images compile nothing anew.
+
+        Args:
+          images: The images in any form, 1 to `batch_size`.
+          read: Function from an image to its pixels, as `decode` returns them; it raises InputError
+            for one that cannot be read, and is called by several threads.
+          batch_size: The size.
+
+        Returns:
+          (codes, errors), as `encode` yields them.
+        """
+        [encoded] = self._encode(images, read, batch_size, padded=True)
+        return encoded
+
+    def _encode(self, images, read: Callable[[Any], np.ndarray], batch_size, padded=False):
         """Encodes images in batches; see `encode`.
 
         Args:
@@ -408,13 +427,13 @@ class FileEncoder:
           read: Function from an image to its pixels, uint8 of the shape `image_shape`; it raises
             InputError for one that cannot be read.
           batch_size: As for `encode`.
+          padded: As for `image_batches.run`.
 
         Yields:
           (codes, errors) of a batch, as `encode` does.
         """
-        batches = image_batches.run(
-            images, read, self.image_shape, batch_size or self._batch_size, self._apply
-        )
+        size = batch_size or self._batch_size
+        batches = image_batches.run(images, read, self.image_shape, size, self._apply, padded)
         for outputs, errors in batches:
             yield self._codes(outputs), errors
 

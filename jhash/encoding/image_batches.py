@@ -19,6 +19,7 @@ def run(
     image_shape: tuple[int, int, int],
     batch_size: int,
     forward: Callable[[np.ndarray], Any],
+    padded: bool = False,
 ) -> Iterator[tuple[Any, list[str | None]]]:
     """Applies a function to images in batches, in their order.
 
@@ -27,16 +28,18 @@ def run(
       read: Function from an image to its pixels, uint8 of the shape `image_shape`; it raises
         InputError for one that cannot be read.
       image_shape: (height, width, channels).
-      batch_size: Number of images at a time. It is lowered to the number of images, then raised to
-        a multiple of the number of devices.
+      batch_size: Number of images at a time. It is lowered to the number of images unless batches
+        are padded, then raised to a multiple of the number of devices.
       forward: Function from uint8 [B, height, width, channels] to a pytree of arrays [B, ...].
+      padded: Whether `forward` is given batches of one size however few images there are, so that
+        calls with other numbers of images compile nothing anew.
 
     Yields:
       (outputs, errors) of a batch: the outputs for the R images that can be read, NumPy arrays
       [R, ...], and for every image None or the reason why it cannot be read.
     """
     devices = parallel.device_count()
-    size = min(batch_size, len(images))
+    size = batch_size if padded else min(batch_size, len(images))
     size = -(-size // devices) * devices
     late = None
     with futures.ThreadPoolExecutor(_THREADS) as pool:

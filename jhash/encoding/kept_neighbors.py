@@ -40,7 +40,13 @@ def measure(
     queries, database = _some(len(q_codes), _QUERIES), _some(len(db_codes), _DATABASE)
     try:
         q_features, db_features = (
-            features.load(described, data.source, indices, paths.pretrain(workdir))
+            features.load(
+                described,
+                data.source,
+                indices,
+                paths.pretrain(workdir),
+                config.data.get("workers", 0),
+            )
             for indices in (data.queries[queries], data.database[database])
         )
     except InputError as error:

@@ -17,6 +17,7 @@ class SourceEncoder:
         config = experiment.config
         self._source = experiment.data.source
         self._size = config.eval_batch_size
+        self._workers = config.data.get("workers", 0)
         self._forward = build_forward(
             config.image, experiment.model, experiment.mean, experiment.devices
         )
@@ -32,9 +33,7 @@ class SourceEncoder:
           The outputs of the model as NumPy arrays [N, ...], in the order of the indices.
         """
         orders = batches.batch_indices(indices, self._size)
-        outputs = [
-            self._forward(train_state.variables, batch["images"])
-            for batch in batches.prefetch(self._source, parallel.share(orders, axis=1))
-        ]
+        read = batches.prefetch(self._source, parallel.share(orders, axis=1), workers=self._workers)
+        outputs = [self._forward(train_state.variables, batch["images"]) for batch in read]
         outputs = jax.device_get(outputs)
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *outputs)

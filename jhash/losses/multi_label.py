@@ -7,6 +7,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jhash import forms
+from jhash.losses import per_image
+
 
 @jax.jit
 def binary_cross_entropy(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
@@ -33,7 +36,7 @@ def binary_cross_entropy(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Ar
     return jax.nn.softplus(jnp.where(labels_BxL == 1, -logits_BxL, logits_BxL)).sum(1)
 
 
-@jax.jit
+@forms.jit
 def margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
     r"""Computes how far each image's logits of ones fail to exceed those of zeros by 1.
 
@@ -56,13 +59,15 @@ def margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
     _check(logits_BxL, labels_BxL)
     one_BxL = labels_BxL == 1
 
-    # The L x L gaps of one image after another, so that no B x L x L array exists.
+    # The L x L gaps of each image; the backward pass computes them again.
     def image_loss(image):
         z_L, one_L = image
         gap_LxL = jax.nn.relu(1 - (z_L[:, None] - z_L))
         return gap_LxL.sum(where=one_L[:, None] & ~one_L) / len(z_L)
 
-    return jax.lax.map(jax.checkpoint(image_loss, prevent_cse=False), (logits_BxL, one_BxL))
+    bits = logits_BxL.shape[1]
+    again = jax.checkpoint(image_loss, prevent_cse=False)
+    return per_image.map_images(again, (logits_BxL, one_BxL), bits * bits)
 
 
 @jax.jit

@@ -9,6 +9,9 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from jhash import forms
+from jhash.losses import per_image
+
 # Three readings of DAH's eq. 2 for dissimilar pairs, see `log_distance_loss`. The first two have
 # the sub-gradient 0 at their kink.
 DISSIMILAR = {"hinge": jax.nn.relu, "abs": jnp.abs, "printed": lambda shortfall: shortfall}
@@ -46,7 +49,7 @@ def similar(labels: jax.Array, others: jax.Array | None = None) -> jax.Array:
     return labels_BxC @ others.astype(jnp.float32).T > 0
 
 
-@functools.partial(jax.jit, static_argnames="dissimilar")
+@forms.jit(static_argnames="dissimilar")
 def log_distance_loss(
     x_BxL: jax.Array, similar_BxB: jax.Array, *, threshold: float, dissimilar: str = "hinge"
 ) -> jax.Array:
@@ -86,9 +89,9 @@ def log_distance_loss(
             f"dissimilar: {dissimilar!r} given; allowed: {', '.join(map(repr, DISSIMILAR))}."
         )
 
-    # The logarithms do not factorize, so one image after another is compared with the batch, in
-    # L x B arrays. The backward pass computes these again instead of keeping those of all images.
-    # (A loop over bits takes twice as long on a CPU.) The squares are taken of the same differences
+    # The logarithms do not factorize, so each image is compared with the batch, in L x B arrays.
+    # The backward pass computes these again instead of keeping those of all images. (A loop over
+    # bits takes twice as long on a CPU.) The squares are taken of the same differences
     # and not from a Gram product, in which digits would cancel: equal codes have a distance of
     # exactly 0.
     x_LxB = x_BxL.T
@@ -102,7 +105,7 @@ def log_distance_loss(
         apart_LxB = jnp.where(similar_B, 0, jnp.abs(difference_LxB))
         return jnp.where(similar_B, jnp.square(difference_LxB), jnp.log(1 - apart_LxB)).sum(0)
 
-    sum_BxB = jax.lax.map(sum_over_bits, (x_BxL, similar_BxB))
+    sum_BxB = per_image.map_images(sum_over_bits, (x_BxL, similar_BxB), x_BxL.size)
     shortfall_BxB = jnp.asarray(threshold, x_BxL.dtype) + sum_BxB
     return jnp.where(similar_BxB, sum_BxB, DISSIMILAR[dissimilar](shortfall_BxB))
 

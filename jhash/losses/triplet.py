@@ -1,8 +1,9 @@
 """Triplet losses: an image of the batch, a similar one and a dissimilar one, in all combinations.
 
 An *anchor* is the image that the other two are compared with. Losses are averaged over the triplets
-of each anchor, then (`mean_over_anchors`) over the anchors. One anchor after another is computed,
-in B x B arrays, together with its gradient, so that no B x B x B array exists.
+of each anchor, then (`mean_over_anchors`) over the anchors. The B x B triplets of an anchor are
+computed together with their gradient, those of one anchor after another (see `per_image`), so that
+no B x B x B array is kept.
 
 Shapes in names: B images of the (global) batch, L bits.
 """
@@ -13,10 +14,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from jhash.losses import pairwise
+from jhash import forms
+from jhash.losses import pairwise, per_image
 
 
-@functools.partial(jax.jit, static_argnames="margin")
+@forms.jit(static_argnames="margin")
 def ranking_loss(u_BxL: jax.Array, similar_BxB: jax.Array, *, margin: float) -> jax.Array:
     r"""Computes how far dissimilar images fail to be farther away than similar ones by a margin.
 
@@ -45,7 +47,7 @@ def ranking_loss(u_BxL: jax.Array, similar_BxB: jax.Array, *, margin: float) -> 
     return _mean_per_anchor(hinge, pairwise.squared_distances(u_BxL), similar_BxB)
 
 
-@functools.partial(jax.jit, static_argnames="margin")
+@forms.jit(static_argnames="margin")
 @jax.default_matmul_precision("highest")  # GPUs would round the factors to TF32.
 def likelihood_loss(u_BxL: jax.Array, similar_BxB: jax.Array, *, margin: float) -> jax.Array:
     r"""Computes the negative log-likelihood of triplets.
@@ -139,7 +141,8 @@ def _with_slopes(loss, values_BxB, similar_BxB):
         slopes_B = (slope_BxB.sum(1) - slope_BxB.sum(0)) / count
         return loss_BxB.sum(where=triplets_BxB) / count, slopes_B
 
-    return jax.lax.map(of_anchor, (values_BxB, *_kinds(similar_BxB)))
+    anchors = (values_BxB, *_kinds(similar_BxB))
+    return per_image.map_images(of_anchor, anchors, values_BxB.size)
 
 
 def _check(u_BxL, similar_BxB):

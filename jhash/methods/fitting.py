@@ -96,7 +96,8 @@ def _initialize(module, config, data, params):
 
 def _pretrain(module, config, data, params, state, folder):
     """Puts the fitted hash function and the weights of the backbone into `params`."""
-    v_Nxz = features.load(config.method.features, data.source, data.train, folder)
+    workers = config.data.get("workers", 0)
+    v_Nxz = features.load(config.method.features, data.source, data.train, folder, workers)
     fitted = _fit(module, config, data, data.train, v_Nxz)
     if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(fitted)):
         raise InputError(

@@ -8,6 +8,10 @@ L_fo is over all pairs of nodes of the graph, in every step. Its gradient depend
 nodes outside the batch only through the sums right'H, where H are the codes of all nodes and u =
 left right' the weights of the graph. The sums are kept, and updated with the codes of each batch.
 
+The devices of a machine share the nodes of a batch, as many of them as can do so equally. Every
+device has the graph's factors, the parameters and the sums. Of several processes each trains alone,
+on one device.
+
 Shapes in names: N nodes, z features, B nodes of a batch, L bits, W inputs of a layer.
 """
 
@@ -19,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jhash import config_fields
+from jhash import config_fields, parallel
 from jhash.errors import InputError
 from jhash.losses import graph as losses
 from jhash.models import stacked_autoencoder
@@ -181,6 +185,12 @@ class _Phase:
         else:
             rate = options.pretrain_rate
         optimizer = optax.chain(optax.adam(rate), optax.stateless(_by_inputs))
+        self._devices = 1
+        if parallel.process_count() == 1:
+            self._devices = parallel.training_devices(options.batch, idle=True)
+        several = self._devices > 1
+        gather = parallel.all_gather if several else lambda tree: tree
+        mean = parallel.pmean if several else lambda tree: tree
         degrees_N = jax.jit(factored_graph.degrees)(graph)
         nodes = len(degrees_N)
         encode = functools.partial(stacked_autoencoder.encode, slope=options.slope)
@@ -197,6 +207,7 @@ class _Phase:
             }
 
         def with_codes(state, graph, nodes_B, h_BxL):
+            nodes_B, h_BxL = gather((nodes_B, h_BxL))
             change = h_BxL - state["codes"][nodes_B]
             return {
                 **state,
@@ -229,7 +240,9 @@ class _Phase:
             return loss, (outputs[-1], {"second_order": second, "weights": weights})
 
         def train_layer(params, state, graph, nodes_B):
-            loss, gradient = jax.value_and_grad(layer_loss)(params[layer], params, graph, nodes_B)
+            loss, gradient = mean(
+                jax.value_and_grad(layer_loss)(params[layer], params, graph, nodes_B)
+            )
             updates, moments = optimizer.update(gradient, state["optimizer"])
             trained = optax.apply_updates(params[layer], updates)
             params = [*params[:layer], trained, *params[layer + 1 :]]
@@ -240,22 +253,43 @@ class _Phase:
             gradient, (h_BxL, metrics) = jax.grad(stack_loss, has_aux=True)(
                 params, graph, nodes_B, pull_BxL
             )
+            gradient, metrics = mean((gradient, metrics))
             updates, moments = optimizer.update(gradient, state["optimizer"])
             state = with_codes({**state, "optimizer": moments}, graph, nodes_B, h_BxL)
             return optax.apply_updates(params, updates), state, metrics
 
         self.empty = jax.jit(empty)
-        self._begin = jax.jit(begin, donate_argnums=1)
         step = train_stack if layer is None else train_layer
-        self._step = jax.jit(step, donate_argnums=(0, 1))
+        if several:
+            left = self._on_devices(graph.left)
+            # Where both factors are one array, a device has it once, too.
+            one = graph.right is graph.left
+            self._graphs = type(graph)(left, left if one else self._on_devices(graph.right))
+            self._begin = parallel.map_devices(begin, donate=(1,))
+            self._step = parallel.map_devices(step, donate=(0, 1))
+        else:
+            self._graphs = graph
+            self._begin = jax.jit(begin, donate_argnums=1)
+            self._step = jax.jit(step, donate_argnums=(0, 1))
 
     def begin(self, params):
         """Returns the state before the first epoch of the phase."""
         state = self.empty(params)
-        if self.layer is None:
-            for nodes in _batches(np.arange(len(self._graph.left)), self._batch):
-                state = self._begin(params, state, self._graph, nodes)
-        return state
+        if self.layer is not None:
+            return state
+        params, state = self._on_devices((params, state))
+        for nodes in _batches(np.arange(len(self._graph.left)), self._batch):
+            state = self._begin(params, state, self._graphs, self._shared(nodes))
+        return self._of_one(state)
+
+    def _on_devices(self, tree):
+        return parallel.replicate(tree, self._devices) if self._devices > 1 else tree
+
+    def _of_one(self, tree):
+        return parallel.unreplicate(tree) if self._devices > 1 else tree
+
+    def _shared(self, nodes):
+        return parallel.shard(nodes, self._devices) if self._devices > 1 else nodes
 
     def epoch(self, params, state, order, metrics_by_step):
         """Trains on all nodes once, in the given order, or on fewer if a signal asks to stop.
@@ -269,13 +303,16 @@ class _Phase:
         Returns:
           (params, state, metrics_by_step): the metrics of all steps that are done now.
         """
-        metrics_by_step = list(metrics_by_step)
-        for nodes in _batches(order, self._batch)[len(metrics_by_step) :]:
-            params, state, metrics = self._step(params, state, self._graph, nodes)
-            metrics_by_step.append(metrics)
+        done, metrics_of_steps = list(metrics_by_step), []
+        params, state = self._on_devices((params, state))
+        for nodes in _batches(order, self._batch)[len(done) :]:
+            params, state, metrics = self._step(params, state, self._graphs, self._shared(nodes))
+            metrics_of_steps.append(metrics)
             if interrupts.requested():
                 break
-        return params, state, jax.device_get(metrics_by_step)
+        params, state = self._of_one((params, state))
+        fetch = parallel.fetch if self._devices > 1 else jax.device_get
+        return params, state, done + [fetch(metrics) for metrics in metrics_of_steps]
 
     def means(self, state, metrics_by_step):
         """Returns the metrics of an epoch; they are means over its steps."""

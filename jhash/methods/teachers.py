@@ -50,7 +50,8 @@ def prepare(config, data, key):
 
 def pretrain(config, data, params, state, folder):
     """Computes the directions."""
-    v_Nxz = features.load(config.method.features, data.source, data.train, folder)
+    workers = config.data.get("workers", 0)
+    v_Nxz = features.load(config.method.features, data.source, data.train, folder, workers)
     if config.method.center:
         v_Nxz = v_Nxz - v_Nxz.mean(0, dtype=np.float64).astype(np.float32)
     directions_Nxz = np.asarray(factored_graph.unit(v_Nxz))

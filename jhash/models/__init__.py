@@ -5,7 +5,8 @@ The exception is `stacked_autoencoder`, which has functions on the rows of a gra
 A bit is 1 where its hash output is above 0. A model that has more to say returns a dict of arrays
 [B, ...]; its method knows which of them are the hash outputs. Every model has the fields `bits` and
 `axis_name` (the mapped axis over which BatchNorm is synchronized; None on one device) and is called
-as `model(images, train)`.
+as `model(images, train)`. Every model but `feature_hash` has a field `dtype`, "float32" or
+"bfloat16": the type in which it computes most. Parameters, statistics and outputs are float32.
 
 An invertible model also has `features(images, train)` -> [B, ...] and `inverse(features, train)` ->
 images. Outside of `jax.jit` both run the same compiled code. With an integer field `lattice` images
@@ -25,6 +26,7 @@ from flax import linen as nn
 from jhash import config_fields
 from jhash.errors import InputError
 from jhash.models import heads, layers
+from jhash.models.layers import convolutions
 from jhash.system import imports
 
 __all__ = ["build", "check", "count_parameters", "heads", "layers", "without_axis"]
@@ -35,6 +37,8 @@ _COUNT = config_fields.integer(0)
 _OF_FLAX = ("parent", "name")
 # Sides of images, in pixels, that an error names as allowed if the model takes them.
 _SIDES = (28, 32, 64, 96, 224, 256)
+# Types in which models compute; parameters are float32 in either case.
+_DTYPES = convolutions.DTYPES
 # Max number of characters of an error of another library within an error.
 _REASON = 200
 
@@ -53,8 +57,8 @@ def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> 
       The module, without parameters.
 
     Raises:
-      InputError: `name` is not the name of a flax module, `bits` is below 1, or the class lacks a
-        field.
+      InputError: `name` is not the name of a flax module, `bits` is below 1, the class lacks a
+        field, or `dtype` is no type in which jhash's models compute.
     """
     model = imports.find_attribute(name, "jhash.models", "name")
     if not (inspect.isclass(model) and issubclass(model, nn.Module)):
@@ -68,10 +72,21 @@ def build(name: str, bits: int, axis_name: str | None = None, **fields: Any) -> 
             f"fields: {', '.join(unknown)} given; allowed: {', '.join(allowed)}, which {name} has."
         )
     if model.__module__.startswith("jhash."):
+        _check_dtype(fields)
         counts = {f.name: _COUNT for f in dataclasses.fields(model) if f.type is int}
         given = {name: value for name, value in fields.items() if name in counts}
         config_fields.check_group(given, {name: counts[name] for name in given})
     return model(**{name: _hashable(value) for name, value in fields.items()})
+
+
+def _check_dtype(fields):
+    """Checks the type in which one of jhash's models computes, if it is given."""
+    try:
+        known = "dtype" not in fields or jnp.dtype(fields["dtype"]) in map(jnp.dtype, _DTYPES)
+    except TypeError:
+        known = False
+    if not known:
+        raise InputError(f"dtype: {fields['dtype']!r} given; allowed: {', '.join(_DTYPES)}.")
 
 
 def _hashable(value):

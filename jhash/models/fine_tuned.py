@@ -1,8 +1,11 @@
 """A pretrained model with a hash layer behind it, trained further as a whole."""
 
+from typing import Any
+
 import jax
 from flax import linen as nn
 
+from jhash.errors import InputError
 from jhash.system import imports
 
 
@@ -17,11 +20,14 @@ class FineTuned(nn.Module):
       axis_name: Not used; published models have BatchNorm folded into their convolutions.
       backbone: `module.Class` of `jhash.pretrained` or of a user's file: a flax module that maps
         images to features, float32 [B, z].
+      dtype: The backbone's field of that name, "float32" or "bfloat16"; parameters and outputs stay
+        float32.
     """
 
     bits: int
     axis_name: str | None = None
     backbone: str = "efficientnet_lite.EfficientNetLite0"
+    dtype: Any = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -35,8 +41,15 @@ class FineTuned(nn.Module):
           float32 [B, bits].
 
         Raises:
-          InputError: `backbone` names nothing that exists.
+          InputError: `backbone` names nothing that exists, or it has no field `dtype` and another
+            type than float32 is wanted.
         """
         del train
         backbone = imports.find_attribute(self.backbone, "jhash.pretrained", "backbone")
-        return nn.Dense(self.bits, name="hash")(backbone(name="backbone")(x))
+        fields = {} if self.dtype == "float32" else {"dtype": self.dtype}
+        if fields and not hasattr(backbone, "dtype"):
+            raise InputError(
+                f"dtype: {self.dtype!r} given; allowed: 'float32', as {self.backbone} has no field "
+                "dtype."
+            )
+        return nn.Dense(self.bits, name="hash")(backbone(**fields, name="backbone")(x))

@@ -7,6 +7,7 @@ not a scatter.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -23,6 +24,8 @@ class SmallCNN(nn.Module):
       widths: Channels of each stage.
       convolutions: Number of convolutions of each stage.
       hidden: Units of the layer before the hash layer.
+      dtype: Type of the computation up to the hash layer, "float32" or "bfloat16"; parameters,
+        BatchNorm and outputs stay float32.
     """
 
     bits: int
@@ -30,6 +33,7 @@ class SmallCNN(nn.Module):
     widths: Sequence[int] = (64, 128)
     convolutions: Sequence[int] = (1, 1)
     hidden: int = 256
+    dtype: Any = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
@@ -46,14 +50,17 @@ class SmallCNN(nn.Module):
         def normalize(x):
             return nn.BatchNorm(not train, axis_name=self.axis_name, momentum=0.9)(x)
 
+        # None is the type of the images and parameters together, as in tests with float64.
+        dtype = None if self.dtype == "float32" else self.dtype
+
         for width, convolutions in zip(self.widths, self.convolutions, strict=True):
             # Images have at most 3 channels, the output of a stage has more.
             x = space_to_depth(x) if x.shape[-1] <= 3 else _max_pool(x)
             for _ in range(convolutions):
-                x = nn.Conv(width, (3, 3), padding=1, use_bias=False)(x)
+                x = nn.Conv(width, (3, 3), padding=1, use_bias=False, dtype=dtype)(x)
                 x = nn.relu(normalize(x))
         x = x.reshape(x.shape[0], -1)
-        x = nn.relu(normalize(nn.Dense(self.hidden, use_bias=False)(x)))
+        x = nn.relu(normalize(nn.Dense(self.hidden, use_bias=False, dtype=dtype)(x)))
         return nn.Dense(self.bits)(x)
 
 

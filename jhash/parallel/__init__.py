@@ -3,6 +3,7 @@
 from jhash.parallel.collectives import (
     AXIS,
     all_gather,
+    fetch,
     map_batch,
     map_devices,
     pmean,
@@ -15,6 +16,7 @@ from jhash.parallel.devices import check_batch_size, device_count, training_devi
 from jhash.parallel.processes import (
     Agreement,
     any_process,
+    bytes_from_all,
     bytes_from_main,
     check_equal,
     from_main,
@@ -23,6 +25,7 @@ from jhash.parallel.processes import (
     joined,
     leave,
     process_count,
+    process_index,
     share,
 )
 
@@ -31,10 +34,12 @@ __all__ = [
     "Agreement",
     "all_gather",
     "any_process",
+    "bytes_from_all",
     "bytes_from_main",
     "check_batch_size",
     "check_equal",
     "device_count",
+    "fetch",
     "from_main",
     "is_main",
     "join",
@@ -45,6 +50,7 @@ __all__ = [
     "pmean",
     "positions",
     "process_count",
+    "process_index",
     "replicate",
     "shard",
     "share",

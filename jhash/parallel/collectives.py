@@ -30,14 +30,19 @@ def map_devices(function, donate=()):
       donate: Positions of the arguments whose memory may be reused for the results.
 
     Returns:
-      The mapped function.
+      The mapped function; `lower` lowers it without a call, as with `jax.jit`.
     """
     mapped = jax.pmap(function, axis_name=AXIS, donate_argnums=donate)
     if jax.default_backend() != "cpu" or device_count() == 1:
         return mapped
+
     # Simulated devices share a pool of threads. If other computations ran at the same time, an
     # all_gather or pmean was seen to wait for its last device until XLA aborted the process.
-    return lambda *arguments: jax.block_until_ready(mapped(*arguments))
+    def waiting(*arguments):
+        return jax.block_until_ready(mapped(*arguments))
+
+    waiting.lower = mapped.lower
+    return waiting
 
 
 def map_batch(function, devices=None):
@@ -83,6 +88,16 @@ def replicate(tree, devices=None):
 def unreplicate(tree):
     """Returns the copy of a replicated tree that the first device holds, without any transfer."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0)[0], tree)
+
+
+def fetch(tree):
+    """Returns the first device's copy of a replicated tree, as NumPy arrays.
+
+    It waits for the tree alone, and not for what the device has begun since, as it would if the
+    device were to take the copy out of the tree.
+    """
+    copies = jax.device_get(jax.tree.map(lambda leaf: leaf.addressable_data(0), tree))
+    return jax.tree.map(lambda leaf: leaf[0, ...], copies)
 
 
 def shard(batch, devices=None):

@@ -1,4 +1,4 @@
-"""Several processes, such as one per host, that train one run together.
+"""Several processes, such as one per host, that train one run or search one index together.
 
 Each process has devices of its own, and all call the same functions in the same order. The main
 process, number 0, alone reads and writes the folder of the run. What it has read or computed goes
@@ -78,6 +78,11 @@ def process_count() -> int:
     return jax.process_count()
 
 
+def process_index() -> int:
+    """Returns the number of this process, from 0 on."""
+    return jax.process_index()
+
+
 def is_main() -> bool:
     """Tells if this is the main process, as every process is that trains alone."""
     return jax.process_index() == 0
@@ -135,6 +140,22 @@ def bytes_from_main(content: bytes | None) -> bytes:
     content = np.frombuffer(content if is_main() else b"", np.uint8)
     size = int(from_main(np.asarray(len(content))))
     return from_main(content if is_main() else np.empty(size, np.uint8)).tobytes()
+
+
+def bytes_from_all(content: bytes) -> list[bytes]:
+    """Returns the bytes of every process, of any number each, in the order of the processes."""
+    if process_count() == 1:
+        return [content]
+    gather = multihost_utils.process_allgather
+    # As bytes, because JAX would make the numbers int32.
+    own_size = np.array([len(content)], "<i8").view(np.uint8)
+    sizes = np.ascontiguousarray(gather(own_size)).view("<i8").reshape(-1).tolist()
+    # Rounded up, so that few programs are compiled.
+    room = 1 << max(sizes).bit_length()
+    padded = np.zeros(room, np.uint8)
+    padded[: len(content)] = np.frombuffer(content, np.uint8)
+    gathered = np.asarray(gather(padded))
+    return [row[:size].tobytes() for row, size in zip(gathered, sizes, strict=True)]
 
 
 def share(values, axis: int = 0):

@@ -156,7 +156,7 @@ def _check_batch(config):
         parallel.check_batch_size("batch", config.batch, parallel.device_count())
 
 
-def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
+def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> np.ndarray:
     """Computes features of some images of a source, once per folder and set of images.
 
     They are saved in chunks of images as they are computed, in a folder that is named by the
@@ -168,6 +168,7 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
       source: A `jhash.data.Source`.
       indices: Which images of the source, int64 [N].
       folder: Folder in which that folder is made.
+      workers: Number of processes that decode images; see `batches.prefetch`.
 
     Returns:
       float32 [N, z].
@@ -194,9 +195,8 @@ def load(config, source, indices: np.ndarray, folder: str) -> np.ndarray:
         if not parallel.from_main(np.asarray(os.path.exists(path))):
             variables = variables or parallel.replicate(extract.variables)
             orders = parallel.share(batches.batch_indices(chosen, config.batch), axis=1)
-            outputs = [
-                apply(variables, batch["images"]) for batch in batches.prefetch(source, orders)
-            ]
+            read = batches.prefetch(source, orders, workers=workers)
+            outputs = [apply(variables, batch["images"]) for batch in read]
             # The last batch is filled up to its size.
             rows = [np.asarray(output).reshape(config.batch, -1) for output in outputs]
             chunk = np.concatenate(rows)[: len(chosen)].astype(np.float32, copy=False)

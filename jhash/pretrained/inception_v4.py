@@ -72,6 +72,8 @@ class InceptionV4(nn.Module):
 
     Attributes:
       classes: Number of classes of the last layer; 0 leaves that layer out.
+      dtype: Type of the factors in convolutions, whose sums are rounded to it as well: "float32" or
+        "bfloat16".
 
     References:
       Szegedy et al. 2017, figures 3 to 9. Names and padding are those of the PyTorch port of the
@@ -79,6 +81,7 @@ class InceptionV4(nn.Module):
     """
 
     classes: int = 0
+    dtype: Any = "float32"
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -164,8 +167,10 @@ class InceptionV4(nn.Module):
         bias = self.param(f"{name}.bias", nn.initializers.zeros, (channels,))
         padding, numbers = "SAME" if same else "VALID", ("NHWC", "HWIO", "NHWC")
         strides = (stride, stride)
-        y = lax.conv_general_dilated(x, weights, strides, padding, dimension_numbers=numbers)
-        return nn.relu(y + bias)
+        dtype = jnp.promote_types(x.dtype, weights.dtype)
+        factors = (x, weights) if self.dtype == "float32" else _rounded(self.dtype, x, weights)
+        y = lax.conv_general_dilated(*factors, strides, padding, dimension_numbers=numbers)
+        return nn.relu(y.astype(dtype) + bias)
 
 
 def load(path) -> dict[str, Any]:
@@ -201,6 +206,10 @@ def load(path) -> dict[str, Any]:
     }
     weights.check()
     return params
+
+
+def _rounded(dtype, *arrays):
+    return [array.astype(dtype) for array in arrays]
 
 
 def _maximum(x):

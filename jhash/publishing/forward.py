@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jax import export
 
-from jhash import retrieval
+from jhash import forms, retrieval
 from jhash.encoding import FileEncoder
 from jhash.errors import InputError
 from jhash.system import text
@@ -57,7 +57,7 @@ def lower(encoder: FileEncoder) -> Forward:
       InputError: It cannot be lowered at all; the message says why.
     """
     check()
-    forward = encoder.pure_forward()
+    forward = forms.for_platforms(encoder.pure_forward())
 
     def encode(images):
         outputs = forward(images)

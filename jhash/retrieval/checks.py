@@ -7,6 +7,10 @@ import numpy as np
 from jhash.errors import InputError
 from jhash.retrieval.limits import WORD_BITS
 from jhash.retrieval.packed import Array, check_packed, is_whole, shown
+from jhash.system import mapped
+
+# Rows that are looked at between two drops of a mapped file's pages.
+_ROWS = 1 << 22
 
 
 def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
@@ -29,13 +33,17 @@ def as_codes(name: str, codes: Array, bits: int) -> np.ndarray:
     unused = -bits % WORD_BITS
     if not unused:
         return codes
-    beyond = codes[:, -1] >= np.uint64(1 << (WORD_BITS - unused))
-    if beyond.any():
-        row = int(np.argmax(beyond))
-        raise InputError(
-            f"{name}: row {row}, with bits set beyond the {bits} of a code, given; allowed: codes "
-            "whose unused bits are 0."
-        )
+    # In pieces, because the codes may be a file that is larger than memory.
+    for start in range(0, len(codes), _ROWS):
+        rows = codes[start : start + _ROWS]
+        beyond = rows[:, -1] >= np.uint64(1 << (WORD_BITS - unused))
+        if beyond.any():
+            row = start + int(np.argmax(beyond))
+            raise InputError(
+                f"{name}: row {row}, with bits set beyond the {bits} of a code, given; allowed: "
+                "codes whose unused bits are 0."
+            )
+        mapped.drop(rows)
     return codes
 
 

@@ -3,6 +3,7 @@
 from jhash.runs import (
     best,
     checkpoints,
+    code_classes,
     code_files,
     finished,
     image_record,
@@ -20,6 +21,7 @@ __all__ = [
     "Epochs",
     "best",
     "checkpoints",
+    "code_classes",
     "code_files",
     "finished",
     "image_record",

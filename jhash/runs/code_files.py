@@ -1,6 +1,8 @@
 """Files of codes, NumPy archives: those in the `codes/` of a run, and those of `jhash encode`."""
 
 import os
+import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,10 @@ _METADATA = {
     "folders": ("U", 1, "texts [n]"),
     "newest": ("f", 0, "one finite number"),
 }
+
+
+# The names of files that together hold the codes of one collection, with their number and count.
+_SHARD = re.compile(r"codes-(\d{5,})-of-(\d{5,})\.npz")
 
 
 class Content(NamedTuple):
@@ -104,6 +110,74 @@ def read_labeled(path: str, bits: int) -> Content:
         raise InputError(f"{path}: ids: {ids.min()} given; allowed: 0 or more.")
     _check_codes_and_ids(path, content)
     return content
+
+
+def shard_name(number: int, count: int) -> str:
+    """Returns the name of one of the files in which the codes of one collection are written."""
+    return f"codes-{number:05}-of-{count:05}.npz"
+
+
+def shard_of(name: str) -> tuple[int, int] | None:
+    """Returns the number and the count in the name of a shard; None for any other name."""
+    matched = _SHARD.fullmatch(name)
+    return (int(matched[1]), int(matched[2])) if matched else None
+
+
+def check_shards(names: Sequence[str]) -> None:
+    """Checks that files are all shards of a collection, as far as their names are those of shards.
+
+    Args:
+      names: Paths of files of codes.
+
+    Raises:
+      InputError: A shard is missing; the message calls the files `codes`.
+    """
+    given: dict[tuple[str, int], set[int]] = {}
+    for path in names:
+        if shard := shard_of(os.path.basename(path)):
+            given.setdefault((os.path.dirname(path), shard[1]), set()).add(shard[0])
+    for (folder, count), numbers in given.items():
+        if missing := sorted(set(range(count)) - numbers):
+            raise InputError(
+                f"codes: {len(numbers)} of {count} shards in {folder or '.'} given, without "
+                f"{shard_name(missing[0], count)}; allowed: all of them. The command that writes "
+                "them has not ended, or some are of an earlier one."
+            )
+
+
+def merge(contents: Sequence[Content]) -> Content:
+    """Merges the codes of several files, which one model made, in the order of their ids.
+
+    Args:
+      contents: What the files hold, of equal code length; at least one.
+
+    Returns:
+      One content without labels. The metadata are those that all files have alike.
+
+    Raises:
+      InputError: A file has no ids, or the ids of one are integers and those of another strings.
+        The message calls the files `codes`.
+    """
+    filled = [content for content in contents if len(content.codes)] or [contents[0]]
+    all_ids = [content.ids for content in filled if content.ids is not None]
+    kinds = {ids.dtype.kind in "iu" for ids in all_ids}
+    if len(all_ids) < len(filled):
+        raise InputError("codes: files without ids given; allowed: several files only with ids.")
+    if len(kinds) > 1:
+        raise InputError(
+            "codes: files with integers and with strings as ids given; allowed: one kind."
+        )
+    # Joined as arrays, all strings would take the room of the longest.
+    ids = np.concatenate([ids.astype(object) for ids in all_ids])
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order].astype(np.int64) if kinds == {True} else ids[order]
+    codes = np.concatenate([content.codes for content in filled])[order]
+    metadata = {
+        name: value
+        for name, value in filled[0].metadata.items()
+        if all(content.metadata.get(name) == value for content in filled)
+    }
+    return Content(codes, filled[0].bits, ids, metadata)
 
 
 def load_index(workdir: str, database: str = "encoded") -> HammingIndex:

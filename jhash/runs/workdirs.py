@@ -18,7 +18,7 @@ from jhash.system import files, reading, text
 Config: TypeAlias = ml_collections.ConfigDict | ml_collections.FrozenConfigDict
 
 # The fields that say how a run is computed, measured and watched; they are no part of what it is.
-_FREE = ("devices", "metrics", "profile_from", "profile_steps")
+_FREE = ("devices", "metrics", "profile_from", "profile_steps", "data.workers")
 
 
 def default(config: Config) -> str:
@@ -75,10 +75,8 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     given = plain(config)
     if os.path.exists(paths.config(workdir)):
         there = plain(load(workdir))
-        for name in _FREE:
-            there.pop(name, None)
-            if name in given:
-                there[name] = given[name]
+        for field in _FREE:
+            _replace(there, given, field)
         if type(there.get("epochs")) is int and there["epochs"] < given["epochs"]:
             there["epochs"] = given["epochs"]
         different = differences(there, given)
@@ -97,6 +95,19 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
             "allowed: a new folder, or that of a run of this config."
         )
     return _completed(given)
+
+
+def _replace(there, given, field):
+    """Replaces a field of the config of a folder by that of the config given, if any."""
+    *groups, name = field.split(".")
+    for group in groups:
+        there = there.get(group)
+        given = given.get(group)
+        if not isinstance(there, dict) or not isinstance(given, dict):
+            return
+    there.pop(name, None)
+    if name in given:
+        there[name] = given[name]
 
 
 def planned_epochs(workdir: str) -> int | None:

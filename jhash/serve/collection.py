@@ -52,12 +52,17 @@ class Served(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What the command names: see `commands.serve`."""
+    """What the command names: see `commands.serve`.
+
+    With `opened`, what searches a collection elsewhere, no file is loaded, nor looked at again.
+    """
 
     path: str
     images: Sequence[str] = ()
     workdir: str | None = None
     trust_modules: Collection[str] = ()
+    stream: bool = False
+    opened: Any = None
 
 
 class Watched:
@@ -85,7 +90,7 @@ class Watched:
         self.name = os.path.basename(os.path.abspath(source.path))
         self.is_stale = False
         self.loads = 1
-        self._identity = _identity(source.path)
+        self._identity = self._identify()
         self.served = self._load(None)
 
     def look(self) -> bool:
@@ -97,7 +102,7 @@ class Watched:
         Returns:
           Whether there is a new state.
         """
-        identity = _identity(self._source.path)
+        identity = self._identify()
         if identity == self._identity and not self.is_stale:
             return False
         try:
@@ -115,9 +120,12 @@ class Watched:
         self._identity = identity
         return True
 
+    def _identify(self):
+        return None if self._source.opened is not None else _identity(self._source.path)
+
     def _load(self, before: Served | None) -> Served:
-        path, images, workdir, trust_modules = self._source
-        index = HammingIndex.load(path)
+        path, images, workdir, trust_modules, stream, opened = self._source
+        index = HammingIndex.load(path, stream=stream) if opened is None else opened
         if before is not None and _same_model(index, before.index):
             encoder = before.encoder  # It is compiled already.
         else:

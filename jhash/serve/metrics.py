@@ -1,6 +1,13 @@
 """Numbers of a server, in the text format of Prometheus."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,11 +29,14 @@ class Metrics:
       codes: Number of codes in the index.
       stale: 1 if the file of the index cannot be loaded, so that an older state is served.
       loads: Number of times that the index was loaded.
+
+    Those of the process, such as its resident memory, are among them on Linux.
     """
 
     def __init__(self):
         """Makes them in a registry of their own, so that two servers of a process share none."""
         self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
 
         def seconds(name, text, labels=()):
             return Histogram(f"jhash_{name}", text, labels, registry=registry, buckets=_SECONDS)

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 
+import cloudpickle
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
@@ -126,6 +127,10 @@ def test_class_ids(prepared):
     expected = np.stack([pixels(number, 8) for number in order[indices]])
     np.testing.assert_array_equal(source.images(indices), expected)
     assert source.images(np.zeros(0, int)).shape == (0, 6, 8, 3)
+    # As worker processes get it.
+    copy = cloudpickle.loads(cloudpickle.dumps(source))
+    np.testing.assert_array_equal(copy.images(indices), expected)
+    np.testing.assert_array_equal(copy.kept.missing(indices), np.unique(indices))
     for bad in (-1, 10):
         with pytest.raises(IndexError, match=f"indices: {bad} to {bad} given; allowed: 0 to 9"):
             source.images(np.array([bad]))
@@ -368,6 +373,22 @@ def test_only_the_image_and_the_label_are_decoded(tmp_path, monkeypatch):
     assert source.unreadable(np.arange(10)) == [None] * 10
     with pytest.raises(InputError, match="it is damaged or of another format; allowed: JPEG"):
         tfds_source.TfdsSource("tiny_pair", tmp_path, 8, image_key="mask").images(np.arange(2))
+
+
+@pytest.mark.parametrize("key", ["tags", "objects/label"])
+def test_labels_are_read_without_parsing_anything_else(prepared, monkeypatch, key):
+    parsed = set()
+    parse = tfds.features.FeaturesDict.deserialize_example_np
+
+    def spy(self, record, **options):
+        example = parse(self, record, **options)
+        parsed.update((name, *getattr(value, "keys", list)()) for name, value in example.items())
+        return example
+
+    monkeypatch.setattr(tfds.features.FeaturesDict, "deserialize_example_np", spy)
+    source = tfds_source.TfdsSource("tiny_rows", prepared, image_size=5, label_key=key)
+    assert parsed == {tuple(key.split("/"))}
+    assert source.images(np.arange(2)).shape == (2, 5, 5, 3)
 
 
 class TinyBroken(TinyIds):

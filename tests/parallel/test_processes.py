@@ -1,5 +1,6 @@
-"""Two processes that train together, against one process with two devices."""
+"""Two processes that train or search together, against one process."""
 
+import io
 import json
 import signal
 import socket
@@ -7,10 +8,13 @@ import socket
 import numpy as np
 import pytest
 
-from jhash.commands import together
+from jhash.commands import main, together
 from jhash.errors import InputError
 from jhash.parallel import devices
+from jhash.retrieval import HammingIndex
+from tests.support import child_search
 from tests.support.child import Child
+from tests.support.fork_server import context
 
 pytestmark = pytest.mark.slow
 
@@ -26,9 +30,7 @@ def start(folder, name, count, config="tests.support.tiny", of_last=(), **fields
       of_last: Fields of the last process's config that differ from the others'.
       **fields: Fields of the config.
     """
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        coordinator = f"localhost:{free.getsockname()[1]}"
+    coordinator = free_address()
     children = []
     for number in range(count):
         run = folder / name if number == 0 else folder / "nobody" / "has" / "it"
@@ -39,6 +41,12 @@ def start(folder, name, count, config="tests.support.tiny", of_last=(), **fields
             Child(run, folder / "cache", output, config=config, place=place, **fields | own)
         )
     return children
+
+
+def free_address():
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        return f"localhost:{free.getsockname()[1]}"
 
 
 def finish(children):
@@ -113,6 +121,36 @@ def test_processes_with_different_configs_are_refused(tmp_path):
     assert "--config: process 1 of 2 was given others than process 0" in output
     assert main.end()[0] != 0
     assert not (tmp_path / "run" / "results.json").exists()
+
+
+def test_a_search_of_two_processes_finds_what_one_finds(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 2**32, (5001, 2), np.uint32)
+    codes[::3] = codes[0]  # Ties on both sides of the border.
+    ids = rng.permutation(5001) + 2**40  # Beyond what JAX has integers for.
+    ids[[10, 4000]] = 4, 7
+    path = str(tmp_path / "an.index")
+    built = HammingIndex.build(codes, 64, ids)
+    built.save(path)
+    queries = codes[2000:2003]
+    outputs = [tmp_path / f"{number}.txt" for number in range(2)]
+    address = free_address()
+    children = []
+    for number, output in enumerate(outputs):
+        arguments = str(output), path, queries, (address, 2, number)
+        children.append(context.Process(target=child_search.search, args=arguments))
+        children[-1].start()
+    assert main.main(["search", "--index", path, "--id", "4", "7", "-k", "2500", "--json"]) == 0
+    by_command = capsys.readouterr().out
+    by_library = io.StringIO()
+    for array in (*built.search(queries, 30), *built.search_radius(queries, 25)):
+        np.savetxt(by_library, array, "%d")
+    for child, output in zip(children, outputs, strict=True):
+        child.join(100)
+        assert child.exitcode == 0, (tmp_path / f"{output.name}.err").read_text()
+    # The first alone prints the results of the command; both have those of the library.
+    assert outputs[0].read_text() == by_command + by_library.getvalue()
+    assert outputs[1].read_text() == by_library.getvalue()
 
 
 @pytest.mark.parametrize(

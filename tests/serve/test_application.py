@@ -401,6 +401,7 @@ def test_metrics(client):
     client.get("/some/path/of/a/stranger")
     text = client.get("/metrics").text
     assert "jhash_index_codes 42.0" in text
+    assert "process_resident_memory_bytes" in text
     assert 'jhash_requests_total{route="/api/search",status="200"} 1.0' in text
     assert 'jhash_requests_total{route="other",status="404"} 1.0' in text
     assert "stranger" not in text

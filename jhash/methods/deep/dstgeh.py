@@ -78,7 +78,8 @@ def check(config, data):
 def pretrain(config, data, params, state, folder):
     """Runs stage 1: features, graph, embedding, and its signs as pseudo labels (eq. 8)."""
     method = config.method
-    nodes = features.load(method.features, data.source, data.train, folder)
+    workers = config.data.get("workers", 0)
+    nodes = features.load(method.features, data.source, data.train, folder, workers)
     if method.landmarks:
         nodes = np.concatenate([nodes, _landmarks(method.landmarks, nodes.shape[1])])
     if method.center:

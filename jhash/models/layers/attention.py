@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from jhash import forms
 from jhash.errors import InputError
 from jhash.models.layers import convolutions
 
@@ -167,7 +168,7 @@ def _stored(x):
     value would equal the maximum. XLA's CPU backend computes cheap values again for each of their
     readers, and it drops optimization barriers before that. It stores the result of a conditional.
     """
-    if jax.default_backend() != "cpu":
+    if not forms.for_cpu():
         return lax.optimization_barrier(x)
     # The condition holds for all numbers, and XLA does not know it.
     value = x.ravel()[0]

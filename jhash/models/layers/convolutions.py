@@ -4,24 +4,22 @@ XLA's CPU backend is slow at some of its own operations. A depthwise convolution
 as long as the same sum written as shifted products. A 7 x 7 convolution of two channels to one, at
 8 x 8 pixels, takes 11 to 19 times as long as the product with a matrix that computes the same. The
 gradient of a pooling window is slow, too. So on a CPU these functions are sums over shifted copies
-and matrix products; elsewhere they are XLA's own operations. Both forms are exact and differ in the
-order of summation alone. `benchmarks/dah_throughput.py` measures the operations of DAH.
+and matrix products; elsewhere they are XLA's own operations. `jhash.forms` decides. In float32 both
+forms differ in the order of summation alone. `benchmarks/dah_throughput.py` measures the operations
+of DAH.
 
 Shapes in names: B images, H rows and W columns of pixels, C channels, F output channels, K the side
 of a kernel, N rows of a matrix.
 """
 
-import contextlib
-import contextvars
 import functools
-from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jhash.errors import InputError
+from jhash import forms
 
 # Types to which `pointwise` and `conv` can round their factors.
 DTYPES = ("float32", "bfloat16")
@@ -32,28 +30,6 @@ _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 # Types as which numbers are copied, by their bytes: XLA's CPU backend copies bfloat16 by way of
 # float32.
 _INTEGERS = {2: jnp.uint16, 4: jnp.uint32, 8: jnp.uint64}
-# Forms of the operations; "auto" is the one that the platform is fast at.
-FORMS = ("auto", "shifted", "xla")
-_form = contextvars.ContextVar("form", default="auto")
-
-
-@contextlib.contextmanager
-def use_form(form: str) -> Iterator[None]:
-    """Chooses the form of what is traced in the block, to compare the two.
-
-    Args:
-      form: One of `FORMS`.
-
-    Raises:
-      InputError: The form is unknown.
-    """
-    if form not in FORMS:
-        raise InputError(f"form: {form!r} given; allowed: {', '.join(FORMS)}.")
-    token = _form.set(form)
-    try:
-        yield
-    finally:
-        _form.reset(token)
 
 
 def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -66,7 +42,7 @@ def depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, H, W, C].
     """
-    return depthwise_shifted(x, kernel) if _shifts() else depthwise_xla(x, kernel)
+    return depthwise_shifted(x, kernel) if forms.for_cpu() else depthwise_xla(x, kernel)
 
 
 def depthwise_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
@@ -83,7 +59,7 @@ def depthwise_strided(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array
     Returns:
       [B, ceil(H / stride), ceil(W / stride), C].
     """
-    if not _shifts():
+    if not forms.for_cpu():
         return depthwise_strided_xla(x, kernel, stride)
     return depthwise_strided_shifted(x, kernel, stride)
 
@@ -111,7 +87,9 @@ def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) ->
     Args:
       x: Images, [B, H, W, C].
       kernel: Kernel of odd side, [K, K, C, F].
-      dtype: Type to which the factors are rounded, as in `pointwise`.
+      dtype: Type to which the factors are rounded, as in `pointwise`. An accelerator rounds the
+        sums of kernels larger than 1 x 1 to it as well, once they are complete: its fast
+        convolutions of bfloat16 add in float32 and return bfloat16.
       stride: Pixels between outputs.
 
     Returns:
@@ -120,13 +98,14 @@ def conv(x: jax.Array, kernel: jax.Array, dtype=jnp.float32, stride: int = 1) ->
     size = kernel.shape[0]
     if size == 1:
         return pointwise(x[:, ::stride, ::stride], kernel[0, 0], dtype)
-    # A convolution of bfloat16 would round its sums to bfloat16 as well.
-    if not _shifts() and jnp.dtype(dtype) == jnp.float32:
+    if not forms.for_cpu():
         # Not "SAME", which may pad less at the beginning if there is a stride.
         padding = [(size // 2, size // 2)] * 2
-        return lax.conv_general_dilated(
-            x, kernel, (stride, stride), padding, dimension_numbers=_DIMENSIONS
+        factors = (x, kernel) if jnp.dtype(dtype) == jnp.float32 else _rounded(dtype, x, kernel)
+        sums = lax.conv_general_dilated(
+            *factors, (stride, stride), padding, dimension_numbers=_DIMENSIONS
         )
+        return sums.astype(jnp.promote_types(sums.dtype, jnp.float32))
     if stride == 1:
         rounded = x.dtype if jnp.dtype(dtype) == jnp.float32 else jnp.dtype(dtype)
         return conv_rows(x, kernel, rounded.name)
@@ -144,7 +123,7 @@ def conv_to_one(x: jax.Array, kernel: jax.Array) -> jax.Array:
     Returns:
       [B, H, W].
     """
-    if not _shifts():
+    if not forms.for_cpu():
         return conv(x, kernel[..., None])[..., 0]
     # The matrix has H W C rows and H W columns. For small images its product is the fastest by far.
     if x.shape[1] * x.shape[2] <= _MAX_MATRIX_PIXELS:
@@ -164,7 +143,7 @@ def max_pool(x: jax.Array) -> jax.Array:
     Returns:
       [B, H, W, C].
     """
-    if _shifts():
+    if forms.for_cpu():
         return max_of_three(max_of_three(x, 2), 1)
     return max_pool_xla(x)
 
@@ -313,7 +292,7 @@ def _rounded_product(x, kernel, dtype):
 
 
 def _product_forward(x, kernel, dtype):
-    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    x, kernel = _rounded(dtype, x, kernel)
     return _product(x, kernel), (x, kernel)
 
 
@@ -384,6 +363,10 @@ def _row_patches(x_HxBxWxC, size):
     return patches.reshape(height + size - 1, batch * width, size * channels)
 
 
+def _rounded(dtype, *arrays):
+    return [array.astype(dtype) for array in arrays]
+
+
 def _product(x, kernel):
     """Multiplies [..., C] with [C, F] to [..., F], float32 or wider."""
     x_NxC = x.reshape(-1, x.shape[-1])
@@ -398,7 +381,7 @@ def _transpose(x):
     XLA's CPU backend multiplies a transposed bfloat16 matrix four times slower. It would fold a
     plain transposition into the product, but not a concatenation.
     """
-    if not _shifts() or len(x) == 1:
+    if not forms.for_cpu() or len(x) == 1:
         return x.T
     half = len(x) // 2
     bits = lax.bitcast_convert_type(x, _INTEGERS[x.dtype.itemsize])
@@ -424,9 +407,3 @@ def _neighbors(x, axis, beyond):
         lax.slice_in_dim(padded, 0, x.shape[axis], axis=axis),
         lax.slice_in_dim(padded, 2, x.shape[axis] + 2, axis=axis),
     )
-
-
-def _shifts() -> bool:
-    """Returns whether the form is that of shifted sums and matrix products."""
-    form = _form.get()
-    return jax.default_backend() == "cpu" if form == "auto" else form == "shifted"

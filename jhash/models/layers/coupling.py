@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jhash import forms
 from jhash.models.layers.bottleneck import Bottleneck
 from jhash.models.layers.pixels import depth_to_space, space_to_depth
 
@@ -119,7 +120,7 @@ def _forward(stages, train, params, stats, x, y, checkpoint=False):
     return x, y, updated
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 8))
+@forms.jit(static_argnums=(0, 1, 2, 8))
 def _couple(block, lattice, train, params, stats, x, y, sign, checkpoint=False):
     """Runs blocks of equal shape, one after another: each maps (x, y) to (y, x + sign F(y)).
 
@@ -148,7 +149,7 @@ def _couple(block, lattice, train, params, stats, x, y, sign, checkpoint=False):
     return lax.scan(step, (x, y), (params, stats))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@forms.jit(static_argnums=(0, 1, 2))
 def _residual(block, lattice, train, params, stats, y):
     """Computes F(y), on the lattice, and the statistics after it."""
     variables = {"params": params, "batch_stats": stats}

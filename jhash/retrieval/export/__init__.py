@@ -1,5 +1,5 @@
 """Codes for other programs, and from them."""
 
-from jhash.retrieval.export import arrays, faiss
+from jhash.retrieval.export import arrays, faiss, milvus
 
-__all__ = ["arrays", "faiss"]
+__all__ = ["arrays", "faiss", "milvus"]

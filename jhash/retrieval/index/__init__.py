@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from jhash.system import lazy
 
 if TYPE_CHECKING:
-    from jhash.retrieval.index import editing
+    from jhash.retrieval.index import editing, id_table
     from jhash.retrieval.index.hamming_index import HammingIndex
 
-__all__ = ["HammingIndex", "editing"]
+__all__ = ["HammingIndex", "editing", "id_table"]
 
-__getattr__ = lazy.attributes(__name__, {"HammingIndex": "hamming_index", "editing": "editing"})
+_HOME = {"HammingIndex": "hamming_index"}
+__getattr__ = lazy.attributes(__name__, {name: _HOME.get(name, name) for name in __all__})

@@ -29,15 +29,22 @@ def host_scan(queries: int, rows: int, words: int, k: int = 1) -> float:
 
 def device_scan(queries: int, rows: int, words: int, k: int) -> float:
     """Estimates a scan on the device for a batch of queries."""
-    jax = sys.modules.get("jax")
-    # Without JAX, which takes most of a second to import, there may be an accelerator that is not
-    # known yet; whatever pays on a CPU is searched there.
-    if jax is not None and jax.default_backend() != "cpu":
+    if has_accelerator():
         return _ACCELERATOR
     if queries <= 2:
         return queries * (1.2e5 + 0.2 * rows * words)
     # Small batches are padded.
     return 2e5 + max(queries, 16) * (8e3 + 0.04 * rows * words + 60 * min(k, rows))
+
+
+def has_accelerator() -> bool:
+    """Tells if JAX is there and its devices are no CPUs.
+
+    Without JAX, which takes most of a second to import, there may be an accelerator that is not
+    known yet; whatever pays on a CPU is searched there.
+    """
+    jax = sys.modules.get("jax")
+    return jax is not None and jax.default_backend() != "cpu"
 
 
 def best_scan(rows: int, words: int) -> float:

@@ -18,6 +18,7 @@ import numpy as np
 from jhash.errors import InputError
 from jhash.retrieval.limits import MAX_BITS, WORD_BITS
 from jhash.system import files, reading
+from jhash.system import mapped as mapped_arrays
 
 MAGIC = b"JHASHIDX"
 VERSION = 1
@@ -259,7 +260,7 @@ def _read_sections(path: str, file: BinaryIO, table, mapped) -> list[np.ndarray]
             raise _damaged(path, f"bytes before its {name} are not zero")
         end = offset + size
         if name in mapped and size:
-            sections.append(np.asarray(np.memmap(file, np.uint8, "c", offset, (size,))))
+            sections.append(mapped_arrays.open_array(file, offset, size))
             file.seek(end)
             continue
         section = np.empty(size, np.uint8)

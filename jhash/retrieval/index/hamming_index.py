@@ -1,9 +1,8 @@
 """Index of packed codes under ids of the user's own: searched, changed and kept in a file."""
 
 import json
-import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,14 @@ from jhash.errors import InputError, in_config
 from jhash.retrieval.checks import as_codes, as_whole
 from jhash.retrieval.export import faiss as faiss_codes
 from jhash.retrieval.index import file_format
-from jhash.retrieval.index.ids import Ids, as_ids, as_public
+from jhash.retrieval.index.ids import Ids, as_ids, as_public, parse
 from jhash.retrieval.index.rows import Rows, State
 from jhash.retrieval.index.searcher import Searcher
 from jhash.retrieval.index.ways import Task
 from jhash.retrieval.limits import MAX_BITS
 from jhash.retrieval.packed import Array, code_bytes, shown
 from jhash.retrieval.search import results
+from jhash.system import mapped
 
 
 class HammingIndex:
@@ -33,7 +33,14 @@ class HammingIndex:
       metadata: A dict that JSON can hold. The file keeps it; the index does not interpret it.
     """
 
-    def __init__(self, rows: Rows, bits: int, metadata: dict | None):
+    def __init__(
+        self,
+        rows: Rows,
+        bits: int,
+        metadata: dict | None,
+        stream: bool = False,
+        together: bool = False,
+    ):
         """Takes over rows; users call `build`."""
         self.bits = bits
         self.metadata = json.loads(
@@ -41,7 +48,8 @@ class HammingIndex:
         )
         self._lock = threading.Lock()
         self._rows = rows
-        self._searcher = Searcher(rows, self._lock, bits)
+        self._stream = stream
+        self._searcher = Searcher(rows, self._lock, bits, stream, together)
 
     @classmethod
     def build(
@@ -68,7 +76,9 @@ class HammingIndex:
         return cls(Rows.copy_of(codes, ids), bits, metadata)
 
     @classmethod
-    def load(cls, path: str, mmap: bool = False) -> "HammingIndex":
+    def load(
+        cls, path: str, mmap: bool = False, stream: bool = False, together: bool = False
+    ) -> "HammingIndex":
         """Reads the file of an index into memory; `docs/index_format.md` describes the format.
 
         The whole file is checked, checksums included. The index is a copy: a change of it does not
@@ -80,9 +90,18 @@ class HammingIndex:
         process; `save` and `index add` replace it and do no harm. The first added code makes a
         copy.
 
+        With `stream` the file is mapped, too, and a search holds one piece of the codes in memory
+        at a time, some 64 MB. The file may be larger than memory. Each search reads all codes:
+        nothing is kept that would make later ones faster. String ids are in memory all the same,
+        some 90 bytes each.
+
         Args:
           path: Path of the file.
           mmap: Whether to map the file into memory in place of a copy.
+          stream: Whether searches take the codes from the file piece by piece.
+          together: Whether all processes that have joined (`parallel.join`) search together, each
+            in a range of the rows, which it streams. All make the same calls in the same order, on
+            equal files, and get the same results.
 
         Returns:
           The index.
@@ -91,11 +110,14 @@ class HammingIndex:
           InputError: There is no such file, or it is not a whole, undamaged index of this version.
             The message begins with the path.
         """
+        stream = stream or together
+        mmap = mmap or stream
         content = file_format.read(path, mmap)
         try:
             codes = as_codes("codes", content.codes, content.bits)
             ids = content.ids if mmap else as_ids(content.ids, len(codes))
-            return cls(Rows(codes, ids, lazy=mmap), content.bits, content.metadata)
+            rows = Rows(codes, ids, lazy=mmap, streamed=stream)
+            return cls(rows, content.bits, content.metadata, stream, together)
         except InputError as error:
             raise InputError(f"{path}: the file is damaged: {error}") from error
 
@@ -151,15 +173,7 @@ class HammingIndex:
         Raises:
           InputError: The ids of the index are integers, and a text is none.
         """
-        if self.id_kind == "string":
-            return np.array(texts)
-        try:
-            return np.array([_parse_integer(text) for text in texts], np.int64)
-        except (ValueError, OverflowError) as error:
-            raise InputError(
-                f"texts: {shown(list(texts))} given; allowed: integers, as the ids of this index "
-                "are."
-            ) from error
+        return parse(texts, self.id_kind)
 
     def search(
         self, queries: Array, k: int, only: Ids | Array | None = None
@@ -196,7 +210,7 @@ class HammingIndex:
 
         task, found = self._searcher.find(make_task)
         shape = len(queries), task.k or 0
-        ids = task.state.ids[found.positions]
+        ids = self._ids_at(task.state, found.positions)
         return found.distances.reshape(shape), as_public(ids.reshape(shape))
 
     def search_radius(
@@ -232,14 +246,15 @@ class HammingIndex:
         task, found = self._searcher.find(make_task)
         if min_distance:
             found = results.leave_out(found, found.distances < min_distance)
-        return found.limits, found.distances, as_public(task.state.ids[found.positions])
+        return found.limits, found.distances, as_public(self._ids_at(task.state, found.positions))
 
     def optimize(self, k: int = 10, radius: int = 2) -> None:
         """Makes now what fast searches need, which the index makes by itself after some searches.
 
         It takes a fifth of a second per million codes of 64 bits, and up to four times the memory
         of the codes. Later changes of the index keep it; it is made anew when they are many. Where
-        the codes are such that it would bring nothing, nothing is kept.
+        the codes are such that it would bring nothing, nothing is kept, nor for an index that is
+        streamed.
 
         Args:
           k: Number of results of the searches to come, of `search`.
@@ -314,6 +329,24 @@ class HammingIndex:
         with self._lock:
             return self._rows.codes[self._rows.find(ids)]
 
+    def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields the codes and their ids, some at a time, in insertion order.
+
+        Args:
+          size: Number of codes at a time.
+
+        Yields:
+          Codes as bytes, uint8 [size, ceil(bits / 8)], as `export` returns them, and ids, int64 or
+          an object array of strings [size]. The last ones may be fewer.
+        """
+        codes, ids = self._living()
+        for start in range(0, len(codes), size):
+            rows = codes[start : start + size]
+            yield code_bytes(rows, self.bits), ids[start : start + size]
+            if self._stream:
+                mapped.drop(rows)
+                mapped.drop(ids[start : start + size])
+
     def export(self) -> np.ndarray:
         """Returns the codes as bytes, in insertion order.
 
@@ -340,6 +373,9 @@ class HammingIndex:
         codes, ids = self._living()
         return faiss_codes.write(code_bytes(codes, self.bits).copy(), ids)
 
+    def _ids_at(self, state: State, positions: np.ndarray) -> np.ndarray:
+        return mapped.take(state.ids, positions) if self._stream else state.ids[positions]
+
     def _positions(self, only: Ids | Array | None) -> np.ndarray | None:
         """Returns the positions of the codes that may be found, ascending; see `search`."""
         if only is None:
@@ -363,9 +399,3 @@ class HammingIndex:
             ids = self._rows.ids
             living = self._rows.living()
         return codes[living], ids[living]
-
-
-def _parse_integer(text: str) -> int:
-    if not re.fullmatch("[+-]?[0-9]+", text):
-        raise ValueError  # Python would take 1_0 for 10.
-    return int(text)

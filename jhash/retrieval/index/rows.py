@@ -43,29 +43,34 @@ class Rows:
     Attributes:
       codes: Packed codes, uint32 [capacity, words].
       ids: Ids, int64 [capacity] or an object array [capacity] of strings.
-      live: Whether each row holds a code that was not removed, bool [capacity].
+      live: Whether each row holds a code that was not removed, bool [capacity]. It is made when it
+        is first needed.
       used: Number of rows so far, dead ones included; the others are room.
       count: Number of live rows.
     """
 
     codes: np.ndarray
     ids: np.ndarray
-    live: np.ndarray
     count: int
     used: int
+    _live: np.ndarray | None
     _lookup: Lookup
     _changed: list[np.ndarray] | None
     _changes: int
     _live_is_shared: bool
 
-    def __init__(self, codes: np.ndarray, ids: np.ndarray, lazy: bool = False):
+    def __init__(
+        self, codes: np.ndarray, ids: np.ndarray, lazy: bool = False, streamed: bool = False
+    ):
         """Starts with checked arrays, which it takes over without a copy.
 
         Args:
           codes: Packed codes, uint32 [N, words].
           ids: Ids as `as_ids` returns them, [N].
           lazy: Whether to leave the ids unread until they are needed.
+          streamed: Whether to look up ids without a table of them in memory.
         """
+        self._streamed = streamed
         # The smallest integer that is larger than any id so far; None until it is needed.
         self._next: int | None = None
         self._layout = 0
@@ -81,6 +86,13 @@ class Rows:
         rows = cls(codes, ids)
         rows._grow(len(codes))
         return rows
+
+    @property
+    def live(self) -> np.ndarray:
+        """Whether each row holds a code that was not removed, bool [capacity]."""
+        if self._live is None:
+            self._live = np.ones(len(self.codes), bool)
+        return self._live
 
     def state(self) -> State:
         """Returns the present state, which later changes leave as it is."""
@@ -136,7 +148,7 @@ class Rows:
         rows = self.find(ids)
         self._lookup.remove(ids)
         if self._live_is_shared and len(rows):
-            self.live = self.live.copy()
+            self._live = self.live.copy()
             self._live_is_shared = False
         self.live[rows] = False
         self.count -= len(rows)
@@ -190,10 +202,10 @@ class Rows:
     def _fill(self, codes: np.ndarray, ids: np.ndarray) -> None:
         self.codes = codes
         self.ids = ids
-        self.live = np.ones(len(codes), bool)
+        self._live = None
         self.count = len(codes)
         self.used = len(codes)
-        self._lookup = Lookup(ids)
+        self._lookup = Lookup(ids, self._streamed)
         self._changed = None
         self._live_is_shared = False
         self._layout += 1
@@ -208,7 +220,7 @@ class Rows:
             return larger
 
         # All three are made before any is kept, because memory may run out.
-        self.codes, self.ids, self.live = map(grown, (self.codes, self.ids, self.live))
+        self.codes, self.ids, self._live = map(grown, (self.codes, self.ids, self.live))
         self._live_is_shared = False
 
     def _note(self, rows: np.ndarray) -> None:
@@ -224,7 +236,8 @@ class Rows:
         """Finds positions, int64 [M]; -1 for an id that is not in the index."""
         if not self.count or ids.dtype != self.ids.dtype:
             return np.full(len(ids), -1)
-        return self._lookup.find(ids, self.ids[: self.used], self.live[: self.used])
+        live = None if self.count == self.used else self.live[: self.used]
+        return self._lookup.find(ids, self.ids[: self.used], live)
 
     def _next_id(self) -> int:
         if self._next is None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jhash.retrieval.index import costs, distinct, sublinear, ways
+from jhash.retrieval.index import costs, distinct, streamed, sublinear, ways
 from jhash.retrieval.index.rows import Rows, State
 from jhash.retrieval.index.ways import Grouped, Task, Way
 from jhash.retrieval.search import results
@@ -36,14 +36,25 @@ _GIVE_UP = 0.25
 class Searcher:
     """Searches the rows of an index, for any number of threads."""
 
-    def __init__(self, rows: Rows, lock: threading.Lock, bits: int):
+    def __init__(
+        self,
+        rows: Rows,
+        lock: threading.Lock,
+        bits: int,
+        stream: bool = False,
+        together: bool = False,
+    ):
         """Starts with nothing made.
 
         Args:
           rows: The rows, which others change.
           lock: The lock that is held by those who read or change the rows.
           bits: Code length.
+          stream: Whether searches keep nothing in memory; see `streamed`.
+          together: Whether all processes search, each its range of the rows. It needs `stream`.
         """
+        self._stream = stream
+        self._together = together
         self._rows = rows
         self._lock = lock
         self._bits = bits
@@ -78,7 +89,7 @@ class Searcher:
           *demands: Searches to come: the number of results per query, or None for all within the
             radius; and the largest distance of a result.
         """
-        if not self._grouping.acquire(blocking=False):
+        if self._stream or not self._grouping.acquire(blocking=False):
             return
         try:
             with self._lock:
@@ -124,6 +135,8 @@ class Searcher:
 
     def _ways(self, task: Task) -> list[Way]:
         """Lists all ways of a search, the fastest one first; the caller holds the lock."""
+        if self._stream:
+            return streamed.ways(task, self._together)
         found = [ways.scan(task)]
         if task.only is None:
             found.append(ways.scan_on_device(task))

@@ -39,7 +39,7 @@ class Sharded:
     part_size: int
 
 
-def prepare(codes: Array, devices: Sequence[jax.Device] | None = None) -> Sharded:
+def prepare(codes: Array, devices: Sequence[jax.Device] | None = None, room: int = 0) -> Sharded:
     """Splits a database over devices, each of which lays out its part for searching.
 
     The layout is compiled once per size of a part.
@@ -47,6 +47,8 @@ def prepare(codes: Array, devices: Sequence[jax.Device] | None = None) -> Sharde
     Args:
       codes: Packed codes, uint32 [N, words]; N is at least 1.
       devices: Devices of this process, at least one; None for all, `jax.local_devices()`.
+      room: Number of codes that the layout is made for, if there are fewer. Databases of several
+        sizes then share the compiled programs.
 
     Returns:
       The database for `search`. Positions are those of the codes given here.
@@ -59,7 +61,7 @@ def prepare(codes: Array, devices: Sequence[jax.Device] | None = None) -> Sharde
     if not devices:
         raise InputError("devices: none given; allowed: at least one.")
     size = codes.shape[0]
-    part_size = -(-size // len(devices))
+    part_size = -(-max(size, room) // len(devices))
     rows = part_size * len(devices)
     mesh = Mesh(np.array(devices), (_AXIS,))
     # Put from the host's memory, so that each device is given no more than its own part.

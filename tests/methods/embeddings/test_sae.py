@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jhash import parallel
 from jhash.errors import InputError
 from jhash.losses import graph as losses
 from jhash.methods import graph_autoencoder
@@ -194,8 +195,30 @@ def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
 
 
 @pytest.mark.slow
-def test_rows_are_made_by_batch():
+@pytest.mark.parametrize("layer", [1, None])
+def test_one_device_and_eight_do_the_same(features, layer, monkeypatch):
+    graph = factored_graph.cosine(jnp.asarray(features))
+    options = graph_autoencoder.Options(**OPTIONS)
+    results = []
+    for devices in (1, 8):
+        monkeypatch.setattr(
+            parallel, "training_devices", lambda batch, idle, devices=devices: devices
+        )
+        phase = graph_autoencoder._Phase(graph, options, layer, 4)
+        params = stacked_autoencoder.init(KEY, (100, 24, 20, 8), 0.2)
+        state = phase.begin(params)
+        params, state, metrics = phase.epoch(params, state, np.arange(100)[::-1], [])
+        assert len(metrics) == 4
+        results.append(jax.device_get((params, state, metrics)))
+    one, eight = results
+    # Adam divides by the size of a gradient, so that rounding in a tiny one is not tiny.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4), eight, one)
+
+
+@pytest.mark.slow
+def test_rows_are_made_by_batch(monkeypatch):
     """Temporary memory grows with N, not with its square."""
+    monkeypatch.setattr(parallel, "training_devices", lambda batch, idle: 1)
     sizes = []
     for nodes in (2000, 4000):
         graph = factored_graph.cosine(jnp.ones((nodes, 8)))
