@@ -41,7 +41,7 @@ def test_a_stopped_run_ends_with_the_same_bits(tmp_path, monkeypatch, capsys):
     config, whole, broken = tiny_config(), tmp_path / "whole", tmp_path / "broken"
     train.train(config, str(whole))
     # An epoch has 5 steps. The metrics of a step are reported when the next one has begun.
-    step = lambda number: lambda config, epochs, epoch, at, metrics: at == number  # noqa: E731
+    step = lambda number: lambda config, epochs, epoch, at, *_: at == number  # noqa: E731
     stops = [
         (train, "_report", step(2), "step 3, in epoch 1"),
         (train, "_report", step(5), "step 5, in epoch 1"),

@@ -278,7 +278,7 @@ def test_a_config_that_cannot_be_built_claims_no_folder(tmp_path):
         ("metrics.map_at_percent", 200.0, r"config\.metrics\.map_at_percent: 200\.0 given"),
         ("image.size", 3, r"config\.image\.size: 3 given; allowed: sides .* such as 28, 32"),
         ("image.crop", 3, r"config\.image\.crop: 3 given; allowed: sides .* such as 28, 32"),
-        ("model.hidden", 0, r"config\.model: .*hidden=0 given; allowed: what the docstring of"),
+        ("model.hidden", 0, r"config\.model: .*hidden=0.* given; allowed: what the docstring of"),
         ("model.convolutions", (1, 1), r"config\.model: .*convolutions=\(1, 1\).* given; allowed"),
         ("model.name", f"{__name__}.SevenBits", r"config\.model\.name: .* an image to \[7\] numb"),
         ("optimizer.name", "lbfgs", r"config\.optimizer\.name: 'lbfgs' given"),

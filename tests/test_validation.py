@@ -170,7 +170,7 @@ def test_a_training_that_stops_early_is_killed_and_stopped_to_the_same_bits(
     after = lambda n: lambda experiment, encode, state, *_: state.step[0] == n * steps  # noqa: E731
     kill(monkeypatch, config, tmp_path, evaluate, "validate", after(best))
     # When the best epoch is known, and one worse than it; then while the last one is validated.
-    step = lambda experiment, epochs, epoch, at, _: at == (best + 1) * steps + 2  # noqa: E731
+    step = lambda experiment, epochs, epoch, at, *_: at == (best + 1) * steps + 2  # noqa: E731
     for module, name, at in ((train, "_report", step), (evaluate, "validate", after(best + 2))):
         with signals.coming(monkeypatch, module, name, at), pytest.raises(KeyboardInterrupt):
             train.train(config, tmp_path)
