@@ -6,8 +6,7 @@ import subprocess
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
+import popcounts
 
 from gpu_parts import timing
 
@@ -44,18 +43,7 @@ def copy_rate(size):
 
 def popcount_rate(count):
     """Measures pairs of codes of 64 bits per second, by XOR, popcount and addition alone."""
-    rng = np.random.default_rng(0)
-    codes = jnp.asarray(rng.integers(0, 1 << 32, (count // 64, 64, 2), dtype=np.uint32))
-    queries = jnp.asarray(rng.integers(0, 1 << 32, (QUERIES, 2), dtype=np.uint32))
-
-    def loop(codes, queries):
-        total = 0
-        for member in range(64):
-            for word in range(2):
-                total += lax.population_count(codes[:, member, word, None] ^ queries[:, word])
-        return total
-
-    return count * QUERIES / _seconds(jax.jit(loop), codes, queries)
+    return count * QUERIES / _seconds(jax.jit(popcounts.add_up), *popcounts.codes(count, QUERIES))
 
 
 def _seconds(function, *arguments):

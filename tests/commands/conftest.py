@@ -1,12 +1,14 @@
 """A tiny run, its images as PNG files, and an index of them, made once."""
 
+import functools
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from jhash import train
 from jhash.commands import main
-from tests.support import tiny
+from tests.support import command, tiny
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +43,4 @@ def index(run, photos, tmp_path_factory):
 @pytest.fixture
 def jhash(capsys):
     """Runs `python -m jhash ...` in this process: (exit status, stdout, stderr)."""
-
-    def call(*arguments):
-        capsys.readouterr()
-        try:
-            status = main.main([str(argument) for argument in arguments])
-        except SystemExit as wrong_use:
-            status = wrong_use.code
-        return status, *capsys.readouterr()
-
-    return call
+    return functools.partial(command.call, capsys)

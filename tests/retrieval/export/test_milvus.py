@@ -1,5 +1,6 @@
 """Codes to a collection of Milvus and back, by its embedded engine."""
 
+import functools
 import itertools
 import json
 import sys
@@ -7,7 +8,6 @@ import sys
 import numpy as np
 import pytest
 
-from jhash.commands import main
 from jhash.encoding import image_search
 from jhash.errors import InputError
 from jhash.retrieval import HammingIndex
@@ -15,6 +15,7 @@ from jhash.retrieval.export import milvus
 from jhash.retrieval.export.milvus import collection, searching, writing
 from jhash.runs import code_classes
 from jhash.serve.collection import Source, Watched
+from tests.support import command
 from tests.support.packed import random_codes
 
 pytestmark = pytest.mark.slow
@@ -167,14 +168,7 @@ def test_results_that_are_not_those_of_the_index(uri, monkeypatch):
 
 
 def test_the_commands(index, uri, tmp_path, capsys):
-    def call(*words):
-        capsys.readouterr()
-        try:
-            status = main.main([str(word) for word in words])
-        except SystemExit as wrong:
-            status = wrong.code
-        return status, *capsys.readouterr()
-
+    call = functools.partial(command.call, capsys)
     path, back = tmp_path / "an.index", tmp_path / "back.index"
     index.save(str(path))
     place = ("--milvus", uri, "--collection", "command")
