@@ -46,7 +46,7 @@ SHARDS = 16
 _NAMESPACE = "jhash"
 _UNREADABLE = "unreadable"
 _IMAGES_FILE = "images.jsonl"
-_UNREADABLE_FILE = "unreadable.json"
+UNREADABLE_FILE = "unreadable.json"
 
 
 class Encode(beam.PTransform):
@@ -326,4 +326,4 @@ def _parse_pair(line):
 
 
 def _write_unreadable(unreadable, folder):
-    files.write_json(os.path.join(folder, _UNREADABLE_FILE), dict(sorted(unreadable)))
+    files.write_json(os.path.join(folder, UNREADABLE_FILE), dict(sorted(unreadable)))

@@ -44,7 +44,7 @@ def run(arguments) -> None:
             f"--images: {len(path_of)} files given, none of which can be read; allowed: at least "
             "one readable image."
         )
-    unreadable = os.path.join(arguments.output, "unreadable.json")
+    unreadable = os.path.join(arguments.output, beam.UNREADABLE_FILE)
     tell(
         arguments,
         f"Encoded {counts.encoded:,} of {len(path_of):,} images"
