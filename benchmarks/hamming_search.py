@@ -148,7 +148,7 @@ def measure(name, database, queries, bits, counts, options, output):
 def popcount_limit():
     """Measures a loop that only computes distances of 64 bits and adds them up, in 10^9 pairs/s."""
     import jax
-    import popcounts
+    from gpu_parts import popcounts
 
     rows, queries = 1 << 20, 128
     arguments = popcounts.codes(rows, queries)

@@ -6,9 +6,8 @@ import subprocess
 
 import jax
 import jax.numpy as jnp
-import popcounts
 
-from gpu_parts import timing
+from gpu_parts import popcounts, timing
 
 # Bytes that are copied at a time, and pairs of codes of which bits are counted.
 COPIED = 1 << 30
