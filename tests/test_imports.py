@@ -123,6 +123,8 @@ INTERNAL = {
     "retrieval.metrics": {"counts"},
     "retrieval.search": {
         "pallas_minima",
+        "compiled",
+        "instructions",
         "fast",
         "host",
         "hosts",

@@ -23,8 +23,8 @@ def host_scan(queries: int, rows: int, words: int, k: int = 1) -> float:
     if not host.is_compiled():
         return queries * (2.5e4 + 0.35 * rows * words + 30 * k)
     # Codes come from memory once for all queries.
-    work = queries * (1e4 + 0.06 * rows * words + 60 * k) / min(queries, host.cpus())
-    return 1e4 + work + 0.1 * max(0, rows * words - _CACHED)
+    work = queries * (5e3 + 0.055 * rows * words + 20 * k) / min(queries, host.cpus())
+    return 2e4 + work + 0.1 * max(0, rows * words - _CACHED)
 
 
 def device_scan(queries: int, rows: int, words: int, k: int) -> float:

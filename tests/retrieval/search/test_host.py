@@ -67,7 +67,9 @@ def test_threads_share_the_queries(scans, monkeypatch):
     fast = pytest.importorskip("jhash.retrieval.search.fast")
     monkeypatch.setattr(fast, "_THREADED", 0)
     monkeypatch.setattr(host, "cpus", lambda: 3)
-    monkeypatch.setattr(fast, "_CHUNK", 2048)
+    monkeypatch.setattr(fast, "_TOGETHER", 2)
+    monkeypatch.setattr(fast.compiled, "_CHUNK", 2048)
+    monkeypatch.setattr(fast.compiled, "_BLOCK", 1024)
     scans(True)
     codes = random_codes(5000, 64)
     for count in (1, 2, 3, 7):
