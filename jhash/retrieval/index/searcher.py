@@ -31,6 +31,11 @@ _GROWTH = 1.25
 _FEW_DISTINCT = 0.5
 # A search that sees few of the codes gives up at this share of the time of a scan.
 _GIVE_UP = 0.25
+# Where more than this share of late searches gave up, rows are scanned. What is known is worth less
+# with each scan, so that such a search is tried again now and then.
+_MAX_GIVEN_UP = 0.7
+_MEMORY = 0.99
+_WEIGHT = 1 / 8
 
 
 class Searcher:
@@ -66,6 +71,8 @@ class Searcher:
         # and number of rows for which it brought nothing.
         self._scanned = {True: 0.0, False: 0.0}
         self._in_vain = {True: (-1, 0), False: (-1, 0)}
+        # Likewise: the share of late searches that saw few of the codes and gave up.
+        self._given_up = {True: 0.0, False: 0.0}
         # By the sizes of a search: the time that its compilation would have saved.
         self._saved: dict[tuple, float] = {}
 
@@ -99,6 +106,7 @@ class Searcher:
             grouped = self._grouped
             if grouped is None or not grouped.is_of(state):
                 grouped = _group(state, self._bits)
+                self._given_up = {True: 0.0, False: 0.0}
             for k, radius in demands:
                 if _are_few(grouped) or sublinear.serves(grouped.structure, k, radius):
                     self._grouped = grouped
@@ -144,14 +152,28 @@ class Searcher:
             found.append(ways.scan_subset(task, task.only))
         grouped = self._grouped
         if grouped is not None and grouped.fits(task.state):
-            if ways.can_look_up(task, grouped):
-                found.append(ways.look_up(task, grouped))
+            if ways.can_look_up(task, grouped) and self._may_look_up(task):
+                report = functools.partial(self._note, task)
+                found.append(ways.look_up(task, grouped, report))
             if task.only is None and _are_few(grouped):
                 found.append(ways.search_groups(task, grouped))
                 lay_out = functools.partial(self._lay_out, grouped)
                 found.append(ways.search_groups_on_device(task, grouped, lay_out))
         found.sort(key=operator.attrgetter("nanoseconds"))
         return found
+
+    def _may_look_up(self, task: Task) -> bool:
+        """Tells if few of the late searches that saw few of the codes gave up."""
+        share = self._given_up[task.k is not None]
+        if share <= _MAX_GIVEN_UP:
+            return True
+        self._given_up[task.k is not None] = _MEMORY * share
+        return False
+
+    def _note(self, task: Task, share: float) -> None:
+        """Takes down which share of the queries of a search gave up."""
+        before = self._given_up[task.k is not None]
+        self._given_up[task.k is not None] = before + _WEIGHT * (share - before)
 
     def _is_due(self, task: Task, way: Way) -> bool:
         """Tells if the rows should be grouped before a search that would go a given way."""

@@ -112,14 +112,20 @@ def can_look_up(task: Task, grouped: Grouped) -> bool:
     return sublinear.serves(grouped.structure, needed, task.radius)
 
 
-def look_up(task: Task, grouped: Grouped) -> Way:
-    """Sees few of the codes, and scans the rows that came after the grouped ones."""
+def look_up(task: Task, grouped: Grouped, report: Callable[[float], None]) -> Way:
+    """Sees few of the codes, and scans the rows that came after the grouped ones.
+
+    Args:
+      task: The search.
+      grouped: The grouped rows.
+      report: Is told the share of the queries that had to be scanned for after all.
+    """
     queries, rows, words, _ = task.sizes()
     behind = rows - grouped.used
     nanoseconds = queries * costs.LOOK_UP
     if behind:
         nanoseconds += costs.host_scan(queries, behind, words)
-    search = functools.partial(_look_up, task, grouped)
+    search = functools.partial(_look_up, task, grouped, report)
     return Way("look-up", nanoseconds, None, behind > 0, False, search)
 
 
@@ -204,13 +210,14 @@ def _scan(task, first):
     return found._replace(positions=found.positions + first) if first else found
 
 
-def _look_up(task, grouped):
+def _look_up(task, grouped, report):
     visible = task.visible()
     found: list[Any] = [
         sublinear.find(grouped.structure, query, task.k, task.radius, visible)
         for query in task.queries
     ]
     given_up = [place for place, pair in enumerate(found) if pair is None]
+    report(len(given_up) / len(found))
     if given_up:
         rows = task.state.codes[: grouped.used]
         live = None if visible is None else visible[: grouped.used]

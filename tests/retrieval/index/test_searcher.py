@@ -149,6 +149,35 @@ def test_searches_that_give_up_are_scans(monkeypatch, k):
     check(index, codes[:4], k, every, range(5050))
 
 
+def test_searches_that_gave_up_too_often_are_no_longer_tried_first(monkeypatch, gone):
+    monkeypatch.setattr(costs, "LOOK_UP", 0)
+    codes = repeated(5000, 30)
+    index = HammingIndex.build(codes, 64)
+    index.optimize(5)
+    usual = sublinear.find
+    monkeypatch.setattr(sublinear, "find", lambda *_: None)
+    for _ in range(300):
+        check(index, codes[:1], 5, codes, range(5000))
+    tried = [way == "look-up" for way in gone]
+    assert all(tried[:5])
+    # Giving up costs a quarter of a scan at most: all of them together, less than a tenth.
+    assert 0 < searcher._GIVE_UP * sum(tried) < 0.1 * len(tried)
+    # It is found out when they do not give up any more.
+    monkeypatch.setattr(sublinear, "find", usual)
+    gone.clear()
+    for _ in range(60):
+        check(index, codes[:1], 5, codes, range(5000))
+    assert gone[-20:] == ["look-up"] * 20
+    # Another kind of search is judged by itself, as are rows that were grouped again.
+    assert index._searcher._given_up[False] == 0
+    index._searcher._given_up[True] = 1.0
+    index.optimize(5)
+    assert index._searcher._given_up[True] == 1
+    index.add(codes[:1])
+    index.optimize(5)
+    assert index._searcher._given_up[True] == 0
+
+
 def test_memory_that_runs_out_leaves_a_scan(monkeypatch, gone):
     def fail(*arguments):
         raise MemoryError
