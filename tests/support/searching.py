@@ -76,6 +76,12 @@ def _settings(rng, limits, gone):
         gone[way.name] = gone.get(way.name, 0) + 1
         return way
 
+    compiled = rng.choice(limits.compiled)
+    blocks = []
+    if compiled:
+        module = host._fast().compiled
+        blocks.append((module, "_BLOCK", int(rng.choice([64, 1 << 13]))))
+        blocks.append((module, "_CHUNK", int(rng.choice([1 << 10, 1 << 16]))))
     with contextlib.ExitStack() as stack:
         for owner, name, value in (
             (Searcher, "_choose", counted),
@@ -86,7 +92,8 @@ def _settings(rng, limits, gone):
             (sublinear, "_FEW", rng.choice([0, 1 << 15])),
             (batches, "FIRST", 16),
             (batches, "_FACTOR", 128),
-            (host, "_PATIENCE", 0 if rng.choice(limits.compiled) else np.inf),
+            (host, "_PATIENCE", 0 if compiled else np.inf),
+            *blocks,
         ):
             stack.enter_context(mock.patch.object(owner, name, value))
         yield

@@ -61,10 +61,7 @@ def nearest(
         *(codes_NxV.reshape(-1), queries_QxV, shape, visible_N, _chunk(shape), k, distances_B),
         *(keys_QxC, counts_QxD, candidates_Q, limits_Q),
     )
-    _sort(
-        *(keys_QxC, counts_QxD, candidates_Q, limits_Q, radius),
-        *(distances_Qxk, positions_Qxk),
-    )
+    _sort(keys_QxC, counts_QxD, candidates_Q, limits_Q, distances_Qxk, positions_Qxk)
     return candidates_Q
 
 
@@ -176,7 +173,7 @@ def _take_block(distances, size, start, k, keys, counts, candidates, limit):
         hits = _closer(distances, size, limit)
         room = max(0, k - closer - hits - counts[limit])
     if candidates + k > len(keys):
-        candidates = _keep(keys, counts, candidates, limit, k - closer)
+        candidates = _keep(keys, candidates, limit, k - closer)
     for piece in range(0, size, LANES):
         left = below(distances, piece, limit)
         if room:
@@ -224,12 +221,11 @@ def _fall(distances, size, counts, limit, k):
 
 
 @numba.njit(nogil=True, cache=True)
-def _keep(keys, counts, candidates, limit, at_limit):
+def _keep(keys, candidates, limit, at_limit):
     """Keeps the candidates that are closer than the limit, and the first ones at it.
 
     Args:
       keys: Candidates of a query, by ascending position.
-      counts: Number of candidates at each distance.
       candidates: Number of candidates.
       limit: The limit.
       at_limit: How many to keep at the limit.
@@ -246,19 +242,16 @@ def _keep(keys, counts, candidates, limit, at_limit):
         keys[kept] = keys[i]
         kept += taken | np.int64(distance < limit)
         left -= taken
-    counts[limit] = at_limit - left
-    counts[limit + 1 :] = 0
     return kept
 
 
 @numba.njit(nogil=True, cache=True)
-def _sort(keys, counts, candidates, limits, radius, distances, positions):
+def _sort(keys, counts, candidates, limits, distances, positions):
     """Sorts the candidates of each query by (distance, position); `nearest` has the arguments."""
     k = distances.shape[1]
     for q in range(len(keys)):
         limit = limits[q]
-        at_limit = 0 if limit > radius else k - counts[q, :limit].sum()
-        kept = _keep(keys[q], counts[q], candidates[q], limit, at_limit)
+        kept = _keep(keys[q], candidates[q], limit, k - counts[q, :limit].sum())
         candidates[q] = kept
         ends = np.cumsum(counts[q, : limit + 1]) - counts[q, : limit + 1]
         for i in range(kept):

@@ -7,11 +7,15 @@ from tests.support.packed import all_distances, random_codes
 
 @pytest.fixture
 def scans(monkeypatch):
-    """Sets whether scans are compiled."""
+    """Sets whether scans are compiled, which then see blocks of few rows."""
 
     def set_compiled(compiled):
         monkeypatch.setattr(host, "_PATIENCE", 0 if compiled else np.inf)
         assert host.is_compiled() == compiled
+        if compiled:
+            blocks = host._fast().compiled
+            monkeypatch.setattr(blocks, "_BLOCK", 128)
+            monkeypatch.setattr(blocks, "_CHUNK", 1024)
 
     return set_compiled
 
@@ -68,8 +72,6 @@ def test_threads_share_the_queries(scans, monkeypatch):
     monkeypatch.setattr(fast, "_THREADED", 0)
     monkeypatch.setattr(host, "cpus", lambda: 3)
     monkeypatch.setattr(fast, "_TOGETHER", 2)
-    monkeypatch.setattr(fast.compiled, "_CHUNK", 2048)
-    monkeypatch.setattr(fast.compiled, "_BLOCK", 1024)
     scans(True)
     codes = random_codes(5000, 64)
     for count in (1, 2, 3, 7):
