@@ -79,6 +79,24 @@ def test_threads_share_the_queries(scans, monkeypatch):
         check(random_codes(count, 64, 3), codes, None, 20, np.arange(5000) % 3 > 0)
 
 
+@pytest.mark.slow
+def test_no_more_candidates_are_taken_than_there_is_room_for():
+    compiled = pytest.importorskip("jhash.retrieval.search.compiled")
+    counts = np.zeros(66, np.int64)
+    keys = np.zeros(256, np.int64)
+
+    def take(near, rows, start, candidates, limit):
+        distances = np.full(64, 255, np.uint8)
+        distances[:rows] = near
+        return compiled._take_block(distances, 64, start, 3, keys, counts, candidates, limit)
+
+    assert take(7, 64, 0, 0, 65) == (3, 7)
+    assert take(7, 64, 64, 3, 7) == (3, 7)
+    assert take(5, 2, 128, 3, 7) == (5, 7)
+    # Two are at this distance already, so one of four is taken.
+    assert take(5, 4, 192, 5, 7) == (6, 5)
+
+
 def test_scans_are_compiled_once_there_were_many(monkeypatch):
     monkeypatch.setattr(host, "_PATIENCE", 1000)
     monkeypatch.setattr(host, "_scanned", 0)
