@@ -32,7 +32,7 @@ _FEW_DISTINCT = 0.5
 # A search that sees few of the codes gives up at this share of the time of a scan.
 _GIVE_UP = 0.25
 # Where more than this share of late searches gave up, rows are scanned. What is known is worth less
-# with each scan, so that such a search is tried again now and then.
+# with each search, so that such a search is tried again now and then.
 _MAX_GIVEN_UP = 0.7
 _MEMORY = 0.99
 _WEIGHT = 1 / 8
@@ -152,7 +152,8 @@ class Searcher:
             found.append(ways.scan_subset(task, task.only))
         grouped = self._grouped
         if grouped is not None and grouped.fits(task.state):
-            if ways.can_look_up(task, grouped) and self._may_look_up(task):
+            tries = self._given_up[task.k is not None] <= _MAX_GIVEN_UP
+            if tries and ways.can_look_up(task, grouped):
                 report = functools.partial(self._note, task)
                 found.append(ways.look_up(task, grouped, report))
             if task.only is None and _are_few(grouped):
@@ -161,14 +162,6 @@ class Searcher:
                 found.append(ways.search_groups_on_device(task, grouped, lay_out))
         found.sort(key=operator.attrgetter("nanoseconds"))
         return found
-
-    def _may_look_up(self, task: Task) -> bool:
-        """Tells if few of the late searches that saw few of the codes gave up."""
-        share = self._given_up[task.k is not None]
-        if share <= _MAX_GIVEN_UP:
-            return True
-        self._given_up[task.k is not None] = _MEMORY * share
-        return False
 
     def _note(self, task: Task, share: float) -> None:
         """Takes down which share of the queries of a search gave up."""
@@ -189,6 +182,7 @@ class Searcher:
     def _begin(self, task: Task, found: list[Way]) -> Callable[[], Results]:
         """Chooses a way, and brings to the device what it needs there."""
         way = self._choose(found)
+        self._given_up[task.k is not None] *= _MEMORY
         if way.scanned:
             self._scanned[task.k is not None] += way.nanoseconds
         if not way.on_device:
