@@ -36,15 +36,6 @@ def join(found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Results:
     return Results(np.array(limits), np.concatenate(distances), np.concatenate(positions))
 
 
-def append(parts: Iterable[Results]) -> Results:
-    """Makes one of the results of some queries and those of others."""
-    limits, distances, positions = zip(*parts, strict=True)
-    counts = np.concatenate([np.diff(part) for part in limits])
-    return Results(
-        np.append(0, np.cumsum(counts)), np.concatenate(distances), np.concatenate(positions)
-    )
-
-
 def split(results: Results) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields the (distances, positions) of each query."""
     for start, end in itertools.pairwise(results.limits.tolist()):

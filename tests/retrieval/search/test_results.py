@@ -14,10 +14,9 @@ def make(lists):
     return results.join((np.array(a, np.int32), np.array(b, np.int64)) for a, b in lists)
 
 
-def test_join_append_take_and_leave_out():
+def test_join_take_and_leave_out():
     found = make(ONE)
     assert pairs(found) == ONE
-    assert pairs(results.append([found, make([]), make(ONE[:1])])) == [*ONE, ONE[0]]
     assert pairs(results.take(found, np.array([2, 0, 0, 1]))) == [ONE[2], ONE[0], ONE[0], ONE[1]]
     assert pairs(results.leave_out(found, found.distances == 2)) == [([0], [4]), ([], []), ONE[2]]
     assert pairs(results.none(2)) == [([], []), ([], [])]
