@@ -3,7 +3,6 @@
 import math
 import os
 import sys
-import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -60,7 +59,7 @@ def evaluate_workdir(
                         "runs with at least one."
                     )
             workdirs.claim(workdir, config)
-            return evaluate(experiment, SourceEncoder(experiment), saved, workdir)
+            return evaluate(experiment, SourceEncoder(experiment, workdir), saved, workdir)
 
 
 def _with_metrics(config, metrics):
@@ -98,14 +97,14 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
       The content of `results.json`. Times are in seconds. `train_seconds` is the time of
       `pretrain` and of all epochs, whichever process ran them, without that of writing checkpoints.
       `encode_seconds_per_image` is the wall time from reading an image to its outputs, without
-      compilation, averaged over the database.
+      compilation, averaged over the database; for shallow methods, over a few batches of it.
     """
     config, data = experiment.config, experiment.data
     content, chosen_epoch = best.chosen(saved)
     state = jax.tree.map(jnp.asarray, content["state"])
     evaluated = content["train_state"].averaged()
     train_state = parallel.replicate(evaluated, experiment.devices)
-    codes, encode_seconds = _codes(experiment, data, encode, train_state, state)
+    codes, seconds_per_image = _codes(experiment, data, encode, train_state, state)
     # The encoder is written before the codes, which name its digest. If the process is killed in
     # between, the old codes name another digest than the new encoder, so nobody mixes them.
     variables = evaluated.variables
@@ -140,7 +139,7 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     results |= {
         "last_line": log.last_line(workdir),
         "train_seconds": float(saved["seconds"]),
-        "encode_seconds_per_image": encode_seconds / len(experiment.data.database),
+        "encode_seconds_per_image": seconds_per_image,
         "eval_batch_size": config.eval_batch_size,
         "config": workdirs.plain(config),
         **provenance.describe(experiment.devices),
@@ -231,14 +230,13 @@ def _codes(experiment, data, encode, train_state, state, encoded=None):
 
     Returns:
       (codes, seconds): packed codes by the names of `paths.codes`, and the seconds that encoding
-      the database took.
+      an image of the database took; 0 if their codes are known.
     """
     method = experiment.method
     outputs = {"queries": encode(train_state, data.queries)}  # The first call compiles.
-    began = time.perf_counter()
+    seconds = 0.0
     if encoded is None:
-        outputs["encoded"] = encode(train_state, data.database)
-    seconds = time.perf_counter() - began
+        outputs["encoded"], seconds = encode.timed(train_state, data.database)
     codes = {
         name: _pack(f"hash outputs of {_IMAGES[name]}", method.hash_outputs(outputs_of_set))
         for name, outputs_of_set in outputs.items()

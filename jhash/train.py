@@ -89,7 +89,7 @@ def _train_in(workdir, config, data):
         if not begun:
             image_record.write(workdir, experiment.examined)
         workdirs.claim(workdir, config)
-        encode = SourceEncoder(experiment)
+        encode = SourceEncoder(experiment, workdir)
         saved = _train(experiment, first, encode, workdir)
         with interrupts.at_once(), workdirs.evaluating(workdir):
             return evaluate.evaluate(experiment, encode, saved, workdir)

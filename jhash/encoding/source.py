@@ -1,19 +1,34 @@
 """From the images of an experiment's source to the outputs of its model."""
 
+import time
+
 import jax
 import numpy as np
 
 from jhash import parallel
 from jhash.data import batches
+from jhash.encoding import kept_features
 from jhash.encoding.forward import build_forward
 from jhash.experiment import Experiment
+from jhash.runs import paths
+
+# So many batches are timed where the outputs themselves come from features that are kept.
+_TIMED = 4
 
 
 class SourceEncoder:
-    """Computes a model's outputs, not packed codes, for images of an experiment's source."""
+    """Computes a model's outputs, not packed codes, for images of an experiment's source.
 
-    def __init__(self, experiment: Experiment):
-        """Prepares the forward pass, which the first call compiles."""
+    A shallow method is fitted to features that are kept, and its outputs are computed from them.
+    """
+
+    def __init__(self, experiment: Experiment, workdir: str | None = None):
+        """Prepares the forward pass, which the first call compiles.
+
+        Args:
+          experiment: The experiment.
+          workdir: Folder of the run, which may keep features; None if there is none.
+        """
         config = experiment.config
         self._source = experiment.data.source
         self._size = config.eval_batch_size
@@ -21,6 +36,9 @@ class SourceEncoder:
         self._forward = build_forward(
             config.image, experiment.model, experiment.mean, experiment.devices
         )
+        self._of_features = None
+        if workdir and kept_features.usable(experiment):
+            self._of_features = kept_features.FeatureEncoder(experiment, paths.pretrain(workdir))
 
     def __call__(self, train_state, indices):
         """Computes the outputs for images of the source.
@@ -32,6 +50,32 @@ class SourceEncoder:
         Returns:
           The outputs of the model as NumPy arrays [N, ...], in the order of the indices.
         """
+        if self._of_features:
+            return self._of_features(train_state, indices)
+        return self._of_images(train_state, indices)
+
+    def timed(self, train_state, indices):
+        """Computes the outputs, and times the way from an image to its outputs.
+
+        Args:
+          train_state: As for a call.
+          indices: As for a call.
+
+        Returns:
+          (outputs, seconds per image). The program has been compiled before the clock starts, if
+          the encoder was called before or the outputs come from features. In the latter case a few
+          batches of the images are encoded for the time alone.
+        """
+        timed = indices
+        if self._of_features:
+            timed = indices[: _TIMED * self._size]
+            self._of_images(train_state, timed[: self._size])
+        began = time.perf_counter()
+        outputs = self._of_images(train_state, timed)
+        seconds = (time.perf_counter() - began) / len(timed)
+        return (self._of_features(train_state, indices) if self._of_features else outputs), seconds
+
+    def _of_images(self, train_state, indices):
         orders = batches.batch_indices(indices, self._size)
         read = batches.prefetch(self._source, parallel.share(orders, axis=1), workers=self._workers)
         outputs = [self._forward(train_state.variables, batch["images"]) for batch in read]

@@ -42,5 +42,20 @@ class FeatureHash(nn.Module):
         if self.is_initializing():
             # There is no hash function yet. Fitting adds its parameters under the name "hash".
             return features_Bxz
+        # The compiler must not merge the parts: outputs of kept features would round differently.
+        return self.of_features(jax.lax.optimization_barrier(features_Bxz))
+
+    def of_features(self, features_Bxz: jax.Array) -> jax.Array:
+        """Maps features to hash outputs.
+
+        Args:
+          features_Bxz: Features, float32 [B, z].
+
+        Returns:
+          float32 [B, bits].
+
+        Raises:
+          InputError: `method` names nothing that exists.
+        """
         method = imports.find_module(self.method, "jhash.methods.shallow", "method")
         return method.encode(self.get_variable("params", "hash"), features_Bxz)

@@ -14,12 +14,14 @@
 Shapes in names: N images, B images at a time, z features.
 """
 
+import contextlib
+import contextvars
 import hashlib
 import inspect
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +38,8 @@ from jhash.system import files, imports, npy
 # Number of images whose features are one file: at most so many are computed again after a kill.
 _CHUNK = 2048
 _FIELDS = "config.method.features."
+# The folder of `shared`.
+_shared: contextvars.ContextVar[str | None] = contextvars.ContextVar("shared", default=None)
 # Max number of characters of an error of another library within an error.
 _REASON = 200
 # What `config.method.features` must have; see the module.
@@ -55,10 +59,12 @@ class Extractor(NamedTuple):
     Attributes:
       apply: Function (variables, uint8 [B, H, W, C]) -> float32 [B, z].
       variables: Pytree of arrays that the function takes.
+      image: The arguments of `preprocess.eval_images`, and `mean`; None for a function.
     """
 
     apply: Callable[[Any, jax.Array], jax.Array]
     variables: Any
+    image: dict[str, Any] | None = None
 
 
 def extractor(config) -> Extractor:
@@ -105,13 +111,17 @@ def extractor(config) -> Extractor:
             "whose BatchNorm is folded into their convolutions."
         )
 
-    def apply(variables, images):
-        x = preprocess.eval_images(
-            images, mean, size=config.size, scale=module.SCALE, channels=config.channels
-        )
-        return model.apply(variables, x)
+    image = {
+        "size": config.size,
+        "scale": module.SCALE,
+        "channels": config.channels,
+        "mean": mean,
+    }
 
-    return Extractor(apply, {"params": params})
+    def apply(variables, images):
+        return model.apply(variables, preprocess.eval_images(images, **image))
+
+    return Extractor(apply, {"params": params}, image)
 
 
 def check(config, source) -> int:
@@ -130,7 +140,7 @@ def check(config, source) -> int:
     if config.file:
         return _width_of_file(config.file, len(source))
     _check_batch(config)
-    apply, variables = extractor(config)
+    apply, variables, _ = extractor(config)
     image = jax.ShapeDtypeStruct((1, *source.image_shape), np.uint8)
     try:
         features = jax.eval_shape(apply, variables, image)
@@ -156,6 +166,20 @@ def _check_batch(config):
         parallel.check_batch_size("batch", config.batch, parallel.device_count())
 
 
+@contextlib.contextmanager
+def shared(folder: str) -> Iterator[None]:
+    """Keeps features in one folder in place of each run's own, so that runs share them.
+
+    Args:
+      folder: The folder, which need not exist. Nothing in it is needed later.
+    """
+    token = _shared.set(folder)
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> np.ndarray:
     """Computes features of some images of a source, once per folder and set of images.
 
@@ -167,7 +191,7 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
       config: `config.method.features`; see the module.
       source: A `jhash.data.Source`.
       indices: Which images of the source, int64 [N].
-      folder: Folder in which that folder is made.
+      folder: Folder in which that folder is made, unless runs share one; see `shared`.
       workers: Number of processes that decode images; see `batches.prefetch`.
 
     Returns:
@@ -185,7 +209,7 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
     _check_batch(config)
     extract = extractor(config)
     digest = _digest(config, extract.variables, source, indices)
-    folder = os.path.join(folder, f"features-{digest[:16]}")
+    folder = os.path.join(_shared.get() or folder, f"features-{digest[:16]}")
     apply = parallel.map_batch(extract.apply)
     variables = None  # They are copied to the devices only if a chunk is missing.
     chunks = []

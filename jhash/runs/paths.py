@@ -47,6 +47,11 @@ def pretrain(workdir: str) -> str:
     return os.path.join(workdir, "pretrain")
 
 
+def shared_features(workdir: str) -> str:
+    """The folder beside those of a sweep's runs in which they keep features."""
+    return os.path.join(os.path.dirname(os.path.abspath(workdir)), ".features")
+
+
 def metrics(workdir: str) -> str:
     """The log, one JSON object per line."""
     return os.path.join(workdir, "metrics.jsonl")

@@ -46,8 +46,11 @@ def run(config: Mapping, workdir: str) -> None:
     import jax  # These take seconds, for which a finished sweep should not wait.
 
     from jhash import report, train
+    from jhash.pretrained import features
 
-    train.train(ml_collections.ConfigDict(dict(config)), workdir)
+    # Runs of one folder share what takes longest in many of them.
+    with features.shared(paths.shared_features(workdir)):
+        train.train(ml_collections.ConfigDict(dict(config)), workdir)
     # A cell is done without the page, which `jhash report` can write at any time.
     with contextlib.suppress(InputError):
         report.write([workdir], paths.report(workdir), None)

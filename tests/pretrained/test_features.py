@@ -124,3 +124,19 @@ def test_bad_fields_are_named(config, source, tmp_path):
     message = rf"features.batch: 12 given; .* multiples of .*{parallel.device_count()}"
     with pytest.raises(InputError, match=message):
         features.load(config, source, INDICES, str(tmp_path))
+
+
+def test_runs_can_share_a_folder(config, source, tmp_path, monkeypatch):
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    with features.shared(str(shared)):
+        first = features.load(config, source, INDICES, str(own))
+    assert not own.exists()
+
+    def refuse(_):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(features.parallel, "replicate", refuse)
+    with features.shared(str(shared)):
+        np.testing.assert_array_equal(first, features.load(config, source, INDICES, str(own)))
+    with pytest.raises(AssertionError, match="computed again"):
+        features.load(config, source, INDICES, str(own))

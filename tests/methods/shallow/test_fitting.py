@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from configs.baselines import shallow
-from jhash import retrieval, train
+from jhash import parallel, retrieval, train
+from jhash.encoding import SourceEncoder, kept_features
 from jhash.errors import InputError
+from jhash.experiment import build
 from jhash.methods.shallow import itq, lsh, pcah, sdh, sh
 from jhash.pretrained import features
+from jhash.runs import paths, workdirs
+from jhash.runs.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -95,4 +99,39 @@ def test_what_does_not_fit_together_is_named(tmp_path):
     config = tiny_config("itq")
     config.bits = 13
     with pytest.raises(InputError, match=r"config.bits: 13 given; allowed: 1 to 12"):
+        train.train(config, str(tmp_path))
+
+
+@pytest.mark.parametrize("fit", ["itq", "sdh"])
+def test_outputs_of_kept_features_are_those_of_the_whole_model(fit, tmp_path):
+    config = tiny_config(fit)
+    train.train(config, str(tmp_path))
+    experiment = build(workdirs.load(str(tmp_path)))
+    with Checkpoints(paths.checkpoints(str(tmp_path))) as checkpoints:
+        saved = checkpoints.restore(experiment.first())
+    train_state = parallel.replicate(saved["train_state"], experiment.devices)
+    queries = experiment.data.queries
+    whole = SourceEncoder(experiment)(train_state, queries)
+    kept = SourceEncoder(experiment, str(tmp_path))
+    np.testing.assert_array_equal(kept(train_state, queries), whole)
+    outputs, seconds = kept.timed(train_state, queries)
+    np.testing.assert_array_equal(outputs, whole)
+    assert seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("group", "changed"),
+    [("image", {"size": 9}), ("image", {"crop": 7}), ("image", {"scale": 1 / 60}), ("", {"mean": 7.0})],
+)
+def test_kept_features_of_another_input_are_not_used(group, changed, tmp_path, monkeypatch):
+    config = tiny_config("lsh")
+    (config[group] if group else config).update(changed)
+
+    def refuse(*_):
+        raise AssertionError("features of another input")
+
+    monkeypatch.setattr(kept_features.FeatureEncoder, "__call__", refuse)
+    if changed in ({"size": 9}, {"crop": 7}):  # `Pixels` has one weight per pixel.
+        assert not kept_features.usable(build(config))
+    else:
         train.train(config, str(tmp_path))
