@@ -74,7 +74,8 @@ def _work():
             # The run may be somebody else's, and so may be the files in the current folder.
             sys.path.remove(os.getcwd())
         workdir = _WORKDIR.value
-        results = evaluate.evaluate_workdir(workdir, _TRUST.value, overrides.metrics(_taken))
+        changes = overrides.of_evaluation(_taken)
+        results = evaluate.evaluate_workdir(workdir, _TRUST.value, **changes)
         trust_modules = _TRUST.value
     else:
         trust_modules = None  # The config is code of the user's, so the modules that it names are.

@@ -136,6 +136,8 @@ def large(config: ml_collections.ConfigDict) -> None:
     config.optimizer.weight_decay = 0.05
     config.optimizer.warmup = 0.1
     config.optimizer.average = 0.999
+    # Chosen by validation: docs/reproduce/fdah.md.
+    config.image.mirror = True
 
 
 def smoke(config: ml_collections.ConfigDict, arguments: types.SimpleNamespace) -> None:
@@ -234,6 +236,9 @@ def _fields():
                 # The way of image files to a square: "stretch", "crop" the ends of the longer side,
                 # or "pad" with gray.
                 "resize": "stretch",
+                # Whether an image's outputs are the mean of its own and of its mirror image's;
+                # training does not see it.
+                "mirror": False,
             },
             # Augmentation, in training only.
             "augment": {

@@ -177,6 +177,7 @@ COMMON: Fields = {
         "crop": integer(1, 4096).or_none(),
         "channels": choice(1, 3).or_none(),
         "resize": choice("stretch", "crop", "pad").added("stretch"),
+        "mirror": boolean().added(False),
     },
     "augment": {
         "pad": integer(0, 4095),

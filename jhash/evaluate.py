@@ -30,6 +30,7 @@ def evaluate_workdir(
     trust_modules: Collection[str] = (),
     metrics: Mapping[str, Any] | None = None,
     data: Data | None = None,
+    mirror: bool | None = None,
 ) -> dict:
     """Evaluates the newest checkpoint of a run, whether the run is finished or not; see `evaluate`.
 
@@ -38,6 +39,7 @@ def evaluate_workdir(
       trust_modules: Modules of the user's own that the run may name; see `imports.opening`.
       metrics: Fields of `config.metrics` that replace those of the run, from now on.
       data: The data of a run to which they were passed, as to `train.train`.
+      mirror: Replaces `config.image.mirror` of the run, from now on; None keeps it.
 
     Raises:
       InputError: There is no run in the folder, it has no checkpoint yet, or it names a module that
@@ -45,7 +47,7 @@ def evaluate_workdir(
     """
     given = workdirs.as_path(workdir)
     with imports.opening(trust_modules), workdirs.of_process(given) as workdir:
-        config = _with_metrics(workdirs.load_for_all(workdir), metrics or {})
+        config = _changed(workdirs.load_for_all(workdir), metrics or {}, mirror)
         workdirs.check_writable(workdir)
         if data is not None:
             in_memory.check(config.data, data)
@@ -62,13 +64,16 @@ def evaluate_workdir(
             return evaluate(experiment, SourceEncoder(experiment, workdir), saved, workdir)
 
 
-def _with_metrics(config, metrics):
-    """Replaces fields of `config.metrics`; what they may be is checked when the config is built."""
+def _changed(config, metrics, mirror):
+    """Replaces what an evaluation may; the values are checked when the config is built."""
     changed = ml_collections.ConfigDict(config.to_dict())
     if isinstance(changed.get("metrics"), ml_collections.ConfigDict):
         for name, value in metrics.items():
             with changed.metrics.ignore_type():
                 changed.metrics[name] = value
+    if mirror is not None and isinstance(changed.get("image"), ml_collections.ConfigDict):
+        with changed.image.ignore_type():
+            changed.image.mirror = mirror
     return ml_collections.FrozenConfigDict(changed)
 
 

@@ -251,7 +251,7 @@ def _run_epochs(experiment, step, saved, indices, encode, epochs):
                     experiment.data,
                     jax.tree.map(lambda leaf: leaf, state),
                     indices,
-                    functools.partial(encode, train_state),
+                    functools.partial(encode.of_one_view, train_state),
                 )
                 new_state, metrics = parallel.from_main((new_state, metrics))
                 trained = time.perf_counter() - began

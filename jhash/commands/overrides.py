@@ -15,9 +15,10 @@ from jhash.errors import InputError
 # their names.
 _OPEN = ("data.options", "optimizer.arguments", "optimizer.rates")
 # A field of every model, which a config gets when it is given.
-_MODEL, _DTYPE = "model", "dtype"
-# The fields of a run that an evaluation may change.
+_DTYPE = "model.dtype"
+# The fields of a run that an evaluation may change: a group, and one of another group.
 _METRICS = "metrics"
+_IMAGE, _NAME = "image", "mirror"
 _CONFIG = re.compile(r"--?config(=.*)?", re.DOTALL)
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(?:=.*)?", re.DOTALL)
 # The value of a flag in words, by the name that the flag's parser has for it.
@@ -28,7 +29,8 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
     """Takes the overrides of open fields, such as `--config.data.options.folder=LISTS`.
 
     That of `config.model.dtype` is among them: every model has the field, and few configs list it.
-    Without a `--config`, so for an evaluation, it takes those of `config.metrics` as well. A value
+    Without a `--config`, so for an evaluation, it takes those of `config.metrics` and
+    `config.image.mirror` as well. A value
     that reads as an integer, a real number, True, False, None or a quoted text becomes that, and so
     does a tuple of them in `config.metrics`; any other value stays a text.
 
@@ -41,10 +43,10 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
     Raises:
       InputError: A value is missing.
     """
-    fields = _OPEN if any(map(_CONFIG.fullmatch, arguments)) else (*_OPEN, _METRICS)
-    names = "|".join(map(re.escape, fields))
-    field_and_name = rf"(?:({names})\.([^=.]+)|({_MODEL})\.({_DTYPE}))"
-    flag = re.compile(rf"--?config\.{field_and_name}(?:=(.*))?", re.DOTALL)
+    evaluates = not any(map(_CONFIG.fullmatch, arguments))
+    groups = "|".join(map(re.escape, (*_OPEN, _METRICS) if evaluates else _OPEN))
+    single = "|".join(map(re.escape, (_DTYPE, f"{_IMAGE}.{_NAME}") if evaluates else (_DTYPE,)))
+    flag = re.compile(rf"--?config\.((?:{groups})\.[^=.]+|{single})(?:=(.*))?", re.DOTALL)
     left = []
     taken: dict[str, dict[str, Any]] = {}
     remaining = iter(arguments)
@@ -53,8 +55,8 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
         if match is None:
             left.append(argument)
             continue
-        field, name = match[1] or match[3], match[2] or match[4]
-        value = match[5]
+        field, _, name = match[1].rpartition(".")
+        value = match[2]
         value = next(remaining, None) if value is None else value
         if value is None:
             raise InputError(f"{argument}: no value given; allowed: {argument}=VALUE.")
@@ -83,20 +85,27 @@ def apply_open(config, taken: dict[str, dict[str, Any]]) -> None:
                 field[name] = value
 
 
-def metrics(taken: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Returns the overrides for an evaluation, of those that `take_open` took.
+def of_evaluation(taken: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns what an evaluation changes, of what `take_open` took.
+
+    Args:
+      taken: {field: {name: value}}.
+
+    Returns:
+      The arguments `metrics` and `mirror` of `evaluate.evaluate_workdir`.
 
     Raises:
       InputError: There are others, which an evaluation cannot take.
     """
-    for field in (*_OPEN, _MODEL):
-        if field in taken:
+    for field in taken:
+        if field not in (_METRICS, _IMAGE):
             raise InputError(_only_metrics(f"{field}.{next(iter(taken[field]))}"))
     values = dict(taken.get(_METRICS, {}))
     ranks = values.get("precision_ranks")
     if isinstance(ranks, int):  # As for a config: one number is a tuple of one.
         values["precision_ranks"] = (ranks,)
-    return values
+    mirror = taken.get(_IMAGE, {}).get(_NAME)
+    return {"metrics": values, "mirror": mirror}
 
 
 def refuse_unknown(config: ml_collections.ConfigDict, arguments: Sequence[str]) -> None:
@@ -140,8 +149,9 @@ def explain(error: flags.Error) -> str:
 
 def _only_metrics(field):
     return (
-        f"--config.{field}: given without --config; allowed: fields of config.metrics with "
-        "--mode=eval, such as --config.metrics.map_at=5000, or any field with --config."
+        f"--config.{field}: given without --config; allowed: fields of config.metrics and "
+        "config.image.mirror with --mode=eval, such as --config.metrics.map_at=5000, or any field "
+        "with --config."
     )
 
 

@@ -27,6 +27,7 @@ def train_images(
     flip: bool = False,
     erase: int = 0,
     resize: str = "stretch",
+    mirror: bool = False,
     **strong: float,
 ) -> jax.Array:
     """Computes the model's input in training: `distort`, `preprocess`, then `augment`.
@@ -42,7 +43,8 @@ def train_images(
       pad: Number of pixels added on every side before the crop.
       flip: Mirrors images left to right with probability 1/2.
       erase: Side of the square that is erased in every image, in pixels; 0 erases nothing.
-      resize: As for `preprocess.eval_images`.
+      resize: As for `preprocess.eval_images`, as is `mirror`.
+      mirror: Nothing in training depends on it.
       **strong: Arguments of `distortions.distort`, which does nothing by default.
 
     Returns:
@@ -51,7 +53,7 @@ def train_images(
     Raises:
       InputError: As `preprocess` and `augment` do.
     """
-    del resize
+    del resize, mirror
     images = distort(images, keys, **strong)
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     x = augment(x, keys, pad=pad, crop=crop, flip=flip)

@@ -97,6 +97,7 @@ def eval_images(
     channels: int | None = None,
     crop: int | None = None,
     resize: str = "stretch",
+    mirror: bool = False,
 ) -> jax.Array:
     """Computes the model's input in evaluation: `preprocess`, then the center crop.
 
@@ -109,6 +110,8 @@ def eval_images(
       crop: Side of the center crop in pixels; None keeps `size`.
       resize: The way in which the host has brought files to the shape of the images; it is over by
         now, so nothing here depends on it.
+      mirror: Whether the outputs are averaged with those of mirror images, which is the matter of
+        `encoding.forward`; nothing here depends on it.
 
     Returns:
       float32 [B, side, side, channels], where `side` is `crop`, or `size` without it.
@@ -116,7 +119,7 @@ def eval_images(
     Raises:
       InputError: As `preprocess` does, or the crop is larger than `size`.
     """
-    del resize
+    del resize, mirror
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     return x if crop is None else center_crop(x, crop)
 

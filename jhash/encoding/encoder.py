@@ -28,11 +28,11 @@ import jax
 import ml_collections
 import numpy as np
 
-from jhash import methods, models, parallel, retrieval
-from jhash.data import decoding, preprocess, usable
+from jhash import methods, parallel, retrieval
+from jhash.data import decoding, usable
 from jhash.data.pixels import CHANNELS, Reading
 from jhash.encoding import encoder_file, image_batches
-from jhash.encoding.forward import build_forward
+from jhash.encoding.forward import build_forward, on_one_device
 from jhash.errors import InputError, in_config
 from jhash.experiment import Experiment, build_model, with_head
 from jhash.models.heads import WithHead
@@ -280,21 +280,17 @@ class FileEncoder:
             model = build_model(config)
             if classes:
                 model = with_head(model, self._method, config, Classes(*classes))
-            self._check_outputs(config.image, model, mean, variables)
+            self._apply_alone = on_one_device(config.image, model, mean)
+            self._check_outputs(variables)
         self._forward = build_forward(config.image, model, mean)
         self._variables = parallel.replicate(variables)
 
-    def _check_outputs(self, image, model, mean, variables):
+    def _check_outputs(self, variables):
         """Checks that the variables fit the model and that it gives one number per bit."""
-
-        def apply(variables, images):
-            x = preprocess.eval_images(images, mean, **image)
-            return models.without_axis(model).apply(variables, x, train=False)
-
-        self._apply_alone = apply
         images = jax.ShapeDtypeStruct((1, *self.image_shape), np.uint8)
         outputs = jax.tree.map(
-            lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(apply, variables, images)
+            lambda leaf: np.zeros(leaf.shape, leaf.dtype),
+            jax.eval_shape(self._apply_alone, variables, images),
         )
         shape = np.shape(self._method.hash_outputs(outputs))
         if shape != (1, self.bits):

@@ -1,6 +1,8 @@
 """The forward pass in evaluation mode, from the bytes of images to the outputs of a model."""
 
-from jhash import parallel
+import jax
+
+from jhash import models, parallel
 from jhash.data import preprocess
 
 
@@ -19,9 +21,21 @@ def build_forward(image, model, mean, devices=None):
       outputs are those of the model, arrays [B, ...]. See `parallel.map_batch` for several
       processes.
     """
+    return parallel.map_batch(_forward(image, model, mean), devices)
 
+
+def on_one_device(image, model, mean):
+    """Builds the same function for one device, which JAX can trace; see `build_forward`."""
+    return _forward(image, models.without_axis(model), mean)
+
+
+def _forward(image, model, mean):
     def apply(variables, images):
         x = preprocess.eval_images(images, mean, **image)
-        return model.apply(variables, x, train=False)
+        outputs = model.apply(variables, x, train=False)
+        if not image.get("mirror", False):
+            return outputs
+        mirrored = model.apply(variables, x[:, :, ::-1], train=False)
+        return jax.tree.map(lambda one, other: (one + other) / 2, outputs, mirrored)
 
-    return parallel.map_batch(apply, devices)
+    return apply

@@ -31,9 +31,10 @@ def usable(experiment: Experiment) -> bool:
     if not isinstance(experiment.model, FeatureHash):
         return False
     fitted = features.extractor(experiment.config.method.features).image
-    if fitted is None or experiment.config.image.crop is not None:
+    image = experiment.config.image
+    if fitted is None or image.crop is not None or image.get("mirror", False):
         return False
-    same = all(experiment.config.image[name] == fitted[name] for name in _INPUT)
+    same = all(image[name] == fitted[name] for name in _INPUT)
     return same and bool(np.all(experiment.mean == fitted["mean"]))
 
 

@@ -1,5 +1,6 @@
 """From the images of an experiment's source to the outputs of its model."""
 
+import functools
 import time
 
 import jax
@@ -33,9 +34,11 @@ class SourceEncoder:
         self._source = experiment.data.source
         self._size = config.eval_batch_size
         self._workers = config.data.get("workers", 0)
-        self._forward = build_forward(
-            config.image, experiment.model, experiment.mean, experiment.devices
+        self._build = functools.partial(
+            build_forward, model=experiment.model, mean=experiment.mean, devices=experiment.devices
         )
+        self._image = config.image
+        self._forward = self._build(config.image)
         self._of_features = None
         if workdir and kept_features.usable(experiment):
             self._of_features = kept_features.FeatureEncoder(experiment, paths.pretrain(workdir))
@@ -53,6 +56,20 @@ class SourceEncoder:
         if self._of_features:
             return self._of_features(train_state, indices)
         return self._of_images(train_state, indices)
+
+    def of_one_view(self, train_state, indices):
+        """Computes the outputs of the images alone, whatever `config.image.mirror` says.
+
+        Args:
+          train_state: As for a call.
+          indices: As for a call.
+
+        Returns:
+          As a call.
+        """
+        if self._image.get("mirror", False):
+            return self._of_images(train_state, indices, self._plain)
+        return self(train_state, indices)
 
     def timed(self, train_state, indices):
         """Computes the outputs, and times the way from an image to its outputs.
@@ -75,9 +92,14 @@ class SourceEncoder:
         seconds = (time.perf_counter() - began) / len(timed)
         return (self._of_features(train_state, indices) if self._of_features else outputs), seconds
 
-    def _of_images(self, train_state, indices):
+    @functools.cached_property
+    def _plain(self):
+        return self._build({**self._image, "mirror": False})
+
+    def _of_images(self, train_state, indices, forward=None):
+        forward = forward or self._forward
         orders = batches.batch_indices(indices, self._size)
         read = batches.prefetch(self._source, parallel.share(orders, axis=1), workers=self._workers)
-        outputs = [self._forward(train_state.variables, batch["images"]) for batch in read]
+        outputs = [forward(train_state.variables, batch["images"]) for batch in read]
         outputs = jax.device_get(outputs)
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(indices)], *outputs)

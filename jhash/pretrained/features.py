@@ -185,7 +185,8 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
 
     They are saved in chunks of images as they are computed, in a folder that is named by the
     SHA-256 of what they depend on: the config, the weights, the indices and the images of the first
-    chunk. A process that was killed leaves whole chunks, after which the next process goes on.
+    chunk, or all images where runs of any data share the folder. A process that was killed leaves
+    whole chunks, after which the next process goes on.
 
     Args:
       config: `config.method.features`; see the module.
@@ -210,6 +211,22 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
     extract = extractor(config)
     digest = _digest(config, extract.variables, source, indices)
     folder = os.path.join(_shared.get() or folder, f"features-{digest[:16]}")
+    with _alone(folder):
+        features_Nxz = _by_chunks(config, extract, source, indices, folder, workers)
+    count, size = features_Nxz.shape
+    print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
+    return features_Nxz
+
+
+def _alone(folder):
+    """Locks a folder that runs share, so that one of them computes and the others wait."""
+    if _shared.get() is None or parallel.process_count() > 1:
+        return contextlib.nullcontext()
+    return files.lock(os.path.join(folder, ".lock"), wait=True)
+
+
+def _by_chunks(config, extract, source, indices, folder, workers):
+    """Computes the features, or reads those that the folder has; see `load`."""
     apply = parallel.map_batch(extract.apply)
     variables = None  # They are copied to the devices only if a chunk is missing.
     chunks = []
@@ -228,10 +245,7 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
             with files.replacing(path, "wb") as file:
                 npy.write(file, chunk)
         chunks.append(_from_main(path))
-    features_Nxz = np.concatenate(chunks)
-    count, size = features_Nxz.shape
-    print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
-    return features_Nxz
+    return np.concatenate(chunks)
 
 
 def _from_main(path):
@@ -270,5 +284,9 @@ def _digest(config, variables, source, indices):
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         digest.update(jax.tree_util.keystr(path).encode() + np.ascontiguousarray(leaf).tobytes())
     digest.update(np.ascontiguousarray(indices, np.int64).tobytes())
-    digest.update(np.ascontiguousarray(source.images(indices[:_CHUNK])).tobytes())
+    # The images of a run stay the same, so that a part of them is enough.
+    seen = indices[:_CHUNK] if _shared.get() is None else indices
+    for start in range(0, len(seen), _CHUNK):
+        images = source.images(seen[start : start + _CHUNK])
+        digest.update(np.ascontiguousarray(images).tobytes())
     return digest.hexdigest()

@@ -18,7 +18,7 @@ from jhash.system import files, reading, text
 Config: TypeAlias = ml_collections.ConfigDict | ml_collections.FrozenConfigDict
 
 # The fields that say how a run is computed, measured and watched; they are no part of what it is.
-_FREE = ("devices", "metrics", "profile_from", "profile_steps", "data.workers")
+_FREE = ("devices", "image.mirror", "metrics", "profile_from", "profile_steps", "data.workers")
 
 
 def default(config: Config) -> str:

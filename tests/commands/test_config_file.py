@@ -87,22 +87,25 @@ def test_overrides_of_known_fields_pass():
     overrides.refuse_unknown(fdah.get_config(), words)
 
 
-def test_an_evaluation_takes_metrics_alone():
+def test_an_evaluation_takes_metrics_and_mirror_alone():
     words = ["launch.py", "--mode=eval", "--config.metrics.map_at=50", "--workdir=run"]
     words += ["--config.metrics.precision_ranks", "(5, 10)", "--config.metrics.map_at_percent=2.5"]
     left, taken = overrides.take_open(words)
     assert left == ["launch.py", "--mode=eval", "--workdir=run"]
     wanted = {"map_at": 50, "precision_ranks": (5, 10), "map_at_percent": 2.5}
-    assert overrides.metrics(taken) == wanted
+    assert overrides.of_evaluation(taken) == {"metrics": wanted, "mirror": None}
     _, taken = overrides.take_open(["--config.metrics.precision_ranks=7"])
-    assert overrides.metrics(taken) == {"precision_ranks": (7,)}
+    assert overrides.of_evaluation(taken)["metrics"] == {"precision_ranks": (7,)}
+    left, taken = overrides.take_open(["--workdir=run", "--config.image.mirror=True"])
+    assert left == ["--workdir=run"]
+    assert overrides.of_evaluation(taken) == {"metrics": {}, "mirror": True}
     # With a config they are flags like others, and a tuple is a text for a data source.
     words = ["--config=x.py", "--config.metrics.map_at=50", "--config.data.options.x=(1, 2)"]
     left, taken = overrides.take_open(words)
     assert left == words[:2]
     assert taken == {"data.options": {"x": "(1, 2)"}}
     with pytest.raises(InputError, match=r"^--config\.data\.options\.x: given without --config"):
-        overrides.metrics(taken)
+        overrides.of_evaluation(taken)
 
 
 def test_patterns_of_parameters_are_names_of_their_own():

@@ -148,4 +148,4 @@ def test_a_config_gets_the_field_by_an_override():
     assert overrides.take_open(["--config.model.hidden=3"]) == (["--config.model.hidden=3"], {})
     _, taken = overrides.take_open(["--config.model.dtype", "float32"])
     with pytest.raises(InputError, match=r"config\.model\.dtype"):
-        overrides.metrics(taken)
+        overrides.of_evaluation(taken)

@@ -140,3 +140,9 @@ def test_runs_can_share_a_folder(config, source, tmp_path, monkeypatch):
         np.testing.assert_array_equal(first, features.load(config, source, INDICES, str(own)))
     with pytest.raises(AssertionError, match="computed again"):
         features.load(config, source, INDICES, str(own))
+    # The last image is none of the first chunk.
+    monkeypatch.setattr(features, "_CHUNK", 4)
+    other = source.images(np.arange(240)).copy()
+    other[INDICES[-1]] += 1
+    with features.shared(str(shared)), pytest.raises(AssertionError, match="computed again"):
+        features.load(config, ArraySource(other, source.labels), INDICES, str(own))

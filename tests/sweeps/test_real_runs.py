@@ -40,9 +40,12 @@ def undisturbed(tmp_path_factory):
 
 def test_two_cells_of_a_table_are_trained(undisturbed, capsys):
     folder, done = undisturbed
-    runs = sorted(path.name.split("-")[0] for path in (folder / "runs").iterdir())
-    assert runs == ["itq", "lsh"]
-    for run in (folder / "runs").iterdir():
+    runs = sorted((folder / "runs").glob("[!.]*"))
+    assert [path.name.split("-")[0] for path in runs] == ["itq", "lsh"]
+    # Both were fitted to the same features, and encode the same images.
+    assert len(list((folder / "runs" / ".features").iterdir())) == 2
+    for run in runs:
+        assert not (run / "pretrain").exists()
         assert {"config.json", "results.json", "report.html", "codes"} <= set(os.listdir(run))
     text = (folder / "table" / "table.md").read_text()
     assert text in done.stdout

@@ -121,7 +121,12 @@ def test_outputs_of_kept_features_are_those_of_the_whole_model(fit, tmp_path):
 
 @pytest.mark.parametrize(
     ("group", "changed"),
-    [("image", {"size": 9}), ("image", {"crop": 7}), ("image", {"scale": 1 / 60}), ("", {"mean": 7.0})],
+    [
+        ("image", {"size": 9}),
+        ("image", {"crop": 7}),
+        ("image", {"scale": 1 / 60}),
+        ("", {"mean": 7.0}),
+    ],
 )
 def test_kept_features_of_another_input_are_not_used(group, changed, tmp_path, monkeypatch):
     config = tiny_config("lsh")
