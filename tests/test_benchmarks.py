@@ -19,6 +19,7 @@ SMALL = {
     "graph_codes": "--smoke --embedding=itq --images=40 --queries=10",
     "hamming_search": "--n=1000 --rounds=1 --ks 10 --numpy",
     "index_threads": "--n=3000 --large=5000 --seconds=0.2",
+    "label_free": "--smoke --bits=8 --seeds=2 --labels",
     "near_search": "--growth 3000 --numpy",
     "streamed_search": "--n=3000 --rounds=1 --batches 2 --ways stream load --numpy",
 }

@@ -40,3 +40,33 @@ def test_arrays_that_do_not_fit():
         retrieval.neighbors_kept(codes, codes, features[:2], features, 8, 1)
     with pytest.raises(InputError, match=r"^k: 4 given; allowed: 1 to 3"):
         retrieval.neighbors_kept(codes, codes, features, features, 8, 4)
+
+
+def test_what_two_encoders_share_is_the_expectation_over_orders_of_ties():
+    rng = np.random.default_rng(1)
+    sides = [rng.integers(0, 64, (count, 1), dtype=np.uint32) for count in (70, 50, 70, 50)]
+    sides[2] = sides[0] ^ np.uint32(1)  # One encoder is the other with a bit turned, for queries.
+    sides[3] = sides[1]
+    shared = retrieval.neighbors_shared(*sides, bits=6, k=7)
+
+    def nearest(queries, database):
+        distances = np.bitwise_count(queries ^ database.T)
+        return np.lexsort((rng.random(distances.shape), distances), axis=1)[:, :7]
+
+    drawn = np.zeros(70)
+    for _ in range(400):
+        one, other = nearest(*sides[:2]), nearest(*sides[2:])
+        drawn += (one[:, :, None] == other[:, None]).sum(axis=(1, 2)) / 7 / 400
+    np.testing.assert_allclose(shared, drawn, atol=0.1)
+    assert abs(shared.mean() - drawn.mean()) < 0.01
+
+
+def test_two_encoders_that_agree_or_have_one_code():
+    codes = (1 << np.arange(8, dtype=np.uint32))[:, None]
+    assert retrieval.neighbors_shared(codes, codes, codes, codes, 8, 1).tolist() == [1.0] * 8
+    one = codes * 0
+    np.testing.assert_allclose(retrieval.neighbors_shared(one, one, codes, codes, 8, 2), 2 / 8)
+    with pytest.raises(InputError, match=r"^db_others: 7 codes given; allowed: 8, one per item"):
+        retrieval.neighbors_shared(codes, codes, codes, codes[:7], 8, 1)
+    with pytest.raises(InputError, match=r"^k: 9 given; allowed: 1 to 8"):
+        retrieval.neighbors_shared(codes, codes, codes, codes, 8, 9)

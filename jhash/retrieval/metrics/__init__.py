@@ -9,7 +9,7 @@ from jhash.retrieval.metrics.lookup import (
     precision_within,
     recall_within,
 )
-from jhash.retrieval.metrics.neighbors import neighbors_kept
+from jhash.retrieval.metrics.neighbors import neighbors_kept, neighbors_shared
 from jhash.retrieval.metrics.ranking import (
     average_precision,
     mean_average_precision,
@@ -34,6 +34,7 @@ __all__ = [
     "f_measure",
     "mean_average_precision",
     "neighbors_kept",
+    "neighbors_shared",
     "precision_at",
     "precision_at_recall",
     "precision_recall_curve",
