@@ -7,15 +7,8 @@ All deep methods with labels but the papers' own have one model and one schedule
 `configs/baselines/common.py`. FDAH, DAH, AIHN and DSTGeH have their defaults.
 """
 
-from configs.tables.common import (
-    FEATURES,
-    OWN_EMBEDDED,
-    SCENES,
-    deep,
-    missing,
-    shallow,
-    unlabeled,
-)
+from configs.tables import without_labels
+from configs.tables.common import OWN_EMBEDDED, SCENES, deep, shallow
 from jhash.sweeps import Metric, Row, Table, bits
 
 _QUICK = {"epochs": 3}
@@ -63,25 +56,6 @@ _SUPERVISED = {
     "LFH": "lfh",
     "SDH": "sdh",
 }
-_UNLABELED = {
-    "BiHalf": "bihalf",
-    "CIBHash": "cibhash",
-    "DeepBit": "deepbit",
-    "GreedyHash (unsupervised)": "greedyhash_unsupervised",
-    "SSDH (unsupervised)": "ssdh_unsupervised",
-    "TBH": "tbh",
-}
-_UNSUPERVISED = {
-    "BRE": "bre",
-    "DSH (density sensitive)": "density_sensitive",
-    "IMH": "imh",
-    "ITQ": "itq",
-    "LSH": "lsh",
-    "Neighbor diffusion (jhash's own)": "neighbor_diffusion",
-    "PCAH": "pcah",
-    "SH": "sh",
-    "STH": "sth",
-}
 # The rows whose training learns codes for the database.
 _WITH_LEARNED = ("FDAH", "ADSH", "CNNH", "DSDH")
 
@@ -95,11 +69,8 @@ def get_table() -> Table:
             *_PAPERS,
             *(deep(name, file) for name, file in _DEEP.items()),
             *(shallow(name, method) for name, method in _SUPERVISED.items()),
-            Row("DSTGeH", "configs/dstgeh.py", quick=_QUICK, needs=FEATURES),
-            Row("DSTH", "configs/dstgeh.py", "embedding=laplacian", quick=_QUICK, needs=FEATURES),
-            *(unlabeled(name, method) for name, method in _UNLABELED.items()),
-            *missing("needs a file of concept scores of your own", "UHSCM"),
-            *(shallow(name, method) for name, method in _UNSUPERVISED.items()),
+            *without_labels.TRAINED,
+            *without_labels.FITTED,
         ],
         (OWN_EMBEDDED, SCENES),
         bits(16, 32, 64, quick=(32,)),
@@ -112,6 +83,6 @@ def get_table() -> Table:
             "The shallow methods are fitted to features of EfficientNet-Lite0, which was trained "
             "on ImageNet. The deep ones begin with random weights; those without labels, but for "
             "CIBHash and DeepBit, learn from these features.",
-            "The rows from DSTGeH on use no labels.",
+            "The rows from BiHalf on use no labels.",
         ),
     )

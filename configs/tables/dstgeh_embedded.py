@@ -1,0 +1,52 @@
+"""DSTGeH's parts on the embedded images and on scenes, 48 bits, with paired tests.
+
+python -m jhash sweep configs/tables/dstgeh_embedded.py --quick
+
+It is no table of the paper. The rows are the embeddings and losses of the paper's Tables 1 and 2,
+and codes of other kinds in place of those of the first stage.
+"""
+
+from configs.tables import dstgeh
+from configs.tables.common import OWN_EMBEDDED, SCENES
+from jhash.sweeps import Metric, Table, bits
+
+_ONE = {"method.embedding.hidden": (256,)}
+_NEVER_TRAINED = {
+    "method.embedding.start": "random",
+    "method.embedding.pretrain_epochs": 0,
+    "method.embedding.epochs": 0,
+}
+_ROWS = [
+    dstgeh.variant("DSTGeH"),
+    dstgeh.variant("one hidden layer", overrides=_ONE),
+    dstgeh.variant("a stack never trained", overrides=_NEVER_TRAINED),
+    dstgeh.variant("SDNE", "embedding=sdne"),
+    dstgeh.variant("Word2Vec", "embedding=walks"),
+    dstgeh.variant("LE", "embedding=laplacian"),
+    dstgeh.variant("Euclidean", "metric=euclidean"),
+    dstgeh.variant("MLML", "loss=margin"),
+    dstgeh.variant("MLSML", "loss=soft_margin"),
+    dstgeh.variant("ITQ's codes", "embedding=itq"),
+    dstgeh.variant("neighbor diffusion's codes", "embedding=neighbor_diffusion"),
+]
+
+
+def get_table() -> Table:
+    """Returns the table."""
+    return Table(
+        "DSTGeH on the embedded images and on scenes",
+        "The paper has no such table; dstgeh_table1.py and dstgeh_table2.py have its numbers.",
+        _ROWS,
+        (OWN_EMBEDDED, SCENES),
+        bits(48),
+        (
+            Metric("encoded.map_top_20_percent", "mAP@20 %, encoded codes"),
+            Metric("learned.map_top_20_percent", "mAP@20 %, codes of stage 1"),
+        ),
+        notes=(
+            dstgeh.NOTES[0],
+            "Encoded codes are the model's, those of stage 1 are its pseudo labels. Averages are "
+            "over all queries.",
+        ),
+        pairs=tuple((_ROWS[0].name, row.name) for row in _ROWS[1:]),
+    )
