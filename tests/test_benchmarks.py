@@ -16,6 +16,7 @@ SMALL = {
     "baselines": "--smoke --bits=8 --methods lsh itq",
     "evaluation_speed": "--queries=20 --database=300 --numpy_queries=5 --repeats=1",
     "fdah_updates": "--n=300 --m=20 --bits=8",
+    "graph_terms": "--smoke --bits=8 --images 40 60 --epochs=1",
     "graph_codes": "--smoke --embedding=itq --images=40 --queries=10",
     "hamming_search": "--n=1000 --rounds=1 --ks 10 --numpy",
     "index_threads": "--n=3000 --large=5000 --seconds=0.2",

@@ -100,11 +100,33 @@ def train(
       v_Nxz: Features of the nodes.
       bits: Code length.
       key: PRNG key for weights and batches.
-      folder: Folder of the checkpoints and the log, from which a call that was killed continues.
+      folder: As for `fit`.
       options: Graph, widths, weights and schedule.
 
     Returns:
       float32 [N, bits] in (-1, 1); bit = value > 0 (eq. 8 has >= 0).
+
+    Raises:
+      InputError: As `fit` does.
+      NonFiniteError: As `fit` does.
+    """
+    return _outputs(*fit(v_Nxz, bits, key, folder, options), options)
+
+
+def fit(
+    v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str, options: Options
+) -> tuple[list[dict[str, jax.Array]], factored_graph.Graph]:
+    """Trains an autoencoder on the rows of a graph.
+
+    Args:
+      v_Nxz: Features of the nodes.
+      bits: Code length.
+      key: PRNG key for weights and batches.
+      folder: Folder of the checkpoints and the log, from which a call that was killed continues.
+      options: Graph, widths, weights and schedule.
+
+    Returns:
+      (parameters of the layers, graph); see `models.stacked_autoencoder`.
 
     Raises:
       InputError: An option is not allowed; the message names it.
@@ -165,7 +187,7 @@ def train(
             interrupts.stop_if_requested()
     if not plan:
         params = _start(params, range(layers), graph, start_key, options)
-    return _outputs(params, graph, options)
+    return params, graph
 
 
 class _Phase:
