@@ -121,6 +121,7 @@ reproduce/fdah
 reproduce/dah
 reproduce/aihn
 reproduce/dstgeh
+reproduce/dstgeh_terms
 reproduce/README
 results/*
 ```
