@@ -176,7 +176,7 @@ def _plot(drawn, path):
         lengths = [row[3][2] for row in starts if row[2] == beta]
         axes.loglog(nodes, lengths, marker="s", label=f"first order, beta = {beta:g}")
     axes.set(xlabel="nodes of the graph", ylabel="length of a node's gradient in its code")
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=2)
     figure.savefig(path)
 
 
