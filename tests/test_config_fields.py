@@ -53,6 +53,7 @@ BAD = {
     "image.crop": (0, -1, 28.0, True),
     "image.channels": (0, 2, 4, 3.0, True),
     "image.resize": ("", "fit", 1, None),
+    "image.mirror": (1, "yes", None),
     "augment": (5, None),
     "augment.pad": (-1, 1.0, True, None),
     "augment.flip": (0, 1, None),

@@ -169,7 +169,7 @@ def test_features_are_pytorchs_fc7(tmp_path, arrays, monkeypatch):
     config = ml_collections.ConfigDict(
         {"name": "cnn_f.CNNF", "weights": str(path), "size": 224, "channels": 3}
     )
-    apply, variables = features.extractor(config)
+    apply, variables, _ = features.extractor(config)
     images = rng.integers(0, 256, size=(2, 224, 224, 3), dtype=np.uint8)
     found = jax.jit(apply)(variables, images)
     x = torch.tensor((images - mean).transpose(0, 3, 1, 2))

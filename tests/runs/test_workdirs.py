@@ -79,7 +79,7 @@ def test_an_evaluation_waits_for_another(tmp_path, monkeypatch, start):
         monkeypatch.setattr(room, "build", mock.MagicMock())
     monkeypatch.setattr(evaluate, "Checkpoints", Checkpoints)
     monkeypatch.setattr(evaluate, "evaluate", evaluated)
-    monkeypatch.setattr(train, "SourceEncoder", lambda _: None)
+    monkeypatch.setattr(train, "SourceEncoder", lambda *_: None)
     monkeypatch.setattr(train, "_train", lambda *_: None)
     thread = threading.Thread(target=hold)
     thread.start()
