@@ -15,7 +15,6 @@ import argparse
 import functools
 import importlib
 import itertools
-import tempfile
 
 import numpy as np
 from output import Output, add_switch
@@ -43,12 +42,9 @@ def main():
 
     config = shallow.get_config(f"lsh,{options.data}{',smoke' if options.smoke else ''}")
     data = datasets.load_config(config.data)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.features or scratch
-        # In the same way as in a run of DSTGeH, so that its files are found.
-        load = functools.partial(features.load, config.method.features, data.source)
-        train = load(data.train, folder)
-        queries = load(data.queries, folder)
+    # In the same way as in a run of DSTGeH, so that its files are found.
+    load = functools.partial(features.load, config.method.features, data.source)
+    train, queries = (load(part, options.features) for part in (data.train, data.queries))
     if not np.array_equal(data.train, data.database):
         raise SystemExit("The database is not the training set, which this benchmark needs.")
     labels = data.labels(data.queries), data.labels(data.database)

@@ -54,9 +54,7 @@ def main():
     images = min(options.images, len(data.train))
     queries = min(options.queries, images // 2)
     drawn = np.random.default_rng(options.seed).choice(data.train, images, replace=False)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.features or scratch
-        nodes = features.load(config.method.features, data.source, drawn, folder)
+    nodes = features.load(config.method.features, data.source, drawn, options.features)
     nodes = nodes - nodes.mean(0)
     labels = data.labels(drawn)
     embedding = config.method.embedding.to_dict()

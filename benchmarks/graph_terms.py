@@ -51,9 +51,7 @@ def main():
 
     config = dstgeh.get_config(f"bits={options.bits}{',smoke' if options.smoke else ''}")
     data = datasets.load_config(config.data)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.features or scratch
-        v_Nxz = features.load(config.method.features, data.source, data.train, folder)
+    v_Nxz = features.load(config.method.features, data.source, data.train, options.features)
     fields = config.method.embedding.to_dict()
     del fields["name"]
     given = graph_autoencoder.Options(**fields)
@@ -67,51 +65,47 @@ def main():
             chosen = order[:images]
             nodes_Nxz = v_Nxz[chosen] - v_Nxz[chosen].mean(0)
             labels = data.labels(data.train[chosen])
-            for name, beta, changes in _stages(given, options.epochs):
-                changed = given._replace(**changes)
+            for name, changed in _stages(given, options.epochs):
                 with tempfile.TemporaryDirectory() as folder:
                     key = rng.stream(options.seed, "embedding")
                     fitted = graph_autoencoder.fit(nodes_Nxz, config.bits, key, folder, changed)
-                values, gradients, h_NxL = _terms(*fitted, changed._replace(beta=beta))
+                values, gradients, h_NxL = _terms(*fitted, changed)
                 score = 100 * _score(h_NxL, labels, config.bits)
                 alike = _correlation(h_NxL)
                 terms = zip(values, gradients, strict=True)
                 cells = " | ".join(f"{value:.3g}, {gradient:.2g}" for value, gradient in terms)
+                row = (
+                    f"{images:,} | {name} | {changed.beta:g} | {cells} | {alike:.2f} | {score:.1f}"
+                )
                 output.row(
                     "stacks",
-                    f"| {images:,} | {name} | {beta:g} | {cells} | {alike:.2f} | {score:.1f} |",
+                    f"| {row} |",
                     nodes=images,
                     stack=name,
-                    beta=beta,
+                    beta=changed.beta,
                     values=dict(zip(TERMS, values, strict=True)),
                     gradients=dict(zip(TERMS, gradients, strict=True)),
                     correlation=alike,
                     map_top_20_percent=score,
                 )
-                drawn.append((images, name, beta, gradients))
+                drawn.append((images, name, changed.beta, gradients))
     if options.plot:
         _plot(drawn, options.plot)
 
 
 def _stages(given, epochs):
-    """Yields (name, beta, changed options) of each state of the stack that is looked at."""
+    """Yields (name, options) of each state of the stack that is looked at."""
     for beta in (given.beta, PAPER):
-        yield "start", beta, {"pretrain_epochs": 0, "epochs": 0, "beta": beta}
-    yield "layers trained", given.beta, {"epochs": 0}
+        yield "start", given._replace(pretrain_epochs=0, epochs=0, beta=beta)
+    yield "layers trained", given._replace(epochs=0)
     for beta in (0.0, given.beta, PAPER):
-        yield "trained", beta, {"epochs": epochs, "beta": beta}
+        yield "trained", given._replace(epochs=epochs, beta=beta)
 
 
 def _terms(params, graph, options):
     """Returns the value of each term per node, the gradients' lengths per node, and the codes."""
     nodes = len(graph.left)
-    encode = jax.jit(
-        lambda params, graph, batch: stacked_autoencoder.encode(
-            params, factored_graph.rows(graph, batch), options.slope
-        )
-    )
     batches = np.array_split(np.arange(nodes), -(-nodes // options.batch))
-    h_NxL = np.concatenate([np.asarray(encode(params, graph, batch)[-1]) for batch in batches])
 
     def second(h_BxL, outputs, mu):
         reconstructions = stacked_autoencoder.decode(params, h_BxL, options.slope)
@@ -122,12 +116,14 @@ def _terms(params, graph, options):
         outputs = stacked_autoencoder.encode(
             params, factored_graph.rows(graph, batch), options.slope
         )
-        return [jax.value_and_grad(second)(outputs[-1], outputs, mu) for mu in (1.0, 0.0)]
+        terms = [jax.value_and_grad(second)(outputs[-1], outputs, mu) for mu in (1.0, 0.0)]
+        return outputs[-1], terms
 
+    codes, by_batch = zip(*(seconds(params, graph, batch) for batch in batches), strict=True)
+    h_NxL = np.concatenate(jax.device_get(codes))
     first, first_NxL = jax.value_and_grad(losses.first_order_loss)(jnp.asarray(h_NxL), *graph)
     kernels = [layer[name] for layer in params for name in ("kernel", "kernel_back")]
     weights = sum(float(jnp.square(kernel).sum()) for kernel in kernels) / 2
-    by_batch = [seconds(params, graph, batch) for batch in batches]
     weighted = []
     for term, share in enumerate((options.mu, 1 - options.mu)):
         value = sum(float(batch[term][0]) for batch in by_batch)

@@ -22,7 +22,6 @@ over `--seeds` draws. `--features` names a folder that keeps the features for th
 import argparse
 import functools
 import importlib
-import tempfile
 
 import numpy as np
 from output import Output, add_switch
@@ -66,9 +65,7 @@ def main():
     data = datasets.load_config(config.data, config.image)
     if options.labels and not data.has_labels:
         raise SystemExit("--labels: given for images without labels; allowed: images with classes.")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = options.features or scratch
-        v_Nxz = features.load(config.method.features, data.source, data.train, folder)
+    v_Nxz = features.load(config.method.features, data.source, data.train, options.features)
     labels = data.labels(data.train)
     candidates = SMOKE if options.smoke else CANDIDATES
     measured = functools.partial(

@@ -4,10 +4,6 @@ The paper is Liu, Wang, Song, Guo, Zhou and Xiao, Deep Self-Taught Graph Embeddi
 Pseudo Labels for Image Retrieval, ICME 2020.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
-
 from configs.tables.common import EMBEDDED, FASHION_MNIST, FEATURES, SCENES, WALKS
 from jhash.sweeps import DataSet, Row
 
@@ -26,13 +22,12 @@ NOTES = (
 )
 
 
-def variant(name: str, *words: str, overrides: Mapping[str, Any] = MappingProxyType({})) -> Row:
+def variant(name: str, *words: str) -> Row:
     """Makes the row of a variant of DSTGeH.
 
     Args:
       name: Name in the paper.
       *words: Arguments of its config.
-      overrides: Values of fields of the config, by name.
     """
     needs = FEATURES | (WALKS if "embedding=walks" in words else {})
-    return Row(name, "configs/dstgeh.py", ",".join(words), overrides, quick=_QUICK, needs=needs)
+    return Row(name, "configs/dstgeh.py", ",".join(words), quick=_QUICK, needs=needs)

@@ -6,6 +6,8 @@ It is no table of the paper. The rows are the embeddings and losses of the paper
 and codes of other kinds in place of those of the first stage.
 """
 
+import dataclasses
+
 from configs.tables import dstgeh
 from configs.tables.common import OWN_EMBEDDED, SCENES
 from jhash.sweeps import Metric, Table, bits
@@ -18,8 +20,8 @@ _NEVER_TRAINED = {
 }
 _ROWS = [
     dstgeh.variant("DSTGeH"),
-    dstgeh.variant("one hidden layer", overrides=_ONE),
-    dstgeh.variant("a stack never trained", overrides=_NEVER_TRAINED),
+    dataclasses.replace(dstgeh.variant("one hidden layer"), overrides=_ONE),
+    dataclasses.replace(dstgeh.variant("a stack never trained"), overrides=_NEVER_TRAINED),
     dstgeh.variant("SDNE", "embedding=sdne"),
     dstgeh.variant("Word2Vec", "embedding=walks"),
     dstgeh.variant("LE", "embedding=laplacian"),

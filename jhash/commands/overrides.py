@@ -18,7 +18,7 @@ _OPEN = ("data.options", "optimizer.arguments", "optimizer.rates")
 _DTYPE = "model.dtype"
 # The fields of a run that an evaluation may change: a group, and one of another group.
 _METRICS = "metrics"
-_IMAGE, _NAME = "image", "mirror"
+_IMAGE, _MIRROR = "image", "mirror"
 _CONFIG = re.compile(r"--?config(=.*)?", re.DOTALL)
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]*)(?:=.*)?", re.DOTALL)
 # The value of a flag in words, by the name that the flag's parser has for it.
@@ -30,9 +30,9 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
 
     That of `config.model.dtype` is among them: every model has the field, and few configs list it.
     Without a `--config`, so for an evaluation, it takes those of `config.metrics` and
-    `config.image.mirror` as well. A value
-    that reads as an integer, a real number, True, False, None or a quoted text becomes that, and so
-    does a tuple of them in `config.metrics`; any other value stays a text.
+    `config.image.mirror` as well. A value that reads as an integer, a real number, True, False,
+    None or a quoted text becomes that, and so does a tuple of them in `config.metrics`; any other
+    value stays a text.
 
     Args:
       arguments: Words of the command line.
@@ -43,10 +43,10 @@ def take_open(arguments: Sequence[str]) -> tuple[list[str], dict[str, dict[str, 
     Raises:
       InputError: A value is missing.
     """
-    evaluates = not any(map(_CONFIG.fullmatch, arguments))
-    groups = "|".join(map(re.escape, (*_OPEN, _METRICS) if evaluates else _OPEN))
-    single = "|".join(map(re.escape, (_DTYPE, f"{_IMAGE}.{_NAME}") if evaluates else (_DTYPE,)))
-    flag = re.compile(rf"--?config\.((?:{groups})\.[^=.]+|{single})(?:=(.*))?", re.DOTALL)
+    fields = [rf"{re.escape(group)}\.[^=.]+" for group in _OPEN] + [re.escape(_DTYPE)]
+    if not any(map(_CONFIG.fullmatch, arguments)):
+        fields += [rf"{_METRICS}\.[^=.]+", rf"{_IMAGE}\.{_MIRROR}"]
+    flag = re.compile(rf"--?config\.({'|'.join(fields)})(?:=(.*))?", re.DOTALL)
     left = []
     taken: dict[str, dict[str, Any]] = {}
     remaining = iter(arguments)
@@ -104,7 +104,7 @@ def of_evaluation(taken: dict[str, dict[str, Any]]) -> dict[str, Any]:
     ranks = values.get("precision_ranks")
     if isinstance(ranks, int):  # As for a config: one number is a tuple of one.
         values["precision_ranks"] = (ranks,)
-    mirror = taken.get(_IMAGE, {}).get(_NAME)
+    mirror = taken.get(_IMAGE, {}).get(_MIRROR)
     return {"metrics": values, "mirror": mirror}
 
 

@@ -90,7 +90,9 @@ class SourceEncoder:
         began = time.perf_counter()
         outputs = self._of_images(train_state, timed)
         seconds = (time.perf_counter() - began) / len(timed)
-        return (self._of_features(train_state, indices) if self._of_features else outputs), seconds
+        if self._of_features:
+            outputs = self._of_features(train_state, indices)
+        return outputs, seconds
 
     @functools.cached_property
     def _plain(self):

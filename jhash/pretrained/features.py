@@ -21,6 +21,7 @@ import inspect
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -180,7 +181,7 @@ def shared(folder: str) -> Iterator[None]:
         _shared.reset(token)
 
 
-def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> np.ndarray:
+def load(config, source, indices: np.ndarray, folder: str | None, workers: int = 0) -> np.ndarray:
     """Computes features of some images of a source, once per folder and set of images.
 
     They are saved in chunks of images as they are computed, in a folder that is named by the
@@ -192,7 +193,8 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
       config: `config.method.features`; see the module.
       source: A `jhash.data.Source`.
       indices: Which images of the source, int64 [N].
-      folder: Folder in which that folder is made, unless runs share one; see `shared`.
+      folder: Folder in which that folder is made, unless runs share one; see `shared`. None: the
+        features are not kept.
       workers: Number of processes that decode images; see `batches.prefetch`.
 
     Returns:
@@ -207,6 +209,9 @@ def load(config, source, indices: np.ndarray, folder: str, workers: int = 0) -> 
             features_Nxz = npy.read(config.file, indices).astype(np.float32, copy=False)
         _check_finite("file", config.file, features_Nxz)
         return features_Nxz
+    if folder is None:
+        with tempfile.TemporaryDirectory() as scratch:
+            return load(config, source, indices, scratch, workers)
     _check_batch(config)
     extract = extractor(config)
     digest = _digest(config, extract.variables, source, indices)

@@ -146,3 +146,8 @@ def test_runs_can_share_a_folder(config, source, tmp_path, monkeypatch):
     other[INDICES[-1]] += 1
     with features.shared(str(shared)), pytest.raises(AssertionError, match="computed again"):
         features.load(config, ArraySource(other, source.labels), INDICES, str(own))
+
+
+def test_features_need_not_be_kept(config, source, tmp_path):
+    kept = features.load(config, source, INDICES, str(tmp_path))
+    np.testing.assert_array_equal(features.load(config, source, INDICES, None), kept)
