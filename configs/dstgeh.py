@@ -31,7 +31,8 @@ follow the colon:
                          meant for a GPU, was not run in full
     embedding=NAME       the embedding of the graph: sae (DSTGeH's, the default), sdne, laplacian,
                          walks or jhash's own neighbor_diffusion; or itq, which has no graph
-    metric=NAME          the metric of the graph: cosine (the default) or euclidean
+    metric=NAME          the metric of the graph: cosine (the default), euclidean, or jhash's own
+                         diffused, the cosines of features that were spread among neighbors
     loss=NAME            the loss of the second stage: bce (the default), margin or soft_margin
 
 From the paper are alpha = 0.9, gamma = 0.001, mu = 0.7 and the activation tanh(0.2 x). Its beta of
@@ -44,9 +45,9 @@ import ml_collections
 
 from configs import common
 from configs.baselines import shallow
+from jhash.methods import graph_autoencoder
 from jhash.methods.deep import dstgeh
 from jhash.methods.embeddings import laplacian, sae, sdne, walks
-from jhash.solvers import factored_graph
 
 _EMBEDDINGS = {
     "sae": sae.DEFAULTS._asdict(),
@@ -68,7 +69,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         data=common.DATA_SETS,
         variant=("paper",),
         embedding=tuple(_EMBEDDINGS),
-        metric=tuple(factored_graph.METRICS),
+        metric=tuple(graph_autoencoder.METRICS),
         loss=tuple(dstgeh.LOSSES),
         bits=48,
     )

@@ -100,10 +100,10 @@ REFUSED = [
         ("backbone=alexnet", "attention=none"),
         ("attention_kernel=zeros", "attention_kernel=random"),
     ),
-    ("embedding=itq", "metric=euclidean"),
-    ("embedding=laplacian", "metric=euclidean"),
-    ("embedding=neighbor_diffusion", "metric=euclidean"),
-    ("embedding=walks", "metric=euclidean"),
+    *itertools.product(
+        (f"embedding={name}" for name in ("itq", "laplacian", "neighbor_diffusion", "walks")),
+        ("metric=euclidean", "metric=diffused"),
+    ),
 ]
 
 

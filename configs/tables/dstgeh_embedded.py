@@ -26,6 +26,7 @@ _ROWS = [
     dstgeh.variant("Word2Vec", "embedding=walks"),
     dstgeh.variant("LE", "embedding=laplacian"),
     dstgeh.variant("Euclidean", "metric=euclidean"),
+    dstgeh.variant("diffused", "metric=diffused"),
     dstgeh.variant("MLML", "loss=margin"),
     dstgeh.variant("MLSML", "loss=soft_margin"),
     dstgeh.variant("ITQ's codes", "embedding=itq"),

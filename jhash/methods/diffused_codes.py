@@ -84,13 +84,35 @@ def outputs(
     Raises:
       InputError: There are fewer than two samples, or fewer samples or features than bits.
     """
-    neighbors = max(1, min(neighbors, len(x_NxC) - 1))
-    spread_NxC = neighbor_diffusion.diffuse(x_NxC, neighbors, weight, rounds)
-    spread_NxC = factored_graph.unit(jnp.asarray(spread_NxC))
+    spread_NxC = factored_graph.unit(_spread(x_NxC, neighbors, weight, rounds))
     mean_C, projection_CxL = pca.components(spread_NxC, bits)
     projected_NxL = _project(spread_NxC, mean_C, projection_CxL)
     turned_LxL, _ = rotation.rotate(projected_NxL, key)
     return np.asarray(_project(projected_NxL, 0.0, turned_LxL))
+
+
+def graph(v_Nxz: jax.Array) -> factored_graph.Graph:
+    """Makes the graph of cosines of reduced features that were spread.
+
+    The cosines of neighbors grow, and those of other nodes come closer to 0 or below it: it takes
+    over what a sparse and normalized graph of neighbors says, and still has two factors.
+
+    Args:
+      v_Nxz: Features, float; only their directions count.
+
+    Returns:
+      A graph whose two factors are one array [N, C].
+
+    Raises:
+      InputError: There are fewer than two features, or some have no cosine.
+    """
+    x_NxC = reduce(reduction(v_Nxz, _COMPONENTS), v_Nxz)
+    return factored_graph.cosine(_spread(x_NxC, NEIGHBORS, WEIGHT, ROUNDS))
+
+
+def _spread(x_NxC, neighbors, weight, rounds):
+    neighbors = max(1, min(neighbors, len(x_NxC) - 1))
+    return jnp.asarray(neighbor_diffusion.diffuse(x_NxC, neighbors, weight, rounds))
 
 
 @jax.jit

@@ -26,6 +26,7 @@ import optax
 from jhash import config_fields, parallel
 from jhash.errors import InputError
 from jhash.losses import graph as losses
+from jhash.methods import diffused_codes
 from jhash.models import stacked_autoencoder
 from jhash.runs.epochs import Epochs
 from jhash.solvers import factored_graph
@@ -34,8 +35,10 @@ from jhash.system import interrupts
 # The gain of layers before the codes, at which tanh is nearly linear.
 HIDDEN_GAIN = 0.5
 STARTS = ("principal", "random")
+# Functions from features to a graph. The paper's is that of cosines.
+METRICS = {**factored_graph.METRICS, "diffused": diffused_codes.graph}
 _FIELDS = {
-    "metric": config_fields.choice(*factored_graph.METRICS),
+    "metric": config_fields.choice(*METRICS),
     "hidden": config_fields.integers(1),
     "slope": config_fields.positive(1),
     "start": config_fields.choice(*STARTS),
@@ -54,7 +57,7 @@ class Options(NamedTuple):
     """Options of `train`; the defaults are DSTGeH's.
 
     Attributes:
-      metric: Name of the graph's metric, a key of `solvers.factored_graph.METRICS`.
+      metric: Name of the graph's metric, a key of `METRICS`.
       hidden: Widths of the layers between the rows and the codes. The paper does not give them.
         L_so has a term for every second one, so with fewer than two its eq. 4 is 0.
       slope: Slope of the activation tanh(slope x), in (0, 1].
@@ -134,7 +137,7 @@ def fit(
     """
     nodes = len(v_Nxz)
     check(options, nodes, bits)
-    graph = factored_graph.METRICS[options.metric](jnp.asarray(v_Nxz, jnp.float32))
+    graph = METRICS[options.metric](jnp.asarray(v_Nxz, jnp.float32))
     widths = (nodes, *options.hidden, bits)
     layers = len(widths) - 1
     steps = -(-nodes // options.batch)

@@ -239,7 +239,7 @@ def test_rows_are_made_by_batch(monkeypatch):
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ({"metric": "l1"}, "metric: 'l1' given; allowed: cosine, euclidean"),
+        ({"metric": "l1"}, "metric: 'l1' given; allowed: cosine, euclidean, diffused"),
         ({"slope": 0.0}, "slope: 0.0 given; allowed: a finite number above 0, up to 1"),
         ({"mu": 1.5}, "mu: 1.5 given; allowed: a number from 0 to 1"),
         ({"beta": -1.0}, "beta: -1.0 given; allowed: a finite number >= 0"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import normalize
 
 from jhash import retrieval
 from jhash.errors import InputError
@@ -66,6 +67,29 @@ def test_the_function_is_a_ridge_regression_on_kernels(curves):
     assert ((outputs > 0) == codes).mean() > 0.9
     # Neither the length of a feature nor the order of samples counts.
     np.testing.assert_allclose(neighbor_diffusion.encode(params, 7 * features), outputs, atol=1e-4)
+
+
+def test_the_graph_of_diffused_features_has_their_cosines(curves):
+    """NumPy and scikit-learn in float64: principal components, neighbors, rounds, cosines."""
+    features, _ = curves
+    unit = normalize(np.float64(features))
+    # All 20 components are kept, a rotation that no cosine sees.
+    x = normalize(unit - unit.mean(0))
+    cosines = x @ x.T
+    np.fill_diagonal(cosines, -1)
+    near = np.zeros_like(cosines)
+    rows = np.arange(600)[:, None]
+    near[rows, np.argsort(-cosines, axis=1)[:, :15]] = 1
+    edges = np.maximum(near, near.T) * np.maximum(cosines, 0)
+    roots = np.sqrt(edges.sum(1))
+    spread = x
+    for _ in range(20):
+        spread = 0.9 * (edges / roots / roots[:, None]) @ spread + 0.1 * x
+    spread = normalize(spread)
+    graph = diffused_codes.graph(features)
+    assert graph.left is graph.right
+    assert graph.left.shape == (600, 20)
+    np.testing.assert_allclose(graph.left @ graph.right.T, spread @ spread.T, atol=1e-4)
 
 
 def test_the_embedding_has_the_codes_of_the_graph(curves):
