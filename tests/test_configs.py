@@ -104,6 +104,7 @@ REFUSED = [
         (f"embedding={name}" for name in ("itq", "laplacian", "neighbor_diffusion", "walks")),
         ("metric=euclidean", "metric=diffused"),
     ),
+    *itertools.product(("uhscm", "cibhash", "deepbit"), ("teacher=diffused",)),
 ]
 
 

@@ -26,6 +26,8 @@ These arguments may follow the colon, too:
     model=frozen    EfficientNet-Lite0, of which only a hash layer is trained, as most of the papers
                     do with a VGG16. Every step runs the whole network: for a GPU, or patience
     model=tuned     the same, and the network is trained further with a tenth of the rate
+    teacher=diffused   features that were spread among nearest neighbors, jhash's own; for the first
+                       four. plain is the default
     bits=N, seed=N, smoke, and the data sets of `configs/baselines/shallow.py`
 """
 
@@ -71,6 +73,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         method=METHODS,
         data=common.DATA_SETS,
         model=("small", "frozen", "tuned"),
+        teacher=("plain", "diffused"),
         bits=48,
     )
     method = arguments.method
@@ -78,11 +81,16 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     config.method.update(FIELDS[method])
     if method in TAUGHT:
         config.method.features = shallow.features()
+        config.method.diffused = arguments.teacher == "diffused"
         if arguments.data in common.PHOTOS:
             config.method.features.size = 224
+    elif arguments.teacher == "diffused":
+        common.refuse(method, "teacher=diffused", f"{method} has no teacher")
     if method == "bihalf" and arguments.model == "frozen":
         config.method.update(pairs="halves", gamma=6.0)
     if method == "tbh":
+        if config.method.diffused:
+            config.method.width = 256
         config.optimizer.learning_rate = 1e-4
     if method == "cibhash":
         config.augment.update(pad=0, views=2, crop_area=0.5, jitter=0.4, gray=0.2, blur=0.5)

@@ -50,12 +50,19 @@ def deep(name: str, file: str) -> Row:
     return Row(name, f"configs/baselines/{file}.py", arguments, quick={"epochs": 3})
 
 
-def unlabeled(name: str, method: str) -> Row:
-    """Makes the row of a deep method without labels; the quick version has few epochs."""
+def unlabeled(name: str, method: str, *words: str) -> Row:
+    """Makes the row of a deep method without labels; the quick version has few epochs.
+
+    Args:
+      name: Name of the row.
+      method: Name of the method.
+      *words: Further arguments of its config.
+    """
     taught = method in TAUGHT
     quick = {"epochs": 3, "method.features.size": 48} if taught else {"epochs": 3}
     file = "configs/baselines/unlabeled.py"
-    return Row(name, file, method, quick=quick, needs=FEATURES if taught else {})
+    arguments = ",".join((method, *words))
+    return Row(name, file, arguments, quick=quick, needs=FEATURES if taught else {})
 
 
 def values(axis: str, field: str, all_values: tuple, quick: tuple) -> list[Column]:

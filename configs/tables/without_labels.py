@@ -31,8 +31,10 @@ _NETWORKS = {
     "CIBHash": "cibhash",
     "DeepBit": "deepbit",
 }
+_OWN = "GreedyHash, diffused teacher (jhash's own)"
 TRAINED = [
     *(unlabeled(name, method) for name, method in _NETWORKS.items()),
+    unlabeled(_OWN, "greedyhash_unsupervised", "teacher=diffused"),
     dstgeh.variant("DSTH", "embedding=laplacian"),
     dstgeh.variant("DSTGeH"),
     *missing("needs a file of concept scores of your own", "UHSCM"),
@@ -57,5 +59,10 @@ def get_table() -> Table:
             "but CIBHash and DeepBit learn from these features.",
             "Averages are over all queries; the tables of DSTGeH have those over categories.",
         ),
-        pairs=(("Neighbor diffusion (jhash's own)", "ITQ"), ("DSTGeH", "ITQ")),
+        pairs=(
+            ("Neighbor diffusion (jhash's own)", "ITQ"),
+            (_OWN, "GreedyHash (unsupervised)"),
+            (_OWN, "CIBHash"),
+            ("DSTGeH", "ITQ"),
+        ),
     )

@@ -34,7 +34,12 @@ FIELDS = {
 _COMPONENTS = 256
 
 
-def reduction(v_Nxz: np.ndarray, bits: int) -> dict[str, jax.Array]:
+def width(samples: int, features: int, bits: int = 0) -> int:
+    """Returns the number of components that are kept, C: at most 256, or bits if they are more."""
+    return min(samples, features, max(_COMPONENTS, bits))
+
+
+def reduction(v_Nxz: np.ndarray, bits: int = 0) -> dict[str, jax.Array]:
     """Fits the principal components of the features' directions that the graph is made of.
 
     Args:
@@ -42,12 +47,12 @@ def reduction(v_Nxz: np.ndarray, bits: int) -> dict[str, jax.Array]:
       bits: Code length.
 
     Returns:
-      {"mean": [z], "components": [z, C]}, C the smallest of z, N and max(256, bits).
+      {"mean": [z], "components": [z, C]}, C as `width` says.
 
     Raises:
       InputError: There are no features.
     """
-    count = min(*np.shape(v_Nxz), max(_COMPONENTS, bits))
+    count = width(*np.shape(v_Nxz), bits)
     mean_z, components_zxC = pca.components(factored_graph.unit(jnp.asarray(v_Nxz)), count)
     return {"mean": mean_z, "components": components_zxC}
 
@@ -106,7 +111,7 @@ def graph(v_Nxz: jax.Array) -> factored_graph.Graph:
     Raises:
       InputError: There are fewer than two features, or some have no cosine.
     """
-    x_NxC = reduce(reduction(v_Nxz, _COMPONENTS), v_Nxz)
+    x_NxC = reduce(reduction(v_Nxz), v_Nxz)
     return factored_graph.cosine(_spread(x_NxC, NEIGHBORS, WEIGHT, ROUNDS))
 
 

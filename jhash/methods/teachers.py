@@ -7,6 +7,8 @@ images' places in the source. `config.method` has the fields
     features  the network, or a file of features; see `jhash.pretrained.features`
     center    whether to subtract the mean of the training images from the features; after a ReLU
               they all point to one side
+    diffused  whether to spread the features among nearest neighbors after that, which is jhash's
+              own and no paper's; see `methods.diffused_codes`
 
 The directions are kept in float16, which changes a cosine by less than 0.001; a checkpoint holds
 them, 2 bytes per feature and training image.
@@ -19,13 +21,17 @@ import numpy as np
 from jhash import config_fields
 from jhash.errors import InputError
 from jhash.losses import pairwise
-from jhash.methods import training_rows
+from jhash.methods import diffused_codes, training_rows
 from jhash.pretrained import features
 from jhash.solvers import factored_graph
 
 # Which pairs of a batch are compared: each image with the one half a batch on, or all.
 PAIRS = ("halves", "all")
-FIELDS = {"features": features.FIELDS, "center": config_fields.boolean()}
+FIELDS = {
+    "features": features.FIELDS,
+    "center": config_fields.boolean(),
+    "diffused": config_fields.boolean().added(False),
+}
 
 
 def prepare(config, data, key):
@@ -44,6 +50,8 @@ def prepare(config, data, key):
             "images of a batch form pairs."
         )
     width = features.check(config.method.features, data.source)
+    if config.method.diffused:
+        width = diffused_codes.width(len(data.train), width)
     directions_Nxz = jnp.zeros((len(data.train), width), jnp.float16)
     return data, {"directions": directions_Nxz, "rows": training_rows.rows(data)}
 
@@ -55,6 +63,8 @@ def pretrain(config, data, params, state, folder):
     if config.method.center:
         v_Nxz = v_Nxz - v_Nxz.mean(0, dtype=np.float64).astype(np.float32)
     directions_Nxz = np.asarray(factored_graph.unit(v_Nxz))
+    if config.method.diffused:
+        directions_Nxz = np.asarray(diffused_codes.graph(v_Nxz).left)
     if (directions_Nxz == directions_Nxz[0]).all():
         raise InputError(
             f"config.method.features: features of one direction for all {len(v_Nxz)} images given; "

@@ -13,7 +13,7 @@ from configs.baselines import unlabeled
 from jhash.data import ArraySource, Data
 from jhash.errors import InputError
 from jhash.experiment import build
-from jhash.methods import load, teachers
+from jhash.methods import diffused_codes, load, teachers
 from jhash.methods.deep import tbh, uhscm
 from jhash.runs import workdirs
 from tests.support import tiny
@@ -236,6 +236,16 @@ def test_images_have_the_features_of_their_places(folder):
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     found = teachers.of_batch(state, {"index": jnp.asarray(INDEX)})
     np.testing.assert_allclose(found, expected[INDEX], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", unlabeled.TAUGHT)
+def test_a_teacher_can_spread_its_features(name, folder):
+    state = state_of(name, config_of(name, folder, diffused=True, center=True))
+    features = np.load(folder / "features.npy")[TRAIN]
+    graph = diffused_codes.graph(features - features.mean(0))
+    np.testing.assert_allclose(state["directions"], graph.left, atol=1e-3)
+    plain = state_of(name, config_of(name, folder, center=True))["directions"]
+    assert np.abs(plain @ plain.T - graph.left @ graph.right.T).max() > 0.1
 
 
 def test_concepts_of_few_images_are_dropped():
