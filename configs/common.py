@@ -130,6 +130,19 @@ def fine_tuned(config: ml_collections.ConfigDict) -> None:
     config.eval_batch_size = 64
 
 
+def freeze(config: ml_collections.ConfigDict) -> None:
+    """Trains hash layers alone, on features of a `FineTuned` that are computed once."""
+    config.model.hidden = 512
+    config.optimizer.rates = {"*backbone": 0.0}
+    config.optimizer.warmup = 0.0
+    # Another image would have other features.
+    config.image.mirror = False
+    config.augment.update(pad=0, flip=False, erase=0)
+    config.epochs = 15 if config.data.source == "fashion_mnist" else 30
+    # A checkpoint has the whole model, and an epoch takes a second.
+    config.checkpoint_every = 10
+
+
 def large(config: ml_collections.ConfigDict) -> None:
     """Makes the model of a config larger, for tens of thousands of small images."""
     config.model = {"name": "small_resnet.SmallResNet"}

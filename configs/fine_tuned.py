@@ -1,7 +1,8 @@
-"""Models with ImageNet weights that others have published, trained further for a method.
+"""Models with ImageNet weights that others have published, for any deep method with labels.
 
     python launch.py --config=configs/fine_tuned.py:fdah
     python launch.py --config=configs/fine_tuned.py:csq,fashion_mnist,bits=48
+    python launch.py --config=configs/fine_tuned.py:dpsh,frozen
     python launch.py --config=configs/fine_tuned.py:dhn,model=alexnet \\
         --config.weights=alexnet-owt-7be5be79.pth
 
@@ -12,6 +13,9 @@ folder under its usual name. docs/pretrained.md says where people get them.
 
     model=NAME    efficientnet_lite0, inception_v4, alexnet, vgg16, resnet18, resnet34, resnet50,
                   vit_b16, vit_s16 or cnn_f
+    frozen        the model stays as it is, and hash layers on its features are trained: a hidden
+                  layer and that of the bits. Features are computed once, so that an epoch takes a
+                  second; the images are not augmented. For efficientnet_lite0 and inception_v4
     fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco, flickr25k, folder
                   the data in place of the embedded ones; see `configs/baselines/dpsh.py`
 
@@ -28,9 +32,33 @@ import ml_collections
 
 from configs import common
 
-METHODS = ("fdah", "aihn", "csq", "dch", "dhn", "dpsh", "dsdh", "dtsh", "hashnet")
-# The config's file of each method that is no baseline.
-_FILES = {"fdah": "configs.fdah", "aihn": "configs.aihn"}
+_BASELINES = (
+    "adsh",
+    "cnnh",
+    "csq",
+    "dch",
+    "ddsh",
+    "dfh",
+    "dhn",
+    "dnnh",
+    "dpn",
+    "dpsh",
+    "dsdh",
+    "dsh",
+    "dtsh",
+    "greedyhash",
+    "hashnet",
+    "hhf",
+    "idhn",
+    "jmlh",
+    "mihash",
+    "orthohash",
+    "ssdh_supervised",
+    "talr",
+)
+METHODS = ("fdah", "dah", "aihn", *_BASELINES)
+# Side of images whose features are computed once, for models that take any size.
+_FROZEN_SIDE = 96
 # Side of images that are small themselves, for models that take any size.
 _SMALL_SIDE = 64
 # Of each model: its name, the usual name of its file, the side on which it was trained, and whether
@@ -58,13 +86,31 @@ _LARGE = ("alexnet", "vgg16", "vit_b16", "cnn_f")
 def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     """Returns the config; `argument` is the text after the colon."""
     arguments = common.parse(
-        argument, method=METHODS, data=common.DATA_SETS, model=tuple(MODELS), bits=32
+        argument,
+        method=METHODS,
+        data=common.DATA_SETS,
+        variant=("frozen",),
+        model=tuple(MODELS),
+        bits=32,
     )
-    file = _FILES.get(arguments.method, f"configs.baselines.{arguments.method}")
+    frozen = arguments.variant == "frozen"
+    if frozen and arguments.model not in _BACKBONES:
+        why = f"the hash layer of {arguments.model} is one of its own layers"
+        common.refuse("frozen", f"model={arguments.model}", why)
+    if arguments.method == "dah" and arguments.data in (*common.PHOTOS, "scenes"):
+        common.refuse("dah", arguments.data, "its batches are made of images with one class each")
+    folder = "configs.baselines" if arguments.method in _BASELINES else "configs"
+    file = f"{folder}.{arguments.method}"
     words = f"{arguments.data},bits={arguments.bits},seed={arguments.seed}"
     config = importlib.import_module(file).get_config(words)
+    batch_size = config.batch_size
     _model(config, arguments)
     _schedule(config, arguments)
+    if frozen:
+        common.freeze(config)
+        config.batch_size = batch_size
+        if arguments.data not in (*common.PHOTOS, "folder"):
+            config.image.size = _FROZEN_SIDE
     if arguments.smoke:
         _smoke(config, arguments)
     return config
@@ -117,8 +163,13 @@ def _smoke(config, arguments):
     config.weights, config.image.size = "", 64
     if arguments.model in _BACKBONES:
         # It has no parameters, and takes images as EfficientNet-Lite0 does.
-        config.model = {"name": "fine_tuned.FineTuned", "backbone": "row_means.RowMeans"}
-        config.optimizer.rates = {"hash": 1.0}
+        hidden = 8 if "hidden" in config.model else 0
+        config.model = {
+            "name": "fine_tuned.FineTuned",
+            "backbone": "row_means.RowMeans",
+            "hidden": hidden,
+        }
+        config.optimizer.rates = {"*hash": 1.0}
         config.image.size = 28
     elif arguments.model in ("alexnet", "vgg16"):
         config.model.update(widths=(4, 4, 4, 4, 4), hidden=8, dropout=0.0)

@@ -13,7 +13,7 @@ import optax
 
 from jhash import evaluate, optimizers, parallel, rng
 from jhash.data import Data, augment, batches, in_memory, preprocess
-from jhash.encoding import SourceEncoder, warm_start
+from jhash.encoding import SourceEncoder, kept_features, warm_start
 from jhash.errors import InputError
 from jhash.experiment import Experiment, TrainState, build
 from jhash.optimizers import parts
@@ -239,7 +239,7 @@ def _run_epochs(experiment, step, saved, indices, encode, epochs):
         if indices is None:
             indices = experiment.epoch_indices(state, epoch)
         train_state, state, done = _run_epoch(
-            experiment, step, train_state, state, indices, epoch, epochs
+            experiment, encode.training_source, step, train_state, state, indices, epoch, epochs
         )
         try:
             if done < experiment.steps_per_epoch or parallel.any_process(interrupts.requested()):
@@ -469,6 +469,9 @@ def make_forward(experiment: Experiment):
 def _make_views(experiment):
     """Makes the function (images, keys, step) -> the model's input in training."""
     config = experiment.config
+    if kept_features.trainable(experiment):
+        # `SourceEncoder.training_source` has features in place of images.
+        return lambda features, keys, step: features
     image, changes = config.image.to_dict(), config.augment.to_dict()
     plain = changes.pop("plain", 0.0)
     first_plain = round((1 - plain) * config.epochs * experiment.steps_per_epoch)
@@ -524,7 +527,7 @@ def _in_parts(apply, count, batch_axis):
     return all_parts
 
 
-def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
+def _run_epoch(experiment, source, step, train_state, state, indices, epoch, epochs):
     """Runs the remaining steps of one epoch, or fewer if a signal asks to stop.
 
     The metrics of a step are fetched only when the next step has begun, so that no device waits.
@@ -549,8 +552,9 @@ def _run_epoch(experiment, step, train_state, state, indices, epoch, epochs):
     late = None  # The number, the metrics and the learning rate of the previous step.
     stop = parallel.Agreement()
     left = parallel.share(orders[done:], axis=1)
-    workers = config.data.get("workers", 0)
-    for batch in batches.prefetch(experiment.data.source, left, workers=workers):
+    # Features are in memory, and need no processes that decode.
+    workers = config.data.get("workers", 0) if source is experiment.data.source else 0
+    for batch in batches.prefetch(source, left, workers=workers):
         share = parallel.shard(batch, experiment.devices)
         train_state, new_state, metrics = step(train_state, replicated, share)
         if new_state is not None:

@@ -113,7 +113,7 @@ def test_an_epoch_waits_for_late_metrics_alone(monkeypatch):
     epochs = types.SimpleNamespace(steps_done=lambda _: 0, log=log, bar=bar)
     # What the epoch leaves behind is taken out on the device, once, at its end.
     monkeypatch.setattr(parallel, "unreplicate", lambda tree: events.append("end") or tree)
-    train._run_epoch(experiment, step, object(), {}, np.arange(8), 0, epochs)
+    train._run_epoch(experiment, source, step, object(), {}, np.arange(8), 0, epochs)
     # A rate is begun before the next step, and metrics are fetched after its begin. When step 2 has
     # begun, what is fetched is all of step 1.
     assert events == [

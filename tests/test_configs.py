@@ -63,7 +63,7 @@ STEPS = {
         "flickr25k,metric=euclidean,loss=soft_margin",
     ],
     "fdah": ["", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
-    "fine_tuned": ["dhn,scenes"],
+    "fine_tuned": ["dhn,scenes", "greedyhash,frozen"],
 }
 
 # Of these baselines the loss alone is run. All else is as in dpsh, of which a whole step is run.
@@ -92,6 +92,18 @@ LOSS_ALONE = (
     "talr",
 )
 
+# The models whose hash layer is no layer on top of their features.
+OTHER_MODELS = (
+    "alexnet",
+    "vgg16",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "vit_b16",
+    "vit_s16",
+    "cnn_f",
+)
+
 # Pairs of arguments that are refused together.
 REFUSED = [
     ("backbone=alexnet", "attention=none"),
@@ -104,6 +116,8 @@ REFUSED = [
         (f"embedding={name}" for name in ("itq", "laplacian", "neighbor_diffusion", "walks")),
         ("metric=euclidean", "metric=diffused"),
     ),
+    *itertools.product(("frozen",), (f"model={name}" for name in OTHER_MODELS)),
+    *itertools.product(("dah",), (*common.PHOTOS, "scenes")),
     *itertools.product(("uhscm", "cibhash", "deepbit"), ("teacher=diffused",)),
 ]
 

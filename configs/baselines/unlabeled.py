@@ -23,8 +23,10 @@ self-supervised network of your own, takes its place with --config.method.featur
 These arguments may follow the colon, too:
 
     model=small     the model of `configs/baselines/common.py`, from random weights (the default)
-    model=frozen    EfficientNet-Lite0, of which only a hash layer is trained, as most of the papers
-                    do with a VGG16. Every step runs the whole network: for a GPU, or patience
+    model=frozen    EfficientNet-Lite0, on whose features hash layers are trained, as most of the
+                    papers do with a VGG16. The images are not augmented, and an epoch takes a
+                    second; for cibhash and deepbit, which need other views of them, every step
+                    runs the whole network
     model=tuned     the same, and the network is trained further with a tenth of the rate
     teacher=diffused   features that were spread among nearest neighbors, jhash's own; for the first
                        four. plain is the default
@@ -81,7 +83,8 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     config.method.update(FIELDS[method])
     if method in TAUGHT:
         config.method.features = shallow.features()
-        config.method.diffused = arguments.teacher == "diffused"
+        if arguments.teacher == "diffused":
+            config.method.diffused = True
         if arguments.data in common.PHOTOS:
             config.method.features.size = 224
     elif arguments.teacher == "diffused":
@@ -89,7 +92,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     if method == "bihalf" and arguments.model == "frozen":
         config.method.update(pairs="halves", gamma=6.0)
     if method == "tbh":
-        if config.method.diffused:
+        if arguments.teacher == "diffused":
             config.method.width = 256
         config.optimizer.learning_rate = 1e-4
     if method == "cibhash":
@@ -111,7 +114,7 @@ def _pretrained(config, arguments):
     common.fine_tuned(config)
     config.image.size = 224 if arguments.data in common.PHOTOS else shallow.features()["size"]
     if arguments.model == "frozen":
-        config.optimizer.rates = {"*backbone": 0.0}
+        common.freeze(config)
 
 
 def _smoke(config, arguments):

@@ -50,6 +50,18 @@ def deep(name: str, file: str) -> Row:
     return Row(name, f"configs/baselines/{file}.py", arguments, quick={"epochs": 3})
 
 
+def on_features(name: str, method: str) -> Row:
+    """Makes the row of a deep method whose hash layers are trained on a frozen network.
+
+    Args:
+      name: Name of the row.
+      method: Name of the method, as `configs/fine_tuned.py` takes it.
+    """
+    needs, quick = FEATURES, {"epochs": 3, "image.size": 48}
+    words = f"{method},frozen"
+    return Row(name, "configs/fine_tuned.py", words, quick=quick, needs=needs)
+
+
 def unlabeled(name: str, method: str, *words: str) -> Row:
     """Makes the row of a deep method without labels; the quick version has few epochs.
 

@@ -31,6 +31,8 @@ _NETWORKS = {
     "CIBHash": "cibhash",
     "DeepBit": "deepbit",
 }
+# The methods that a frozen network can carry: the others need further views of an image.
+_TAUGHT = tuple(_NETWORKS)[:4]
 _OWN = "GreedyHash, diffused teacher (jhash's own)"
 TRAINED = [
     *(unlabeled(name, method) for name, method in _NETWORKS.items()),
@@ -40,13 +42,18 @@ TRAINED = [
     *missing("needs a file of concept scores of your own", "UHSCM"),
 ]
 
+ON_FEATURES = [
+    *(unlabeled(f"{name}, frozen", _NETWORKS[name], "model=frozen") for name in _TAUGHT),
+    unlabeled(f"{_OWN}, frozen", "greedyhash_unsupervised", "teacher=diffused", "model=frozen"),
+]
+
 
 def get_table() -> Table:
     """Returns the table."""
     return Table(
         "Methods without labels",
         "No paper has this table; the numbers are jhash's own.",
-        [*FITTED, *TRAINED],
+        [*FITTED, *ON_FEATURES, *TRAINED],
         (OWN_EMBEDDED, SCENES, DataSet("Fashion-MNIST", "fashion_mnist")),
         bits(16, 32, 48, 64, 96, 128, quick=(48,)),
         (
@@ -55,8 +62,9 @@ def get_table() -> Table:
         ),
         notes=(
             "The rows down to neighbor diffusion are fitted to features of EfficientNet-Lite0, "
-            "which was trained on ImageNet. The other rows begin with random weights. All of them "
-            "but CIBHash and DeepBit learn from these features.",
+            "which was trained on ImageNet. In the rows that say frozen, hash layers are trained "
+            "on them. The other rows begin with random weights, and all of them but CIBHash and "
+            "DeepBit learn from these features.",
             "Averages are over all queries; the tables of DSTGeH have those over categories.",
         ),
         pairs=(

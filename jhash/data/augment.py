@@ -6,12 +6,26 @@ What happens to an image depends on its key alone: neither on its place in the b
 other images, and so not on the number of devices.
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
 from jhash.data.distortions import distort
 from jhash.data.preprocess import check_crop, preprocess
 from jhash.errors import InputError
+
+# The options that change nothing; `rotate_step` turns further views alone.
+_IDENTITY = {
+    "pad": 0,
+    "flip": False,
+    "erase": 0,
+    "views": 1,
+    "crop_area": 1.0,
+    "jitter": 0.0,
+    "gray": 0.0,
+    "blur": 0.0,
+}
 
 
 def train_images(
@@ -58,6 +72,15 @@ def train_images(
     x = preprocess(images, mean, size=size, scale=scale, channels=channels)
     x = augment(x, keys, pad=pad, crop=crop, flip=flip)
     return erase_squares(x, keys, erase) if erase else x
+
+
+def is_identity(options: Mapping[str, float]) -> bool:
+    """Tells if options of `train_views` leave every image as it is in evaluation, without a crop.
+
+    Args:
+      options: The fields of `config.augment`.
+    """
+    return all(options[name] == value for name, value in _IDENTITY.items())
 
 
 def train_views(

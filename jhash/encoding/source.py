@@ -20,7 +20,10 @@ _TIMED = 4
 class SourceEncoder:
     """Computes a model's outputs, not packed codes, for images of an experiment's source.
 
-    A shallow method is fitted to features that are kept, and its outputs are computed from them.
+    The outputs come from features that are kept, where there are any; see `kept_features`.
+
+    Attributes:
+      training_source: What a training step reads: the source, or features in place of its images.
     """
 
     def __init__(self, experiment: Experiment, workdir: str | None = None):
@@ -40,8 +43,11 @@ class SourceEncoder:
         self._image = config.image
         self._forward = self._build(config.image)
         self._of_features = None
+        self.training_source = self._source
         if workdir and kept_features.usable(experiment):
             self._of_features = kept_features.FeatureEncoder(experiment, paths.pretrain(workdir))
+            if kept_features.trainable(experiment):
+                self.training_source = self._of_features.source
 
     def __call__(self, train_state, indices):
         """Computes the outputs for images of the source.

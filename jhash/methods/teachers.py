@@ -50,7 +50,7 @@ def prepare(config, data, key):
             "images of a batch form pairs."
         )
     width = features.check(config.method.features, data.source)
-    if config.method.diffused:
+    if config.method.get("diffused", False):
         width = diffused_codes.width(len(data.train), width)
     directions_Nxz = jnp.zeros((len(data.train), width), jnp.float16)
     return data, {"directions": directions_Nxz, "rows": training_rows.rows(data)}
@@ -63,7 +63,7 @@ def pretrain(config, data, params, state, folder):
     if config.method.center:
         v_Nxz = v_Nxz - v_Nxz.mean(0, dtype=np.float64).astype(np.float32)
     directions_Nxz = np.asarray(factored_graph.unit(v_Nxz))
-    if config.method.diffused:
+    if config.method.get("diffused", False):
         directions_Nxz = np.asarray(diffused_codes.graph(v_Nxz).left)
     if (directions_Nxz == directions_Nxz[0]).all():
         raise InputError(

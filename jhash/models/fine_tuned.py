@@ -1,4 +1,4 @@
-"""A pretrained model with a hash layer behind it, trained further as a whole."""
+"""A pretrained model with hash layers behind it: trained further as a whole, or they alone."""
 
 from typing import Any
 
@@ -10,16 +10,18 @@ from jhash.system import imports
 
 
 class FineTuned(nn.Module):
-    """A model whose features are trained further, and a linear hash layer on them.
+    """A model that computes features, and a hash layer on them.
 
-    Its parameters are `backbone/...` and `hash/...`: `config.optimizer.rates` usually gives the
-    backbone a tenth of the hash layer's rate. `config.weights` says where its weights come from.
+    Its parameters are `backbone/...`, `hidden/...` and `hash/...`: `config.optimizer.rates` usually
+    gives the backbone a tenth of the hash layer's rate. With the rate 0, the backbone stays as it
+    is; see `jhash.encoding.kept_features`. `config.weights` says where its weights come from.
 
     Attributes:
       bits: Code length.
       axis_name: Not used; published models have BatchNorm folded into their convolutions.
       backbone: `module.Class` of `jhash.pretrained` or of a user's file: a flax module that maps
         images to features, float32 [B, z].
+      hidden: Number of ReLU units between the features and the hash layer; 0: there are none.
       dtype: The backbone's field of that name, "float32" or "bfloat16"; parameters and outputs stay
         float32.
     """
@@ -27,6 +29,7 @@ class FineTuned(nn.Module):
     bits: int
     axis_name: str | None = None
     backbone: str = "efficientnet_lite.EfficientNetLite0"
+    hidden: int = 0
     dtype: Any = "float32"
 
     @nn.compact
@@ -34,8 +37,9 @@ class FineTuned(nn.Module):
         """Maps images to hash outputs; bit = output > 0.
 
         Args:
-          x: Images, float32 [B, H, W, C], scaled as the backbone's weights expect them.
-          train: Not used.
+          x: Images, float32 [B, H, W, C], scaled as the backbone's weights expect them; or the
+            backbone's features of them, float32 [B, z].
+          train: Whether the pass is one of training.
 
         Returns:
           float32 [B, bits].
@@ -44,7 +48,6 @@ class FineTuned(nn.Module):
           InputError: `backbone` names nothing that exists, or it has no field `dtype` and another
             type than float32 is wanted.
         """
-        del train
         backbone = imports.find_attribute(self.backbone, "jhash.pretrained", "backbone")
         fields = {} if self.dtype == "float32" else {"dtype": self.dtype}
         if fields and not hasattr(backbone, "dtype"):
@@ -52,4 +55,12 @@ class FineTuned(nn.Module):
                 f"dtype: {self.dtype!r} given; allowed: 'float32', as {self.backbone} has no field "
                 "dtype."
             )
-        return nn.Dense(self.bits, name="hash")(backbone(**fields, name="backbone")(x))
+        if x.ndim > 2:
+            x = backbone(**fields, name="backbone")(x)
+            if not train:
+                # The compiler must not merge the parts: outputs of kept features would round
+                # differently.
+                x = jax.lax.optimization_barrier(x)
+        if self.hidden:
+            x = nn.relu(nn.Dense(self.hidden, name="hidden")(x))
+        return nn.Dense(self.bits, name="hash")(x)
