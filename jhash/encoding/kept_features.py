@@ -97,14 +97,19 @@ class FeatureSource:
     """Images of a source as the features of a backbone: what `data.batches.prefetch` reads."""
 
     def __init__(self, experiment: Experiment, folder: str):
-        """Prepares the features of all images of an experiment, which the first call computes.
+        """Computes features of the images that an experiment uses, or reads those that are kept.
 
         Args:
           experiment: The experiment, for which `usable` holds.
           folder: Folder that keeps features; see `features.load`.
         """
-        self._experiment, self._folder = experiment, folder
-        self.labels = experiment.data.source.labels
+        data, workers = experiment.data, experiment.config.data.get("workers", 0)
+        used = np.unique(np.concatenate([data.train, data.database, data.queries, data.validation]))
+        # Now, as a batch is read by another thread, which knows of no folder that runs share.
+        self._features = features.load(_fields(experiment), data.source, used, folder, workers)
+        self._rows = np.zeros(len(data.source), np.int64)
+        self._rows[used] = np.arange(len(used))
+        self.labels = data.source.labels
 
     def images(self, indices: np.ndarray) -> np.ndarray:
         """Returns the features of images, float32 [N, z].
@@ -112,20 +117,7 @@ class FeatureSource:
         Args:
           indices: Indices of images in the source, int [N].
         """
-        features_Mxz, rows = self._kept
-        return features_Mxz[rows[indices]]
-
-    @functools.cached_property
-    def _kept(self):
-        """The features of all images that the experiment uses, and the row of each image."""
-        experiment = self._experiment
-        data, config = experiment.data, experiment.config
-        used = np.unique(np.concatenate([data.train, data.database, data.queries, data.validation]))
-        rows = np.zeros(len(data.source), np.int64)
-        rows[used] = np.arange(len(used))
-        workers = config.data.get("workers", 0)
-        fields = _fields(experiment)
-        return features.load(fields, data.source, used, self._folder, workers), rows
+        return self._features[self._rows[indices]]
 
 
 class FeatureEncoder:

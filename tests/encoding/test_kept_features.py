@@ -92,6 +92,15 @@ def test_no_step_reads_images(tmp_path, monkeypatch):
     assert calls == [240]
 
 
+def test_runs_share_the_features(tmp_path):
+    """Batches are read by another thread than the one that knows of the shared folder."""
+    config = config_of(epochs=1)
+    with features.shared(str(tmp_path / "shared")):
+        train.train(config, str(tmp_path / "run"))
+    assert len(list((tmp_path / "shared").glob("features-*"))) == 1
+    assert not list((tmp_path / "run").glob("pretrain/features-*"))
+
+
 @pytest.mark.parametrize(
     "changed",
     [
