@@ -1,4 +1,4 @@
-"""Models with ImageNet weights that others have published, for any deep method with labels.
+"""Models with ImageNet weights that others have published, for deep methods with labels.
 
     python launch.py --config=configs/fine_tuned.py:fdah
     python launch.py --config=configs/fine_tuned.py:csq,fashion_mnist,bits=48
@@ -56,7 +56,10 @@ _BASELINES = (
     "ssdh_supervised",
     "talr",
 )
-METHODS = ("fdah", "dah", "aihn", *_BASELINES)
+# DAH is not among them: its model has a classifier of its own.
+METHODS = ("fdah", "aihn", *_BASELINES)
+# Methods with trainable layers behind the model.
+_WITH_HEAD = ("dnnh", "greedyhash", "hhf", "jmlh", "orthohash", "ssdh_supervised")
 # Side of images whose features are computed once, for models that take any size.
 _FROZEN_SIDE = 96
 # Side of images that are small themselves, for models that take any size.
@@ -97,8 +100,6 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     if frozen and arguments.model not in _BACKBONES:
         why = f"the hash layer of {arguments.model} is one of its own layers"
         common.refuse("frozen", f"model={arguments.model}", why)
-    if arguments.method == "dah" and arguments.data in (*common.PHOTOS, "scenes"):
-        common.refuse("dah", arguments.data, "its batches are made of images with one class each")
     folder = "configs.baselines" if arguments.method in _BASELINES else "configs"
     file = f"{folder}.{arguments.method}"
     words = f"{arguments.data},bits={arguments.bits},seed={arguments.seed}"
@@ -119,12 +120,16 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
 def _model(config, arguments):
     """Puts the model, its weights and the size of its images into the config."""
     name, config.weights, side, any_side = MODELS[arguments.model]
+    # DNNH has more outputs than bits.
+    outputs = {"bits": config.model.bits} if "bits" in config.model else {}
     if arguments.model in _BACKBONES:
-        config.model = {"name": "fine_tuned.FineTuned", "backbone": name}
-        config.optimizer.rates = {"backbone": 0.1}
+        config.model = {"name": "fine_tuned.FineTuned", "backbone": name, **outputs}
+        config.optimizer.rates = {"*backbone": 0.1}
     else:
-        config.model = {"name": name}
-        config.optimizer.rates = {"*": 0.1, "hash": 1.0}
+        config.model = {"name": name, **outputs}
+        config.optimizer.rates = {"*": 0.1, "*hash": 1.0}
+        if arguments.method in _WITH_HEAD:
+            config.optimizer.rates["head"] = 1.0
     photos = arguments.data in (*common.PHOTOS, "folder")
     if any_side and not photos:
         side = _SMALL_SIDE
@@ -156,18 +161,22 @@ def _schedule(config, arguments):
 
 def _smoke(config, arguments):
     """Makes the run tiny, with a narrow model of random weights."""
+    outputs = {"bits": config.model.bits} if "bits" in config.model else {}
+    hidden = {"hidden": 8} if "hidden" in config.model else {}
     common.smoke(config, arguments)
     config.bits = min(config.bits, 8)
     if arguments.method == "fdah":
         config.method.queries = 16
+    if arguments.method == "ddsh":
+        config.method.columns = 8
     config.weights, config.image.size = "", 64
     if arguments.model in _BACKBONES:
         # It has no parameters, and takes images as EfficientNet-Lite0 does.
-        hidden = 8 if "hidden" in config.model else 0
         config.model = {
             "name": "fine_tuned.FineTuned",
             "backbone": "row_means.RowMeans",
-            "hidden": hidden,
+            **hidden,
+            **outputs,
         }
         config.optimizer.rates = {"*hash": 1.0}
         config.image.size = 28

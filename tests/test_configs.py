@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from configs import aihn, common, dah, dstgeh, fdah
+from configs import aihn, common, dah, dstgeh, fdah, fine_tuned
 from configs.baselines import shallow
 from jhash import optimizers, parallel, train
 from jhash.data import batches, load_config, splits
@@ -117,7 +117,6 @@ REFUSED = [
         ("metric=euclidean", "metric=diffused"),
     ),
     *itertools.product(("frozen",), (f"model={name}" for name in OTHER_MODELS)),
-    *itertools.product(("dah",), (*common.PHOTOS, "scenes")),
     *itertools.product(("uhscm", "cibhash", "deepbit"), ("teacher=diffused",)),
 ]
 
@@ -297,6 +296,13 @@ def test_orders_that_once_changed_the_experiment():
     config = dstgeh.get_config("metric=euclidean,embedding=sdne")
     assert config.method.embedding.metric == "euclidean"
     assert fdah.get_config("paper,fashion_mnist").method.queries == 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", fine_tuned.METHODS)
+@pytest.mark.parametrize("variant", ["frozen", "model=resnet18"])
+def test_every_method_takes_a_pretrained_model(method, variant):
+    build(workdirs.check("none", get_config("fine_tuned", method, variant, "smoke")))
 
 
 @pytest.mark.parametrize(

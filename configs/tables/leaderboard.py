@@ -8,8 +8,6 @@ shallow ones are fitted to them. Features are computed once, so that a run takes
 exceptions say that they are whole models, trained from random weights.
 """
 
-import dataclasses
-
 from configs.tables import without_labels
 from configs.tables.common import OWN_EMBEDDED, SCENES, on_features, shallow
 from jhash.sweeps import Metric, Row, Table, bits
@@ -18,7 +16,6 @@ _QUICK = {"epochs": 3}
 _UNFIT = {SCENES.name: "its batches are made of images with one class each"}
 _PAPERS = [
     on_features("FDAH", "fdah"),
-    dataclasses.replace(on_features("DAH", "dah"), unfit=_UNFIT),
     on_features("AIHN", "aihn"),
     Row("FDAH, whole model", "configs/fdah.py", quick=_QUICK),
     Row("DAH, whole model", "configs/dah.py", quick=_QUICK, unfit=_UNFIT),
