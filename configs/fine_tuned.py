@@ -32,7 +32,7 @@ import ml_collections
 
 from configs import common
 
-_BASELINES = (
+BASELINES = (
     "adsh",
     "cnnh",
     "csq",
@@ -57,7 +57,7 @@ _BASELINES = (
     "talr",
 )
 # DAH is not among them: its model has a classifier of its own.
-METHODS = ("fdah", "aihn", *_BASELINES)
+METHODS = ("fdah", "aihn", *BASELINES)
 # Methods with trainable layers behind the model.
 _WITH_HEAD = ("dnnh", "greedyhash", "hhf", "jmlh", "orthohash", "ssdh_supervised")
 # Side of images whose features are computed once, for models that take any size.
@@ -100,7 +100,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     if frozen and arguments.model not in _BACKBONES:
         why = f"the hash layer of {arguments.model} is one of its own layers"
         common.refuse("frozen", f"model={arguments.model}", why)
-    folder = "configs.baselines" if arguments.method in _BASELINES else "configs"
+    folder = "configs.baselines" if arguments.method in BASELINES else "configs"
     file = f"{folder}.{arguments.method}"
     words = f"{arguments.data},bits={arguments.bits},seed={arguments.seed}"
     config = importlib.import_module(file).get_config(words)
@@ -161,8 +161,7 @@ def _schedule(config, arguments):
 
 def _smoke(config, arguments):
     """Makes the run tiny, with a narrow model of random weights."""
-    outputs = {"bits": config.model.bits} if "bits" in config.model else {}
-    hidden = {"hidden": 8} if "hidden" in config.model else {}
+    model = config.model
     common.smoke(config, arguments)
     config.bits = min(config.bits, 8)
     if arguments.method == "fdah":
@@ -172,12 +171,9 @@ def _smoke(config, arguments):
     config.weights, config.image.size = "", 64
     if arguments.model in _BACKBONES:
         # It has no parameters, and takes images as EfficientNet-Lite0 does.
-        config.model = {
-            "name": "fine_tuned.FineTuned",
-            "backbone": "row_means.RowMeans",
-            **hidden,
-            **outputs,
-        }
+        config.model = {**model, "backbone": "row_means.RowMeans"}
+        if "hidden" in model:
+            config.model.hidden = 8
         config.optimizer.rates = {"*hash": 1.0}
         config.image.size = 28
     elif arguments.model in ("alexnet", "vgg16"):

@@ -67,30 +67,7 @@ STEPS = {
 }
 
 # Of these baselines the loss alone is run. All else is as in dpsh, of which a whole step is run.
-LOSS_ALONE = (
-    "adsh",
-    "cnnh",
-    "csq",
-    "dch",
-    "ddsh",
-    "dfh",
-    "dhn",
-    "dnnh",
-    "dpn",
-    "dpsh",
-    "dsdh",
-    "dsh",
-    "dtsh",
-    "greedyhash",
-    "hashnet",
-    "hhf",
-    "idhn",
-    "jmlh",
-    "mihash",
-    "orthohash",
-    "ssdh_supervised",
-    "talr",
-)
+LOSS_ALONE = fine_tuned.BASELINES
 
 # The models whose hash layer is no layer on top of their features.
 OTHER_MODELS = (

@@ -42,12 +42,13 @@ def usable(experiment: Experiment) -> bool:
     Args:
       experiment: The experiment.
     """
-    fields = _fields(experiment)
-    if fields is None:
+    fields, image = _fields(experiment), experiment.config.image
+    if fields is None or image.crop is not None or image.get("mirror", False):
         return False
+    if isinstance(_model(experiment), FineTuned):
+        return True  # `experiment.build` has compared scale and mean with those of the weights.
     kept = features.extractor(fields).image
-    image = experiment.config.image
-    if kept is None or image.crop is not None or image.get("mirror", False):
+    if kept is None:
         return False
     same = all(image[name] == kept[name] for name in _INPUT)
     return same and bool(np.all(experiment.mean == kept["mean"]))
