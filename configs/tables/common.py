@@ -39,17 +39,6 @@ def shallow(name: str, method: str) -> Row:
     )
 
 
-def deep(name: str, file: str) -> Row:
-    """Makes the row of a deep method; the quick version has few epochs.
-
-    Args:
-      name: Name of the row.
-      file: Name of a config in `configs/baselines/`, and its arguments behind a colon.
-    """
-    file, _, arguments = file.partition(":")
-    return Row(name, f"configs/baselines/{file}.py", arguments, quick={"epochs": 3})
-
-
 def on_features(name: str, method: str) -> Row:
     """Makes the row of a deep method whose hash layers are trained on a frozen network.
 

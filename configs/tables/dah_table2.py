@@ -4,7 +4,7 @@ python -m jhash sweep configs/tables/dah_table2.py --quick
 """
 
 from configs.tables import dah
-from configs.tables.common import NO_FORMULA, TWO_PLAYERS, deep, missing
+from configs.tables.common import NO_FORMULA, TWO_PLAYERS, missing, on_features
 from jhash.sweeps import Metric, Printed, Table
 
 # Fractions; the paper marks what it takes from the original papers by a star.
@@ -47,13 +47,17 @@ def get_table() -> Table:
             dah.DSH,
             dah.SDH,
             dah.COSDISH,
-            deep("CNNH*", "cnnh"),
-            deep("NINH*", "dnnh"),
+            on_features("CNNH*", "cnnh"),
+            on_features("NINH*", "dnnh"),
             *missing(NO_FORMULA, "SDHP*"),
         ],
         dah.DATA,
         dah.COLUMNS,
         (Metric("encoded.map", "MAP", paper={"CIFAR-10": _MAP}),),
-        notes=dah.NOTES,
+        notes=(
+            *dah.NOTES,
+            "CNNH and NINH train hash layers on such features. The paper cites numbers of whole "
+            "models.",
+        ),
         pairs=dah.PAIRS,
     )

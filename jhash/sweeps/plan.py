@@ -237,7 +237,12 @@ class _Maker:
           (config, words, fields): the config; FILE.py:ARGUMENT; and the values of fields that
           differ from it.
         """
-        arguments = [data.argument, row.argument, column.argument]
+        arguments = [
+            data.argument,
+            row.argument,
+            row.by_data.get(data.name, ""),
+            column.argument,
+        ]
         arguments += ["smoke"] if self._options.smoke else []
         words = f"{row.config}:{','.join(filter(None, arguments))}".rstrip(":")
         fields = {**data.overrides, **row.overrides, **column.overrides}

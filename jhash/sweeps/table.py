@@ -43,6 +43,7 @@ class Row:
       name: Name in the paper.
       config: File of its config, such as `configs/fdah.py`; empty if `missing` is given.
       argument: Words of the config's argument, such as `attention=none`.
+      by_data: Further words, by the name of the data set that is used.
       overrides: Values of fields of the config, by name.
       quick: Further values of fields in the quick version.
       seeds: Max number of seeds: 1 for a method that draws nothing; None: as many as the table has.
@@ -54,6 +55,7 @@ class Row:
     name: str
     config: str = ""
     argument: str = ""
+    by_data: Mapping[str, str] = dataclasses.field(default_factory=dict)
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     quick: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seeds: int | None = None
