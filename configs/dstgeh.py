@@ -33,6 +33,9 @@ follow the colon:
                          walks or jhash's own neighbor_diffusion; or itq, which has no graph
     metric=NAME          the metric of the graph: cosine (the default), euclidean, or jhash's own
                          diffused, the cosines of features that were spread among neighbors
+    first_order=NAME     the graph of the first-order loss: graph, that of the metric (the default),
+                         or jhash's own neighbors, that of nearest neighbors with its symmetric
+                         normalized Laplacian, beta = 100 and more epochs
     loss=NAME            the loss of the second stage: bce (the default), margin or soft_margin
 
 From the paper are alpha = 0.9, gamma = 0.001, mu = 0.7 and the activation tanh(0.2 x). Its beta of
@@ -49,9 +52,15 @@ from jhash.methods import graph_autoencoder
 from jhash.methods.deep import dstgeh
 from jhash.methods.embeddings import laplacian, sae, sdne, walks
 
+
+def _options(defaults):
+    """Returns the fields of an autoencoder, but for the graph of L_fo: see `_embedding`."""
+    return {name: value for name, value in defaults._asdict().items() if name != "first_order"}
+
+
 _EMBEDDINGS = {
-    "sae": sae.DEFAULTS._asdict(),
-    "sdne": sdne.DEFAULTS._asdict(),
+    "sae": _options(sae.DEFAULTS),
+    "sdne": _options(sdne.DEFAULTS),
     "laplacian": {"neighbors": laplacian.NEIGHBORS},
     "walks": {"neighbors": walks.NEIGHBORS},
     "itq": {},
@@ -70,6 +79,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         variant=("paper",),
         embedding=tuple(_EMBEDDINGS),
         metric=tuple(graph_autoencoder.METRICS),
+        first_order=graph_autoencoder.FIRST_ORDERS,
         loss=tuple(dstgeh.LOSSES),
         bits=48,
     )
@@ -119,6 +129,11 @@ def _embedding(arguments):
         options["metric"] = metric
     elif metric != "cosine":
         common.refuse(f"embedding={name}", f"metric={metric}", f"{name} has no other metric")
+    if arguments.first_order == "neighbors":
+        if "beta" not in options:
+            common.refuse(f"embedding={name}", "first_order=neighbors", f"{name} has no such loss")
+        # The field is there only where it says something, so that other runs keep their folders.
+        options.update(first_order="neighbors", beta=100.0)
     if name == "sae" and arguments.data == "fashion_mnist":
         # An epoch has seven times as many steps as on the embedded data.
         options.update(pretrain_epochs=1, epochs=1)

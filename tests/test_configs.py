@@ -61,6 +61,7 @@ STEPS = {
         "cifar10,embedding=walks,loss=margin",
         "coco,embedding=laplacian,paper",
         "flickr25k,metric=euclidean,loss=soft_margin",
+        "scenes,first_order=neighbors",
     ],
     "fdah": ["", "cifar10,bits=24", "nus_wide", "fashion_mnist,paper"],
     "fine_tuned": ["dhn,scenes", "greedyhash,frozen"],
@@ -91,7 +92,7 @@ REFUSED = [
     ),
     *itertools.product(
         (f"embedding={name}" for name in ("itq", "laplacian", "neighbor_diffusion", "walks")),
-        ("metric=euclidean", "metric=diffused"),
+        ("metric=euclidean", "metric=diffused", "first_order=neighbors"),
     ),
     *itertools.product(("frozen",), (f"model={name}" for name in OTHER_MODELS)),
     *itertools.product(("uhscm", "cibhash", "deepbit"), ("teacher=diffused",)),
@@ -286,6 +287,7 @@ def test_every_method_takes_a_pretrained_model(method, variant):
     ("module", "argument", "named"),
     [
         (dstgeh, "embedding=laplacian,metric=euclidean", "embedding=laplacian.*metric=euclidean"),
+        (dstgeh, "embedding=itq,first_order=neighbors", "embedding=itq.*first_order=neighbors"),
         (aihn, "attention=none,backbone=alexnet", "backbone=alexnet.*attention=none"),
         (aihn, "backbone=alexnet,bottleneck=second", "backbone=alexnet.*bottleneck=second"),
         (aihn, "shallow,paper", "'paper' given beside 'shallow'; allowed: one of them"),

@@ -34,7 +34,7 @@ _NETWORKS = {
 # The methods that a frozen network can carry: the others need further views of an image.
 _TAUGHT = tuple(_NETWORKS)[:4]
 _OWN = "GreedyHash, diffused teacher (jhash's own)"
-TRAINED = [
+_TRAINED = [
     *(unlabeled(name, method) for name, method in _NETWORKS.items()),
     unlabeled(_OWN, "greedyhash_unsupervised", "teacher=diffused"),
     dstgeh.variant("DSTH", "embedding=laplacian"),
@@ -53,7 +53,7 @@ def get_table() -> Table:
     return Table(
         "Methods without labels",
         "No paper has this table; the numbers are jhash's own.",
-        [*FITTED, *ON_FEATURES, *TRAINED],
+        [*FITTED, *ON_FEATURES, *_TRAINED],
         (OWN_EMBEDDED, SCENES, DataSet("Fashion-MNIST", "fashion_mnist")),
         bits(16, 32, 48, 64, 96, 128, quick=(48,)),
         (

@@ -71,6 +71,36 @@ def first_order_share(h_BxL: jax.Array, degrees_B: jax.Array, pull_BxL: jax.Arra
     return own - 4 * (h_BxL * jax.lax.stop_gradient(pull_BxL)).sum(1)
 
 
+@jax.jit
+def normalized_first_order_loss(
+    h_NxL: jax.Array, joined_N: jax.Array, pull_NxL: jax.Array
+) -> jax.Array:
+    r"""Computes \sum_{i,j} a_ij ||h_i / sqrt(d_i) - h_j / sqrt(d_j)||^2 over ordered pairs.
+
+    It is 2 (\sum_i ||h_i||^2 - <H, S H>) over nodes with an edge, S = D^-1/2 A D^-1/2: twice the
+    quadratic form of the symmetric normalized Laplacian I - S.
+
+    Args:
+      h_NxL: Real codes of all nodes.
+      joined_N: 1 for nodes that have an edge, 0 for the others.
+      pull_NxL: S H.
+
+    Returns:
+      Scalar in the dtype of h, 0 or more but for rounding.
+
+    Raises:
+      AssertionError: Shapes do not fit.
+
+    References:
+      Eq. 5 of DSTGeH (Liu et al. 2020) with the Laplacian of Shi and Malik 2000 in place of D - A,
+      which is not the paper's.
+    """
+    chex.assert_equal_shape([h_NxL, pull_NxL])
+    chex.assert_shape(joined_N, h_NxL.shape[:1])
+    own = (joined_N * jnp.square(h_NxL).sum(1)).sum()
+    return 2 * (own - jnp.vdot(h_NxL, pull_NxL))
+
+
 @functools.partial(jax.jit, static_argnames="mu")
 def second_order_loss(
     inputs: Sequence[jax.Array], outputs: Sequence[jax.Array], *, mu: float

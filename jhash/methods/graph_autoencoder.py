@@ -7,6 +7,8 @@ first-order loss and half the squared kernels of the layers. See `losses.graph`.
 L_fo is over all pairs of nodes of the graph, in every step. Its gradient depends on the codes of
 nodes outside the batch only through the sums right'H, where H are the codes of all nodes and u =
 left right' the weights of the graph. The sums are kept, and updated with the codes of each batch.
+With `first_order="neighbors"` L_fo has the pairs of nearest neighbors alone, and their codes of the
+nodes' last batches are added up anew.
 
 The devices of a machine share the nodes of a batch, as many of them as can do so equally. Every
 device has the graph's factors, the parameters and the sums. Of several processes each trains alone,
@@ -29,16 +31,19 @@ from jhash.losses import graph as losses
 from jhash.methods import diffused_codes
 from jhash.models import stacked_autoencoder
 from jhash.runs.epochs import Epochs
-from jhash.solvers import factored_graph
+from jhash.solvers import factored_graph, knn_graph
 from jhash.system import interrupts
 
 # The gain of layers before the codes, at which tanh is nearly linear.
 HIDDEN_GAIN = 0.5
 STARTS = ("principal", "random")
+# The graph of L_fo: that of the rows, as in the paper, or that of nearest neighbors, normalized.
+FIRST_ORDERS = ("graph", "neighbors")
 # Functions from features to a graph. The paper's is that of cosines.
 METRICS = {**factored_graph.METRICS, "diffused": diffused_codes.graph}
 _FIELDS = {
     "metric": config_fields.choice(*METRICS),
+    "first_order": config_fields.choice(*FIRST_ORDERS),
     "hidden": config_fields.integers(1),
     "slope": config_fields.positive(1),
     "start": config_fields.choice(*STARTS),
@@ -58,6 +63,9 @@ class Options(NamedTuple):
 
     Attributes:
       metric: Name of the graph's metric, a key of `METRICS`.
+      first_order: The graph of L_fo: "graph", that of the metric, which is the paper's, or
+        "neighbors", that of the `diffused_codes.NEIGHBORS` nearest neighbors by cosine with the
+        symmetric normalized Laplacian, which is jhash's own.
       hidden: Widths of the layers between the rows and the codes. The paper does not give them.
         L_so has a term for every second one, so with fewer than two its eq. 4 is 0.
       slope: Slope of the activation tanh(slope x), in (0, 1].
@@ -68,7 +76,7 @@ class Options(NamedTuple):
       mu: Weight of the reconstruction of the rows within L_so, in [0, 1].
       alpha: Weight of L_so.
       beta: Weight of L_fo. The paper has 0.099, with which the codes are worse: L_fo is a sum over
-        pairs, and outweighs the other terms the more, the larger the graph is.
+        pairs. Of neighbors, it is a sum over the edges of a node, and needs a beta of 10 or more.
       gamma: Weight of L_r.
       pretrain_epochs: Number of epochs in which each layer is trained alone.
       pretrain_rate: Learning rate of Adam in these epochs. That of a kernel is divided by the root
@@ -79,6 +87,7 @@ class Options(NamedTuple):
     """
 
     metric: str = "cosine"
+    first_order: str = "graph"
     hidden: tuple[int, ...] = (256, 128)
     slope: float = 0.2
     start: str = "principal"
@@ -138,6 +147,7 @@ def fit(
     nodes = len(v_Nxz)
     check(options, nodes, bits)
     graph = METRICS[options.metric](jnp.asarray(v_Nxz, jnp.float32))
+    near = _neighbors(v_Nxz) if options.first_order == "neighbors" else None
     widths = (nodes, *options.hidden, bits)
     layers = len(widths) - 1
     steps = -(-nodes // options.batch)
@@ -160,7 +170,7 @@ def fit(
         metrics_by_step = []  # In the epoch that a signal has cut short.
         if epochs.begun:
             newest = epochs.done if epochs.within else epochs.done - 1
-            phase = _Phase(graph, options, plan[newest], steps)
+            phase = _Phase(graph, near, options, plan[newest], steps)
             fresh = {"params": params, "state": phase.empty(params)}
             if epochs.within:
                 fresh["metrics"] = phase.stack_metrics([], steps)
@@ -170,7 +180,7 @@ def fit(
             params, state = saved["params"], saved["state"]
         for epoch in epochs:
             if phase is None or phase.layer != plan[epoch]:
-                phase = _Phase(graph, options, plan[epoch], steps)
+                phase = _Phase(graph, near, options, plan[epoch], steps)
                 trained = range(layers) if phase.layer is None else [phase.layer]
                 untouched = [layer for layer in trained if layer not in plan[:epoch]]
                 params = _start(params, untouched, graph, start_key, options)
@@ -193,17 +203,24 @@ def fit(
     return params, graph
 
 
+def _neighbors(v_Nxz):
+    """Makes the normalized graph of nearest neighbors, as lists."""
+    neighbors = min(diffused_codes.NEIGHBORS, len(v_Nxz) - 1)
+    return knn_graph.lists(knn_graph.normalized(knn_graph.build(v_Nxz, neighbors)))
+
+
 class _Phase:
     """The training of one layer, or of the whole stack if `layer` is None.
 
     Its state has the optimizer's, and for the whole stack also `codes` [N, L], the codes of all
-    nodes as they were last computed, and `sums`, right'codes.
+    nodes as they were last computed, and, unless L_fo has a graph of neighbors, `near`, of its own,
+    `sums`, right'codes.
     """
 
-    def __init__(self, graph, options, layer, steps):
+    def __init__(self, graph, near, options, layer, steps):
         self.layer = layer
         self._names = ("second_order", "weights") if layer is None else (f"reconstruction_{layer}",)
-        self._graph = graph
+        self._graph, self._near = graph, near
         self._batch = options.batch
         if layer is None:
             rate = optax.cosine_decay_schedule(options.learning_rate, options.epochs * steps)
@@ -216,8 +233,8 @@ class _Phase:
         several = self._devices > 1
         gather = parallel.all_gather if several else lambda tree: tree
         mean = parallel.pmean if several else lambda tree: tree
-        degrees_N = jax.jit(factored_graph.degrees)(graph)
-        nodes = len(degrees_N)
+        nodes = len(graph.left)
+        degrees_N = knn_graph.joined(near) if near else jax.jit(factored_graph.degrees)(graph)
         encode = functools.partial(stacked_autoencoder.encode, slope=options.slope)
         decode = functools.partial(stacked_autoencoder.decode, slope=options.slope)
 
@@ -225,22 +242,22 @@ class _Phase:
             if layer is not None:
                 return {"optimizer": optimizer.init(params[layer])}
             bits = params[-1]["bias"].size
-            return {
-                "optimizer": optimizer.init(params),
-                "codes": jnp.zeros((nodes, bits)),
-                "sums": jnp.zeros((graph.right.shape[1], bits)),
-            }
+            state = {"optimizer": optimizer.init(params), "codes": jnp.zeros((nodes, bits))}
+            if near is None:
+                state["sums"] = jnp.zeros((graph.right.shape[1], bits))
+            return state
 
         def with_codes(state, graph, nodes_B, h_BxL):
             nodes_B, h_BxL = gather((nodes_B, h_BxL))
+            codes_NxL = state["codes"].at[nodes_B].set(h_BxL)
+            if near is not None:
+                return {**state, "codes": codes_NxL}
             change = h_BxL - state["codes"][nodes_B]
-            return {
-                **state,
-                "codes": state["codes"].at[nodes_B].set(h_BxL),
-                "sums": state["sums"] + graph.right[nodes_B].T @ change,
-            }
+            sums = state["sums"] + graph.right[nodes_B].T @ change
+            return {**state, "codes": codes_NxL, "sums": sums}
 
-        def begin(params, state, graph, nodes_B):
+        def begin(params, state, graphs, nodes_B):
+            graph, _ = graphs
             h_BxL = encode(params, factored_graph.rows(graph, nodes_B))[-1]
             return with_codes(state, graph, nodes_B, h_BxL)
 
@@ -264,7 +281,8 @@ class _Phase:
             loss = options.alpha * second + options.beta * first + options.gamma * weights
             return loss, (outputs[-1], {"second_order": second, "weights": weights})
 
-        def train_layer(params, state, graph, nodes_B):
+        def train_layer(params, state, graphs, nodes_B):
+            graph, _ = graphs
             loss, gradient = mean(
                 jax.value_and_grad(layer_loss)(params[layer], params, graph, nodes_B)
             )
@@ -273,8 +291,12 @@ class _Phase:
             params = [*params[:layer], trained, *params[layer + 1 :]]
             return params, {"optimizer": moments}, {f"reconstruction_{layer}": loss}
 
-        def train_stack(params, state, graph, nodes_B):
-            pull_BxL = graph.left[nodes_B] @ state["sums"]
+        def train_stack(params, state, graphs, nodes_B):
+            graph, near = graphs
+            if near is None:
+                pull_BxL = graph.left[nodes_B] @ state["sums"]
+            else:
+                pull_BxL = knn_graph.sums(near, state["codes"], nodes_B)
             gradient, (h_BxL, metrics) = jax.grad(stack_loss, has_aux=True)(
                 params, graph, nodes_B, pull_BxL
             )
@@ -289,11 +311,12 @@ class _Phase:
             left = self._on_devices(graph.left)
             # Where both factors are one array, a device has it once, too.
             one = graph.right is graph.left
-            self._graphs = type(graph)(left, left if one else self._on_devices(graph.right))
+            right = left if one else self._on_devices(graph.right)
+            self._graphs = type(graph)(left, right), self._on_devices(near)
             self._begin = parallel.map_devices(begin, donate=(1,))
             self._step = parallel.map_devices(step, donate=(0, 1))
         else:
-            self._graphs = graph
+            self._graphs = graph, near
             self._begin = jax.jit(begin, donate_argnums=1)
             self._step = jax.jit(step, donate_argnums=(0, 1))
 
@@ -346,9 +369,16 @@ class _Phase:
             metrics[name] = float(np.mean([step_metrics[name] for step_metrics in metrics_by_step]))
         if self.layer is None:
             # The loss of the codes as they were computed in the steps of this epoch.
-            first = losses.first_order_loss(state["codes"], *self._graph)
-            metrics["first_order"] = float(first) / len(state["codes"])
+            metrics["first_order"] = float(self._first_order(state["codes"])) / len(state["codes"])
         return metrics
+
+    def _first_order(self, h_NxL):
+        if self._near is None:
+            return losses.first_order_loss(h_NxL, *self._graph)
+        batches = _batches(np.arange(len(h_NxL)), self._batch)
+        pulls = [knn_graph.sums(self._near, h_NxL, nodes_B) for nodes_B in batches]
+        pull_NxL = jnp.concatenate(pulls)[: len(h_NxL)]
+        return losses.normalized_first_order_loss(h_NxL, knn_graph.joined(self._near), pull_NxL)
 
     def stack_metrics(self, metrics_by_step, steps):
         """Returns the metrics of steps as float32 [steps] by name, for a checkpoint."""

@@ -6,7 +6,6 @@ Shapes in names: N samples, z features.
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.sparse
 
 from jhash.errors import InputError
 from jhash.solvers import factored_graph, knn_graph
@@ -40,16 +39,9 @@ def diffuse(
     """
     if not 0 <= weight < 1:
         raise InputError(f"weight: {weight} given; allowed: 0 to below 1.")
-    spread = weight * _normalized(knn_graph.build(np.asarray(v_Nxz), neighbors))
+    spread = weight * knn_graph.normalized(knn_graph.build(np.asarray(v_Nxz), neighbors))
     x_Nxz = np.asarray(factored_graph.unit(jnp.asarray(v_Nxz, jnp.float32)))
     f_Nxz = x_Nxz
     for _ in range(rounds):
         f_Nxz = spread @ f_Nxz + (1 - weight) * x_Nxz
     return f_Nxz
-
-
-def _normalized(graph: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
-    """Computes D^-1/2 A D^-1/2; a sample without edges keeps a row of zeros."""
-    sums_N = np.asarray(graph.sum(axis=1), np.float32).reshape(-1)
-    scales = scipy.sparse.diags_array(1 / np.sqrt(np.where(sums_N > 0, sums_N, 1)))
-    return (scales @ graph @ scales).tocsr()

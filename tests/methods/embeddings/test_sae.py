@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.sparse
+import scipy.sparse.csgraph
+from sklearn.metrics.pairwise import cosine_similarity
 
 from jhash import parallel
 from jhash.errors import InputError
@@ -14,7 +17,7 @@ from jhash.losses import graph as losses
 from jhash.methods import graph_autoencoder
 from jhash.methods.embeddings import sae, sdne
 from jhash.models import stacked_autoencoder
-from jhash.solvers import factored_graph
+from jhash.solvers import factored_graph, knn_graph
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -152,9 +155,11 @@ class KilledError(Exception):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("start", graph_autoencoder.STARTS)
-def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, start):
-    options = OPTIONS | {"start": start, "hidden": (24,)}
+@pytest.mark.parametrize(
+    "changed", [{"start": "principal"}, {"start": "random"}, {"first_order": "neighbors"}]
+)
+def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, changed):
+    options = OPTIONS | changed | {"hidden": (24,)}
     whole = sae.embed(features, 8, KEY, str(tmp_path / "whole"), **options)
     train_epoch = graph_autoencoder._Phase.epoch
     # In the middle of the first layer, of the code layer, and of the whole stack.
@@ -181,7 +186,7 @@ def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypat
 def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
     graph = factored_graph.cosine(jnp.asarray(features))
     options = graph_autoencoder.Options(**OPTIONS)
-    phase = graph_autoencoder._Phase(graph, options, None, 4)
+    phase = graph_autoencoder._Phase(graph, None, options, None, 4)
     params = stacked_autoencoder.init(KEY, (100, 24, 20, 8), 0.2)
     state = phase.begin(params)
     codes = stacked_autoencoder.encode(params, factored_graph.rows(graph, np.arange(100)), 0.2)[-1]
@@ -195,16 +200,75 @@ def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layer", [1, None])
-def test_one_device_and_eight_do_the_same(features, layer, monkeypatch):
+def test_neighbors_alone_are_drawn_together(features, tmp_path):
+    """The gradient of L_fo is that of the Laplacian, which scikit-learn and SciPy make."""
+    cosines = np.clip(cosine_similarity(np.float64(features)), 0, None)
+    np.fill_diagonal(cosines, 0)
+    nearest = np.argsort(-cosines, axis=1)[:, :15]
+    joined = np.zeros((100, 100), bool)
+    np.put_along_axis(joined, nearest, True, axis=1)
+    joined |= joined.T
+    laplacian = scipy.sparse.csgraph.laplacian(cosines * joined, normed=True)
     graph = factored_graph.cosine(jnp.asarray(features))
+    near = graph_autoencoder._neighbors(features)
+    options = graph_autoencoder.Options(**OPTIONS | {"first_order": "neighbors"})
+    phase = graph_autoencoder._Phase(graph, near, options, None, 4)
+    params = stacked_autoencoder.init(KEY, (100, 24, 20, 8), 0.2)
+    state = phase.begin(params)
+    h_NxL = np.float64(state["codes"])
+    expected = 2 * np.trace(h_NxL.T @ laplacian @ h_NxL)
+    assert phase._first_order(state["codes"]) == pytest.approx(expected, rel=1e-4)
+    everyone = np.arange(100)
+    share = functools.partial(
+        losses.first_order_share,
+        degrees_B=knn_graph.joined(near),
+        pull_BxL=knn_graph.sums(near, state["codes"], everyone),
+    )
+    gradient = jax.grad(lambda h_NxL: share(h_NxL).sum())(state["codes"])
+    np.testing.assert_allclose(gradient, 4 * laplacian @ h_NxL, atol=2e-5)
+    # Trained on little else, codes of neighbors become alike.
+    shares = []
+    for beta in (0.0, 100.0):
+        options = options._replace(beta=beta, pretrain_epochs=0, learning_rate=1e-2)
+        codes = graph_autoencoder.train(features, 8, KEY, str(tmp_path / str(beta)), options)
+        h_NxL = np.float64(codes)
+        shares.append(np.trace(h_NxL.T @ laplacian @ h_NxL) / np.square(h_NxL).sum())
+    assert shares[1] < 0.8 * shares[0]
+
+
+def test_samples_without_neighbors_take_no_part():
+    weights = scipy.sparse.csr_array(
+        np.float32([[0, 2, 1, 0], [2, 0, 0, 0], [1, 0, 0, 0], [0] * 4])
+    )
+    normal = knn_graph.normalized(weights)
+    lists = knn_graph.lists(normal)
+    assert lists.columns.shape == lists.weights.shape == (4, 2)
+    values = np.float32([[1, 2], [3, 4], [5, 6], [7, 8]])
+    found = knn_graph.sums(lists, values, np.array([3, 0, 2]))
+    np.testing.assert_allclose(found, (normal @ values)[[3, 0, 2]], rtol=1e-6)
+    np.testing.assert_array_equal(knn_graph.joined(lists), [1, 1, 1, 0])
+    loss = losses.normalized_first_order_loss(values, knn_graph.joined(lists), normal @ values)
+    d = np.sqrt([3, 2, 1])
+    expected = sum(
+        weights[i, j] * np.square(values[i] / d[i] - values[j] / d[j]).sum()
+        for i in range(3)
+        for j in range(3)
+    )
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("layer", "first_order"), [(1, "graph"), (None, "graph"), (None, "near")])
+def test_one_device_and_eight_do_the_same(features, layer, first_order, monkeypatch):
+    graph = factored_graph.cosine(jnp.asarray(features))
+    near = graph_autoencoder._neighbors(features) if first_order == "near" else None
     options = graph_autoencoder.Options(**OPTIONS)
     results = []
     for devices in (1, 8):
         monkeypatch.setattr(
             parallel, "training_devices", lambda batch, idle, devices=devices: devices
         )
-        phase = graph_autoencoder._Phase(graph, options, layer, 4)
+        phase = graph_autoencoder._Phase(graph, near, options, layer, 4)
         params = stacked_autoencoder.init(KEY, (100, 24, 20, 8), 0.2)
         state = phase.begin(params)
         params, state, metrics = phase.epoch(params, state, np.arange(100)[::-1], [])
@@ -223,14 +287,14 @@ def test_rows_are_made_by_batch(monkeypatch):
     for nodes in (2000, 4000):
         graph = factored_graph.cosine(jnp.ones((nodes, 8)))
         phase = graph_autoencoder._Phase(
-            graph, graph_autoencoder.Options(hidden=(16,), batch=20), None, nodes // 20
+            graph, None, graph_autoencoder.Options(hidden=(16,), batch=20), None, nodes // 20
         )
         params = jax.eval_shape(
             lambda nodes=nodes: stacked_autoencoder.init(KEY, (nodes, 16, 8), 0.2)
         )
         state = jax.eval_shape(phase.empty, params)
         batch = jax.ShapeDtypeStruct((20,), np.int32)
-        memory = phase._step.lower(params, state, graph, batch).compile().memory_analysis()
+        memory = phase._step.lower(params, state, (graph, None), batch).compile().memory_analysis()
         sizes.append(memory.temp_size_in_bytes)
     assert sizes[1] < 2.2 * sizes[0]
     assert sizes[1] < 4000 * 4000
@@ -245,6 +309,7 @@ def test_rows_are_made_by_batch(monkeypatch):
         ({"beta": -1.0}, "beta: -1.0 given; allowed: a finite number >= 0"),
         ({"batch": 101}, "batch: 101 given; allowed: 1 to 100, the number of nodes"),
         ({"hidden": (0,)}, r"hidden: \(0,\) given; allowed: a tuple of whole numbers, each 1 or"),
+        ({"first_order": "all"}, "first_order: 'all' given; allowed: graph, neighbors"),
         ({"start": "svd"}, "start: 'svd' given; allowed: principal, random"),
     ],
 )
