@@ -134,6 +134,8 @@ def _embedding(arguments):
             common.refuse(f"embedding={name}", "first_order=neighbors", f"{name} has no such loss")
         # The field is there only where it says something, so that other runs keep their folders.
         options.update(first_order="neighbors", beta=100.0)
+        if name == "sae":
+            options["epochs"] = 7
     if name == "sae" and arguments.data == "fashion_mnist":
         # An epoch has seven times as many steps as on the embedded data.
         options.update(pretrain_epochs=1, epochs=1)

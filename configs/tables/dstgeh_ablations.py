@@ -28,6 +28,7 @@ _ROWS = [
     dstgeh.variant("LE", "embedding=laplacian"),
     dstgeh.variant("Euclidean", "metric=euclidean"),
     dstgeh.variant("diffused", "metric=diffused"),
+    dstgeh.variant("Laplacian of neighbors", "first_order=neighbors"),
     dstgeh.variant("MLML", "loss=margin"),
     dstgeh.variant("MLSML", "loss=soft_margin"),
     dstgeh.variant("ITQ's codes", "embedding=itq"),
