@@ -94,6 +94,7 @@ REFUSED = [
         (f"embedding={name}" for name in ("itq", "laplacian", "neighbor_diffusion", "walks")),
         ("metric=euclidean", "metric=diffused", "first_order=neighbors"),
     ),
+    ("paper", "first_order=neighbors"),
     *itertools.product(("frozen",), (f"model={name}" for name in OTHER_MODELS)),
     *itertools.product(("uhscm", "cibhash", "deepbit"), ("teacher=diffused",)),
 ]
@@ -288,6 +289,7 @@ def test_every_method_takes_a_pretrained_model(method, variant):
     [
         (dstgeh, "embedding=laplacian,metric=euclidean", "embedding=laplacian.*metric=euclidean"),
         (dstgeh, "embedding=itq,first_order=neighbors", "embedding=itq.*first_order=neighbors"),
+        (dstgeh, "first_order=neighbors,coco,paper", "paper.*first_order=neighbors"),
         (aihn, "attention=none,backbone=alexnet", "backbone=alexnet.*attention=none"),
         (aihn, "backbone=alexnet,bottleneck=second", "backbone=alexnet.*bottleneck=second"),
         (aihn, "shallow,paper", "'paper' given beside 'shallow'; allowed: one of them"),

@@ -1,7 +1,7 @@
 """DSTGeH's parts on three data sets, 48 bits, with paired tests.
 
 python -m jhash sweep configs/tables/dstgeh_ablations.py --quick
-python -m jhash sweep configs/tables/dstgeh_ablations.py --only Fashion-MNIST --seeds 1
+python -m jhash sweep configs/tables/dstgeh_ablations.py --only Fashion-MNIST DSTGeH --seeds 1
 
 It is no table of the paper. The rows are the embeddings and losses of the paper's Tables 1 and 2,
 and codes of other kinds in place of those of the first stage.

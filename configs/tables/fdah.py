@@ -39,6 +39,6 @@ NOTES = (
     "ImageNet. docs/reproduce/fdah.md lists what else differs.",
     "The other deep methods, and FDAH in the row that says frozen, train hash layers on features "
     "of EfficientNet-Lite0, all with one schedule; docs/pretrained.md describes them. On CIFAR-10 "
-    "and NUS-WIDE the others train on the images of their papers.",
+    "and NUS-WIDE the methods other than FDAH train on the images of their papers.",
     "LSH, SH, BRE, ITQ, SDH and FSDH are fitted to such features, in the paper to those of CNN-F.",
 )

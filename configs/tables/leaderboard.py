@@ -1,12 +1,12 @@
-"""All methods on the embedded images and on scenes: MAP by code length.
+"""Methods on one frozen network, on the embedded images and on scenes: MAP by code length.
 
 python -m jhash sweep configs/tables/leaderboard.py --quick
 
 The quick version has a single code length and no scenes: about 50 runs. It is no table of a paper.
-All methods have one network, which is frozen: deep ones train hash layers on its features, and
-shallow ones are fitted to them. Features are computed once, so that a run takes a minute. The
-exceptions are the papers' own models, which are trained from random weights. Other networks that
-learn so without labels take hours, and are in without_labels.py.
+Deep methods train hash layers on the network's features, and shallow ones are fitted to them.
+Features are computed once, so that a run takes a minute. The exceptions are the papers' own models,
+which begin with random weights. Other networks without labels, CIBHash and DeepBit among them, take
+hours; they are in without_labels.py.
 """
 
 from configs.tables import dstgeh, without_labels

@@ -7,12 +7,12 @@ first-order loss and half the squared kernels of the layers. See `losses.graph`.
 L_fo is over all pairs of nodes of the graph, in every step. Its gradient depends on the codes of
 nodes outside the batch only through the sums right'H, where H are the codes of all nodes and u =
 left right' the weights of the graph. The sums are kept, and updated with the codes of each batch.
-With `first_order="neighbors"` L_fo has the pairs of nearest neighbors alone, and their codes of the
-nodes' last batches are added up anew.
+With `first_order="neighbors"` L_fo has the pairs of nearest neighbors alone, and each step adds up
+the codes of the neighbors as they were last computed.
 
 The devices of a machine share the nodes of a batch, as many of them as can do so equally. Every
-device has the graph's factors, the parameters and the sums. Of several processes each trains alone,
-on one device.
+device has the graph's factors, the parameters, and the sums or the lists of neighbors. Of several
+processes each trains alone, on one device.
 
 Shapes in names: N nodes, z features, B nodes of a batch, L bits, W inputs of a layer.
 """
@@ -65,7 +65,8 @@ class Options(NamedTuple):
       metric: Name of the graph's metric, a key of `METRICS`.
       first_order: The graph of L_fo: "graph", that of the metric, which is the paper's, or
         "neighbors", that of the `diffused_codes.NEIGHBORS` nearest neighbors by cosine with the
-        symmetric normalized Laplacian, which is jhash's own.
+        symmetric normalized Laplacian, which is jhash's own. A node that is a neighbor of many
+        makes its lists long: see `knn_graph.lists`.
       hidden: Widths of the layers between the rows and the codes. The paper does not give them.
         L_so has a term for every second one, so with fewer than two its eq. 4 is 0.
       slope: Slope of the activation tanh(slope x), in (0, 1].
@@ -75,8 +76,8 @@ class Options(NamedTuple):
         have `HIDDEN_GAIN`.
       mu: Weight of the reconstruction of the rows within L_so, in [0, 1].
       alpha: Weight of L_so.
-      beta: Weight of L_fo. The paper has 0.099, with which the codes are worse: L_fo is a sum over
-        pairs. Of neighbors, it is a sum over the edges of a node, and needs a beta of 10 or more.
+      beta: Weight of L_fo. The paper has 0.099, with which the codes are worse. With neighbors the
+        gradient of a node does not grow with the graph, and beta has to be 10 or more.
       gamma: Weight of L_r.
       pretrain_epochs: Number of epochs in which each layer is trained alone.
       pretrain_rate: Learning rate of Adam in these epochs. That of a kernel is divided by the root
@@ -209,12 +210,17 @@ def _neighbors(v_Nxz):
     return knn_graph.lists(knn_graph.normalized(knn_graph.build(v_Nxz, neighbors)))
 
 
+def _degrees(graph, near):
+    """Computes the diagonal of the Laplacian of L_fo, [N]."""
+    return jax.jit(factored_graph.degrees)(graph) if near is None else knn_graph.joined(near)
+
+
 class _Phase:
     """The training of one layer, or of the whole stack if `layer` is None.
 
     Its state has the optimizer's, and for the whole stack also `codes` [N, L], the codes of all
-    nodes as they were last computed, and, unless L_fo has a graph of neighbors, `near`, of its own,
-    `sums`, right'codes.
+    nodes as they were last computed. Without `near`, the lists of neighbors for L_fo, it has `sums`
+    as well, right'codes.
     """
 
     def __init__(self, graph, near, options, layer, steps):
@@ -234,7 +240,7 @@ class _Phase:
         gather = parallel.all_gather if several else lambda tree: tree
         mean = parallel.pmean if several else lambda tree: tree
         nodes = len(graph.left)
-        degrees_N = knn_graph.joined(near) if near else jax.jit(factored_graph.degrees)(graph)
+        degrees_N = _degrees(graph, near)
         encode = functools.partial(stacked_autoencoder.encode, slope=options.slope)
         decode = functools.partial(stacked_autoencoder.decode, slope=options.slope)
 

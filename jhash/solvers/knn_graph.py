@@ -118,7 +118,10 @@ class Lists(NamedTuple):
 
 
 def lists(graph: scipy.sparse.csr_array) -> Lists:
-    """Makes the lists of a graph of N samples. Both together take 8 N m bytes."""
+    """Makes the lists of a graph of N samples.
+
+    Both together take 8 N m bytes, where m is the number of neighbors of the sample that has most.
+    """
     counts_N = np.diff(graph.indptr)
     samples, longest = len(counts_N), max(1, int(counts_N.max(initial=0)))
     filled_Nxm = np.arange(longest) < counts_N[:, None]

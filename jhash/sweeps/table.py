@@ -43,7 +43,8 @@ class Row:
       name: Name in the paper.
       config: File of its config, such as `configs/fdah.py`; empty if `missing` is given.
       argument: Words of the config's argument, such as `attention=none`.
-      by_data: Further words, by the name of the data set that is used.
+      by_data: Further words, by the name of the data set that is used, of this table or of another
+        one that has the row.
       overrides: Values of fields of the config, by name.
       quick: Further values of fields in the quick version.
       seeds: Max number of seeds: 1 for a method that draws nothing; None: as many as the table has.

@@ -156,7 +156,12 @@ class KilledError(Exception):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "changed", [{"start": "principal"}, {"start": "random"}, {"first_order": "neighbors"}]
+    "changed",
+    [
+        {"start": "principal"},
+        {"start": "random"},
+        {"first_order": "neighbors", "beta": 100.0},
+    ],
 )
 def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, changed):
     options = OPTIONS | changed | {"hidden": (24,)}
@@ -262,7 +267,8 @@ def test_samples_without_neighbors_take_no_part():
 def test_one_device_and_eight_do_the_same(features, layer, first_order, monkeypatch):
     graph = factored_graph.cosine(jnp.asarray(features))
     near = graph_autoencoder._neighbors(features) if first_order == "near" else None
-    options = graph_autoencoder.Options(**OPTIONS)
+    heavy = {} if near is None else {"first_order": "neighbors", "beta": 100.0}
+    options = graph_autoencoder.Options(**OPTIONS | heavy)
     results = []
     for devices in (1, 8):
         monkeypatch.setattr(
