@@ -7,8 +7,9 @@ Images of the embedded training set are drawn, 3,000 unless `--images` says othe
 are nodes of the graph. 500 of them (`--queries`) are queries to the others, and labels are used for
 that alone. The test queries take no part, so settings may be chosen here. `--scan` sets an option
 of the embedding to each of some values, and `--set NAME=VALUE ...` sets further options.
-`--features` names a folder that keeps the features for the next call. `--smoke` takes 64 random
-images and cheap features, to see that everything runs.
+`--uncentered` leaves the mean in the features, as the paper does. `--features` names a folder that
+keeps the features for the next call. `--smoke` takes 64 random images and cheap features, to see
+that everything runs.
 """
 
 import argparse
@@ -43,6 +44,7 @@ def main():
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--bits", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--uncentered", action="store_true", help="leave the mean in the features")
     parser.add_argument("--features", help="a folder for features; default: they are not kept")
     parser.add_argument("--smoke", action="store_true", help="random images and cheap features")
     add_switch(parser)
@@ -55,7 +57,8 @@ def main():
     queries = min(options.queries, images // 2)
     drawn = np.random.default_rng(options.seed).choice(data.train, images, replace=False)
     nodes = features.load(config.method.features, data.source, drawn, options.features)
-    nodes = nodes - nodes.mean(0)
+    if not options.uncentered:
+        nodes = nodes - nodes.mean(0)
     labels = data.labels(drawn)
     embedding = config.method.embedding.to_dict()
     module = importlib.import_module(f"jhash.methods.embeddings.{embedding.pop('name')}")
@@ -68,8 +71,8 @@ def main():
             database=images - queries,
             bits=config.bits,
         )
-        output.line(f"| {scanned or 'embedding'} | mAP@20 %, percent | seconds |")
-        output.line("| --- | --- | --- |")
+        output.line(f"| {scanned or 'embedding'} | mAP@20 %, percent | constant bits | seconds |")
+        output.line("| --- | --- | --- | --- |")
         for value in values:
             chosen = embedding | ({scanned: read(value)} if scanned else {})
             began = time.perf_counter()
@@ -77,6 +80,7 @@ def main():
                 key = rng.stream(options.seed, "embedding")
                 codes = module.embed(nodes, config.bits, key, folder, **chosen)
             seconds = time.perf_counter() - began
+            constant = int((codes > 0).all(0).sum() + (codes <= 0).all(0).sum())
             packed = np.asarray(retrieval.pack_codes(codes))
             score = 100 * retrieval.mean_average_precision(
                 packed[:queries],
@@ -88,9 +92,10 @@ def main():
             )
             output.row(
                 "values",
-                f"| {value or options.embedding} | {score:.1f} | {seconds:.0f} |",
+                f"| {value or options.embedding} | {score:.1f} | {constant} | {seconds:.0f} |",
                 value=value,
                 map_top_20_percent=score,
+                constant_bits=constant,
                 seconds=seconds,
             )
 
