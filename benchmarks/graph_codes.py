@@ -80,7 +80,7 @@ def main():
                 key = rng.stream(options.seed, "embedding")
                 codes = module.embed(nodes, config.bits, key, folder, **chosen)
             seconds = time.perf_counter() - began
-            constant = int((codes > 0).all(0).sum() + (codes <= 0).all(0).sum())
+            constant = retrieval.count_lost_bits(codes > 0)["constant_bits"]
             packed = np.asarray(retrieval.pack_codes(codes))
             score = 100 * retrieval.mean_average_precision(
                 packed[:queries],
