@@ -112,12 +112,13 @@ def test_only_regular_files_are_read(tmp_path):
         (tmp_path / "loop.png", "Too many levels of symbolic links"),
         (tmp_path / "folder.png", "Is a directory"),
         (tmp_path / "none.png", "No such file or directory"),
-        ("a\0b.png", "embedded null byte"),
+        ("a\0b.png", "(stat: )?embedded null (byte|character in path)"),  # By Python's version.
     ):
         with pytest.raises(InputError) as caught:
             decoding.decode_image(str(path), str(path), SHAPE)
         shown = str(path).replace("\0", r"\x00")
-        assert str(caught.value) == f"image {shown} cannot be read: {reason}"
+        expected = re.escape(f"image {shown} cannot be read: ") + reason
+        assert re.fullmatch(expected, str(caught.value)), str(caught.value)
 
 
 def test_threads_wait_for_memory(monkeypatch):

@@ -1,5 +1,6 @@
 """The Pallas kernel of the minima: XLA's results, interpreted, and programs for GPUs and TPUs."""
 
+import contextlib
 import functools
 
 import jax
@@ -33,6 +34,10 @@ def test_it_is_lowered_for_accelerators(platform, call):
     shapes = (((300, 8, 2), jnp.uint32), ((300,), bool), ((20, 2), jnp.uint32))
     arguments = [jax.ShapeDtypeStruct(*shape) for shape in shapes]
     checks = [export.DisabledSafetyCheck.custom_call(call)]
-    lowered = jax.jit(pallas_minima.minima)
-    lowered = export.export(lowered, platforms=[platform], disabled_checks=checks)(*arguments)
+    # JAX 0.12 asks which GPU it is.
+    gpu = jax.sharding.AbstractDevice("NVIDIA H100 80GB HBM3", num_cores=None, platform="gpu")
+    mesh = jax.sharding.AbstractMesh((1,), ("device",), abstract_device=gpu)
+    with jax.sharding.use_abstract_mesh(mesh) if platform == "cuda" else contextlib.nullcontext():
+        lowered = jax.jit(pallas_minima.minima)
+        lowered = export.export(lowered, platforms=[platform], disabled_checks=checks)(*arguments)
     assert lowered.mlir_module().count(f"stablehlo.custom_call @{call}") == 1
