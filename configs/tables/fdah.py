@@ -5,6 +5,8 @@ evaluates FDAH and ADSH with the codes that training learned for the database, a
 with codes of their hash functions. These are two experiments, so they have a table each.
 """
 
+import dataclasses
+
 from configs.tables.common import FASHION_MNIST, on_features, shallow
 from jhash.sweeps import DataSet, Row, bits
 
@@ -14,10 +16,11 @@ DATA = (
     DataSet("CIFAR-10", "cifar10"),
     DataSet("NUS-WIDE", "nus_wide"),
 )
-ADSH = on_features("ADSH", "adsh")
-FDAH = Row("FDAH", "configs/fdah.py")
+_BY_LEARNED = {"choose_by": "map_learned"}
+ADSH = dataclasses.replace(on_features("ADSH", "adsh"), **_BY_LEARNED)
+FDAH = Row("FDAH", "configs/fdah.py", **_BY_LEARNED)
 # Like the other deep methods, for a comparison of losses and updates alone.
-FROZEN = on_features("FDAH, frozen", "fdah")
+FROZEN = dataclasses.replace(on_features("FDAH, frozen", "fdah"), **_BY_LEARNED)
 ROWS = [
     shallow("LSH", "lsh"),
     shallow("SH", "sh"),

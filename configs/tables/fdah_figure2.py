@@ -28,7 +28,6 @@ def lookup_table(title: str, data: DataSet) -> Table:
         (data,),
         fdah.COLUMNS,
         metrics,
-        choose_by="map_learned",
         notes=fdah.NOTES,
     )
 

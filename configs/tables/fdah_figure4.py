@@ -35,7 +35,6 @@ def get_table() -> Table:
             Metric("learned.map", "MAP, learned codes"),
             Metric("encoded.map", "MAP, encoded codes"),
         ),
-        choose_by="map_learned",
         notes=(
             *fdah.NOTES[:1],
             "Each column changes one field of the config and leaves the others at their defaults. "

@@ -38,7 +38,6 @@ def get_table() -> Table:
             ),
             Metric("encoded.map", "MAP, encoded codes", paper=_by_data(_OTHERS)),
         ),
-        choose_by="map_learned",
         notes=fdah.NOTES,
     )
 

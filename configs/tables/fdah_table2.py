@@ -58,7 +58,6 @@ def get_table() -> Table:
                 "train_seconds", "training time", "min", best="min", paper={"CIFAR-10": _MINUTES}
             ),
         ),
-        choose_by="map_learned",
         notes=(
             *fdah.NOTES[:2],
             "Times are of other machines and cannot be compared. Those of hash layers are without "

@@ -15,11 +15,13 @@ class Tried(NamedTuple):
     Attributes:
       place: The place.
       chosen: The candidate that is best.
+      metric: Name of the metric.
       scores: The metric of each candidate with the first seed; None where it is not finished.
     """
 
     place: Place
     chosen: Candidate
+    metric: str
     scores: Sequence[float | None]
 
 
@@ -33,14 +35,14 @@ def first_round(plan: Plan) -> list:
     ]
 
 
-def choose(plan: Plan, metric: str) -> tuple[Plan, list[Tried]]:
+def choose(plan: Plan, by: str | None) -> tuple[Plan, list[Tried]]:
     """Chooses a candidate for each place; further seeds train the chosen one only.
 
     The highest value of the validation's metric wins; of equal ones, the first in the grid.
 
     Args:
       plan: The plan.
-      metric: Name of the metric of the validation, such as `map_encoded`.
+      by: Name of a metric of the validation, such as `map_encoded`; None: that of each row.
 
     Returns:
       (plan, tried): the plan with at most one candidate for each place, and what was compared for
@@ -54,11 +56,12 @@ def choose(plan: Plan, metric: str) -> tuple[Plan, list[Tried]]:
         if len(place.candidates) < 2:
             places.append(place)
             continue
+        metric = by or place.row.choose_by
         scores = [_score(candidate.cells[0], metric) for candidate in place.candidates]
         known = [score for score in scores if score is not None]
         if known:
             chosen = place.candidates[scores.index(max(known))]
-            tried.append(Tried(place, chosen, scores))
+            tried.append(Tried(place, chosen, metric, scores))
         else:  # There is nothing to show but an error, if there is one; no more seeds are trained.
             first = place.candidates[0]
             chosen = dataclasses.replace(first, cells=first.cells[:1])

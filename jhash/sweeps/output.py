@@ -11,16 +11,13 @@ from jhash.system import files
 NAMES = ("table.md", "table.csv", "table.tex", "table.html")
 
 
-def write(
-    plan: Plan, failures: Mapping[str, str], tried: Sequence[Tried], choose_by: str, folder: str
-) -> str:
+def write(plan: Plan, failures: Mapping[str, str], tried: Sequence[Tried], folder: str) -> str:
     """Writes all files of a table; the same runs give the same bytes.
 
     Args:
       plan: The plan, in which each place has at most one candidate.
       failures: The errors of runs by their folders.
       tried: What was compared to choose values of a grid.
-      choose_by: The metric of the validation by which they were chosen.
       folder: The folder of the files.
 
     Returns:
@@ -31,7 +28,7 @@ def write(
     """
     entries = summary.collect(plan, failures)
     blocks = summary.blocks(plan, entries)
-    notes = _notes(plan, tried, choose_by) + comparison.sentences(plan, entries)
+    notes = _notes(plan, tried) + comparison.sentences(plan, entries)
     pictures = figures.by_column(plan, entries) + figures.curves(plan, entries)
     contents = (
         text_formats.markdown(plan, blocks, notes),
@@ -45,7 +42,7 @@ def write(
     return contents[0]
 
 
-def _notes(plan, tried, choose_by):
+def _notes(plan, tried):
     """Returns the sentences below a table."""
     notes = list(plan.table.notes)
     for data in plan.table.data:
@@ -65,8 +62,8 @@ def _notes(plan, tried, choose_by):
     if tried:
         fields = ", ".join(tried[0].place.candidates[0].values)
         notes.append(
-            f"Values of {fields} were chosen by {choose_by} on the validation images, for each "
-            "place and with seed 0. The query images took no part in it. The validation images are "
+            f"Values of {fields} were chosen on the validation images, for each place and with "
+            "seed 0. The query images took no part in it. The validation images are "
             "missing in the training set and in the database."
         )
         notes += [_choice(one) for one in tried]
@@ -80,7 +77,7 @@ def _choice(tried):
         f"{_words(candidate.values)}: {'not finished' if score is None else f'{score:.4f}'}"
         for candidate, score in zip(place.candidates, tried.scores, strict=True)
     ]
-    return f"{name}: {_words(tried.chosen.values)} chosen of {'; '.join(scores)}."
+    return f"{name}: {_words(tried.chosen.values)} chosen by {tried.metric} of {'; '.join(scores)}."
 
 
 def _words(values):

@@ -57,14 +57,13 @@ def run(
       only: Names of rows, columns and data sets; only runs of these are trained. Names of one kind
         are alternatives.
       workers: Number of runs at a time; 1 trains in this process.
-      choose_by: Metric of the validation that chooses values of a grid; None: that of the table.
+      choose_by: Metric of the validation that chooses values of a grid; None: that of each row.
       train: Whether to train what is missing.
 
     Raises:
       InputError: A name or a field of the grid is not known, or the metric is not there.
       KeyboardInterrupt: Ctrl-C; a line on stderr says what is done.
     """
-    choose_by = choose_by or table.choose_by
     wanted = _Wanted(table, only)
     planned = plan.make(table, options, load)
     sweep = _Sweep(planned, wanted, workers, command, os.path.join(folder, "logs"))
@@ -75,7 +74,7 @@ def run(
     if train:
         sweep.train(_cells(_filtered(chosen, wanted)))
     failures = dict(sweep.failures)
-    markdown = output.write(chosen, failures, tried, choose_by, folder)
+    markdown = output.write(chosen, failures, tried, folder)
     broken = sum(bool(place.failure) for place in _filtered(planned, wanted).places)
     return Made(markdown, output.NAMES, sweep.total + broken, len(failures) + broken)
 

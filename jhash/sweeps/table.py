@@ -48,6 +48,7 @@ class Row:
       overrides: Values of fields of the config, by name.
       quick: Further values of fields in the quick version.
       seeds: Max number of seeds: 1 for a method that draws nothing; None: as many as the table has.
+      choose_by: Metric of the validation that chooses a value of --grid.
       needs: Modules of other packages that the row needs, and how to get each.
       missing: The reason for which the row cannot be run anywhere yet.
       unfit: The reason for which it cannot be run on a data set, by the name of the data set.
@@ -60,6 +61,7 @@ class Row:
     overrides: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     quick: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     seeds: int | None = None
+    choose_by: str = "map_encoded"
     needs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     missing: str = ""
     unfit: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -215,7 +217,6 @@ class Table:
       metrics: What is shown of each cell.
       seeds: Default number of seeds.
       curves: Figures besides those by column.
-      choose_by: Metric of the validation that chooses a value of --grid.
       notes: Sentences that a reader has to know.
       pairs: Names of two rows each that are compared with a paired test of significance.
     """
@@ -228,7 +229,6 @@ class Table:
     metrics: Sequence[Metric]
     seeds: int = 3
     curves: Sequence[Curve] = ()
-    choose_by: str = "map_encoded"
     notes: Sequence[str] = ()
     pairs: Sequence[tuple[str, str]] = ()
 

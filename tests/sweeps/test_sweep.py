@@ -157,13 +157,34 @@ def test_a_grid_is_chosen_by_validation_and_not_by_the_queries(run, monkeypatch,
     done = run({"grid": grid}, only=["A", "8 bits"])
     assert trained == [(1e-3, 0), (1e-2, 0), (1e-1, 0), (1e-2, 1), (1e-2, 2)]
     assert "30.00 ± 0.00" in done.markdown
-    assert "chosen by map_encoded on the validation images" in done.markdown
     assert (
-        "A, tiny, 8 bits: optimizer.learning_rate=0.01 chosen of optimizer.learning_rate=0.001: "
-        "0.4000; optimizer.learning_rate=0.01: 0.7000; optimizer.learning_rate=0.1: 0.6000."
+        "A, tiny, 8 bits: optimizer.learning_rate=0.01 chosen by map_encoded of "
+        "optimizer.learning_rate=0.001: 0.4000; optimizer.learning_rate=0.01: 0.7000; "
+        "optimizer.learning_rate=0.1: 0.6000."
     ) in done.markdown
     with pytest.raises(InputError, match=r"--by: 'auc' given; allowed: .* are loss, map_encoded"):
         run({"grid": grid}, only=["A"], choose_by="auc")
+
+
+def test_each_row_has_its_own_metric_of_choice(run, table, monkeypatch):
+    """A method without learned codes has no MAP of them."""
+
+    def train(config, workdir):
+        scores = {"map_encoded": 1 / config["epochs"], "map_learned": config["epochs"] / 10}
+        if config["method"]["passes"] == 3:  # Row A.
+            del scores["map_learned"]
+        validation = {"metrics": scores, "size": 1000, "epoch": 4}
+        validation |= {"chosen_by": None, "stopped_early": False}
+        stub_run.train(config, workdir, validation=validation)
+
+    monkeypatch.setattr(training, "run", train)
+    first, second, *others = table.rows
+    first = dataclasses.replace(first, overrides={"method.passes": 3})
+    second = dataclasses.replace(second, overrides={"method.passes": 4}, choose_by="map_learned")
+    done = run({"grid": {"epochs": (2, 3)}, "seeds": 1}, {"rows": [first, second, *others]})
+    assert done.failed == 0
+    assert "A, tiny, 8 bits: epochs=2 chosen by map_encoded of" in done.markdown
+    assert "B & C, tiny, 8 bits: epochs=3 chosen by map_learned of" in done.markdown
 
 
 def test_candidates_that_fail_are_shown_and_have_no_further_seeds(run, monkeypatch):
