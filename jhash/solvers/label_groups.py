@@ -28,6 +28,27 @@ def group_by_label(
     return labels[representatives].astype(np.float32), groups
 
 
+def find_groups(labels: jax.Array | np.ndarray, group_labels: jax.Array | np.ndarray) -> np.ndarray:
+    """Returns the group of each image, of groups that `group_by_label` has made.
+
+    Args:
+      labels: Class ids int [n], or 0/1 [n, c], of images that are in the groups.
+      group_labels: Label rows of the K groups, 0/1 [K, c].
+
+    Returns:
+      int [n] in 0..K-1.
+
+    Raises:
+      KeyError: An image is in none of the groups.
+    """
+    labels = np.asarray(labels)
+    if labels.ndim == 1:
+        return labels
+    packed = np.packbits(np.asarray(group_labels, bool), axis=1)
+    groups = {row.tobytes(): group for group, row in enumerate(packed)}
+    return np.array([groups[row.tobytes()] for row in np.packbits(labels.astype(bool), axis=1)])
+
+
 def one_hot(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:
     """Returns labels, class ids [n] or 0/1 [n, c], as float32 0/1 [n, c]."""
     labels = jnp.asarray(labels)

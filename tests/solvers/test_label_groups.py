@@ -37,3 +37,17 @@ def test_one_hot():
         rows = label_groups.one_hot(labels, 3)
         assert rows.dtype == np.float32
         np.testing.assert_array_equal(rows, [[0, 0, 1], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("kind", ["ids", "rows"])
+def test_groups_are_found_again(kind):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 4, 50) if kind == "ids" else rng.integers(0, 2, (50, 11), np.uint8)
+    groups, index = label_groups.group_by_label(labels, 4)
+    some = rng.integers(0, 50, 20)
+    np.testing.assert_array_equal(label_groups.find_groups(labels[some], groups), index[some])
+
+
+def test_rows_of_no_group_are_an_error():
+    with pytest.raises(KeyError):
+        label_groups.find_groups(np.ones((1, 3)), np.eye(3))

@@ -21,7 +21,7 @@ from jhash.losses import asymmetric
 from jhash.methods import training_rows
 from jhash.solvers.asymmetric import sign, solve_group_codes, solve_group_regression
 from jhash.solvers.class_codes import code_separation, initial_class_codes
-from jhash.solvers.label_groups import group_by_label, one_hot
+from jhash.solvers.label_groups import find_groups, group_by_label, one_hot
 
 FIELDS = {
     "queries": config_fields.integer(1),
@@ -103,14 +103,14 @@ def end_epoch(config, data, state, indices, encode):
     w = solve_group_regression(
         labels, counts, code_sums, u, query_labels, gamma1=method.gamma1, gamma3=method.gamma3
     )
-    # One solve gives three sets of codes: those of the groups, which are B; those of an image that
-    # has one class alone, which are logged; and those of the drawn queries, to compare with u.
-    rows = jnp.concatenate([labels, jnp.eye(data.num_classes), query_labels])
+    # One solve gives two sets of codes: those of the groups, which are B, and those of images with
+    # one class alone, which are logged.
+    rows = jnp.concatenate([labels, jnp.eye(data.num_classes)])
     codes = solve_group_codes(
         rows, labels, counts, w, u, query_labels, gamma2=method.gamma2, gamma3=method.gamma3
     )
-    ends = np.cumsum([len(labels), data.num_classes])
-    codes, class_codes, query_codes = jnp.split(codes, ends)
+    codes, class_codes = jnp.split(codes, [len(labels)])
+    query_codes = codes[find_groups(data.labels(drawn), labels)]
     distinct, min_distance = code_separation(class_codes)
     metrics = {
         "changed_bits": jnp.average((codes != old_codes).mean(1), weights=counts),
