@@ -39,8 +39,9 @@ def test_the_work_of_a_device_falls_as_it_should(scaling, capsys, tmp_path):
         # An eighth of the images, the loss of the global batch, and all parameters.
         assert one / 8 < eight < one / 2, name
         one, eight = (row[name] for row in weak)
-        # XLA may place what few arrays there are in less memory with eight: by half a percent.
-        assert 0.99 * one < eight < 1.5 * one, name
+        # With JAX 0.12, XLA places the few arrays of eight in half a percent less memory.
+        least = 0.99 * one if name == "mebibytes_of_memory" else one
+        assert least <= eight < 1.5 * one, name
     for first, last in (strong, weak):
         assert first["mebibytes_sent_per_device"] == 0
         assert last["mebibytes_sent_per_device"] > 0

@@ -16,11 +16,11 @@ DATA = (
     DataSet("CIFAR-10", "cifar10"),
     DataSet("NUS-WIDE", "nus_wide"),
 )
-_BY_LEARNED = {"choose_by": "map_learned"}
-ADSH = dataclasses.replace(on_features("ADSH", "adsh"), **_BY_LEARNED)
-FDAH = Row("FDAH", "configs/fdah.py", **_BY_LEARNED)
+_BY = "map_learned"
+ADSH = dataclasses.replace(on_features("ADSH", "adsh"), choose_by=_BY)
+FDAH = Row("FDAH", "configs/fdah.py", choose_by=_BY)
 # Like the other deep methods, for a comparison of losses and updates alone.
-FROZEN = dataclasses.replace(on_features("FDAH, frozen", "fdah"), **_BY_LEARNED)
+FROZEN = dataclasses.replace(on_features("FDAH, frozen", "fdah"), choose_by=_BY)
 ROWS = [
     shallow("LSH", "lsh"),
     shallow("SH", "sh"),
@@ -36,7 +36,7 @@ ROWS = [
     FDAH,
 ]
 # The rows that have learned codes in the paper.
-LEARNED = ("ADSH", "FDAH", FROZEN.name)
+LEARNED = tuple(row.name for row in (ADSH, FDAH, FROZEN))
 NOTES = (
     "FDAH is its default config: a small network from random weights, not CNN-F with weights from "
     "ImageNet. docs/reproduce/fdah.md lists what else differs.",

@@ -21,10 +21,7 @@ def group_by_label(
     labels = np.asarray(labels)
     if labels.ndim == 1:
         return np.eye(num_classes, dtype=np.float32), labels
-    # Each row becomes one string of bytes, so that `unique` sorts single values.
-    packed = np.ascontiguousarray(np.packbits(labels.astype(bool), axis=1))
-    rows = packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
-    _, representatives, groups = np.unique(rows, return_index=True, return_inverse=True)
+    _, representatives, groups = np.unique(_packed(labels), return_index=True, return_inverse=True)
     return labels[representatives].astype(np.float32), groups
 
 
@@ -44,9 +41,14 @@ def find_groups(labels: jax.Array | np.ndarray, group_labels: jax.Array | np.nda
     labels = np.asarray(labels)
     if labels.ndim == 1:
         return labels
-    packed = np.packbits(np.asarray(group_labels, bool), axis=1)
-    groups = {row.tobytes(): group for group, row in enumerate(packed)}
-    return np.array([groups[row.tobytes()] for row in np.packbits(labels.astype(bool), axis=1)])
+    groups = {row: group for group, row in enumerate(_packed(np.asarray(group_labels)).tolist())}
+    return np.array([groups[row] for row in _packed(labels).tolist()])
+
+
+def _packed(labels):
+    """Returns each row 0/1 as one string of bytes, so that rows are compared as single values."""
+    packed = np.ascontiguousarray(np.packbits(labels.astype(bool), axis=1))
+    return packed.view(np.dtype((np.void, packed.shape[1])))[:, 0]
 
 
 def one_hot(labels: jax.Array | np.ndarray, num_classes: int) -> jax.Array:

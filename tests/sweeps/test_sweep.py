@@ -157,6 +157,7 @@ def test_a_grid_is_chosen_by_validation_and_not_by_the_queries(run, monkeypatch,
     done = run({"grid": grid}, only=["A", "8 bits"])
     assert trained == [(1e-3, 0), (1e-2, 0), (1e-1, 0), (1e-2, 1), (1e-2, 2)]
     assert "30.00 ± 0.00" in done.markdown
+    assert "optimizer.learning_rate were chosen on the validation images" in done.markdown
     assert (
         "A, tiny, 8 bits: optimizer.learning_rate=0.01 chosen by map_encoded of "
         "optimizer.learning_rate=0.001: 0.4000; optimizer.learning_rate=0.01: 0.7000; "

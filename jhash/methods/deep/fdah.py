@@ -98,7 +98,8 @@ def end_epoch(config, data, state, indices, encode):
         state[name] for name in ("group_labels", "group_counts", "group_codes")
     )
     u = jnp.tanh(encode(drawn))
-    query_labels = one_hot(data.labels(drawn), data.num_classes)
+    drawn_labels = data.labels(drawn)
+    query_labels = one_hot(drawn_labels, data.num_classes)
     code_sums = counts[:, None] * old_codes
     w = solve_group_regression(
         labels, counts, code_sums, u, query_labels, gamma1=method.gamma1, gamma3=method.gamma3
@@ -110,7 +111,7 @@ def end_epoch(config, data, state, indices, encode):
         rows, labels, counts, w, u, query_labels, gamma2=method.gamma2, gamma3=method.gamma3
     )
     codes, class_codes = jnp.split(codes, [len(labels)])
-    query_codes = codes[find_groups(data.labels(drawn), labels)]
+    query_codes = codes[find_groups(drawn_labels, labels)]
     distinct, min_distance = code_separation(class_codes)
     metrics = {
         "changed_bits": jnp.average((codes != old_codes).mean(1), weights=counts),

@@ -3,7 +3,7 @@
 It is not used by a search: no GPU or TPU has measured it. `benchmarks/gpu.py` compares it with
 XLA's form, `hamming._minima`, whose results it has. Each program of the grid has a block of groups
 and a block of queries, and keeps their minima in registers while it goes through the members. JAX
-0.12 has deprecated Triton, the backend that it has on GPUs.
+0.12 has deprecated Triton, the backend that the kernel has on GPUs.
 
 Shapes in names: G groups, M members of a group, W words of a code, Q queries.
 """
