@@ -56,6 +56,8 @@ BASELINES = (
     "ssdh_supervised",
     "talr",
 )
+# Methods whose losses need the large batches of their own configs.
+_LARGE_BATCH = ("mihash", "talr")
 # DAH is not among them: its model has a classifier of its own.
 METHODS = ("fdah", "aihn", *BASELINES)
 # Methods with trainable layers behind the model.
@@ -109,9 +111,12 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     _schedule(config, arguments)
     if frozen:
         common.freeze(config)
-        config.batch_size = batch_size
         if arguments.data not in (*common.PHOTOS, "folder"):
             config.image.size = _FROZEN_SIDE
+    if frozen or arguments.method in _LARGE_BATCH:
+        config.batch_size = batch_size
+    if arguments.method == "ddsh":
+        config.epochs = max(1, config.epochs // config.method.passes)
     if arguments.smoke:
         _smoke(config, arguments)
     return config

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from configs import aihn, common, dah, dstgeh, fdah, fine_tuned
-from configs.baselines import shallow
+from configs.baselines import shallow, unlabeled
 from jhash import optimizers, parallel, train
 from jhash.data import batches, load_config, splits
 from jhash.errors import InputError
@@ -275,6 +275,26 @@ def test_orders_that_once_changed_the_experiment():
     config = dstgeh.get_config("metric=euclidean,embedding=sdne")
     assert config.method.embedding.metric == "euclidean"
     assert fdah.get_config("paper,fashion_mnist").method.queries == 2000
+
+
+@pytest.mark.parametrize("variant", ["frozen", "model=resnet18"])
+def test_pretrained_models_keep_what_a_method_needs(variant):
+    """DDSH passes over the images three times an epoch; histograms need large batches."""
+    of = {name: fine_tuned.get_config(f"{name},{variant}") for name in fine_tuned.METHODS}
+    assert of["ddsh"].method.passes == 3
+    assert of["ddsh"].epochs == of["dpsh"].epochs // 3
+    for name in ("mihash", "talr"):
+        assert of[name].batch_size == get_config(f"baselines.{name}").batch_size == 256
+
+
+def test_pretrained_models_learn_without_labels_as_published():
+    for model in ("small", "frozen", "tuned"):
+        of = {name: unlabeled.get_config(f"{name},model={model}") for name in unlabeled.METHODS}
+        assert of["tbh"].optimizer.learning_rate == 1e-4
+        assert of["cibhash"].augment.flip
+        # DeepBit compares turned views.
+        assert (of["deepbit"].augment.pad, of["deepbit"].augment.flip) == (0, False)
+        assert of["deepbit"].augment.rotate_step
 
 
 @pytest.mark.slow

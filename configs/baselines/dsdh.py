@@ -15,12 +15,12 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     return baselines.make(
         argument,
         "dsdh",
-        # Weight of the classification of codes, in the objective that is a sum.
-        mu=0.01,
+        # Weight of the classification of codes, in the objective that is a sum, as the next two.
+        mu=1.0,
         # Weight of the squares of the classifier.
-        nu=1.0,
+        nu=0.1,
         # Weight of the distance between outputs and learned codes.
-        eta=0.01,
+        eta=55.0,
         # Number of sweeps over the bits of the codes in an epoch.
         sweeps=1,
     )

@@ -4,6 +4,7 @@ Shapes in names: B images of the (global) batch, L bits.
 """
 
 import functools
+import math
 
 import chex
 import jax
@@ -106,6 +107,7 @@ def similar_pairs_loss(
     chex.assert_type(similar_BxB, bool)
     unit_BxL = unit_rows(u_BxL)
     cosine_BxB = unit_BxL @ unit_BxL.T / temperature
-    others_B = jnp.where(similar_BxB, 0, jnp.exp(cosine_BxB)).sum(1)
-    log_others_Bx1 = jnp.log(others_B + _SMALLEST_SUM)[:, None]
+    # Of the largest cosine, as e^{1 / t} may be infinite.
+    log_sum_B = jax.nn.logsumexp(cosine_BxB, axis=1, where=~similar_BxB)
+    log_others_Bx1 = jnp.logaddexp(log_sum_B, math.log(_SMALLEST_SUM))[:, None]
     return jnp.where(similar_BxB, log_others_Bx1 - cosine_BxB, 0)

@@ -8,7 +8,7 @@
     weights   file of weights for the class; if empty, the weights of an installed package
     size      side in pixels to which images are resized for the class
     channels  number of channels to which gray images are repeated for the class
-    batch     number of images at a time, a multiple of the number of devices
+    batch     number of images at a time; as many devices share them as can do so equally
     file      in place of all of these: an .npy file of features, one row per image of the source
 
 Shapes in names: N images, B images at a time, z features.
@@ -140,7 +140,7 @@ def check(config, source) -> int:
     """
     if config.file:
         return _width_of_file(config.file, len(source))
-    _check_batch(config)
+    _devices(config)
     apply, variables, _ = extractor(config)
     image = jax.ShapeDtypeStruct((1, *source.image_shape), np.uint8)
     try:
@@ -162,9 +162,10 @@ def check(config, source) -> int:
     return features.shape[1]
 
 
-def _check_batch(config):
-    with in_config(_FIELDS):
-        parallel.check_batch_size("batch", config.batch, parallel.device_count())
+def _devices(config):
+    """Returns the number of devices that share a batch; those of several processes all have to."""
+    with in_config({"batch_size": f"{_FIELDS}batch"}):
+        return parallel.training_devices(config.batch, idle=True)
 
 
 @contextlib.contextmanager
@@ -212,7 +213,7 @@ def load(config, source, indices: np.ndarray, folder: str | None, workers: int =
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
             return load(config, source, indices, scratch, workers)
-    _check_batch(config)
+    _devices(config)
     extract = extractor(config)
     digest = _digest(config, extract.variables, source, indices)
     folder = os.path.join(_shared.get() or folder, f"features-{digest[:16]}")
@@ -232,14 +233,15 @@ def _alone(folder):
 
 def _by_chunks(config, extract, source, indices, folder, workers):
     """Computes the features, or reads those that the folder has; see `load`."""
-    apply = parallel.map_batch(extract.apply)
+    devices = _devices(config)
+    apply = parallel.map_batch(extract.apply, devices)
     variables = None  # They are copied to the devices only if a chunk is missing.
     chunks = []
     for start in tqdm.trange(0, len(indices), _CHUNK, desc="features", disable=None):
         path = os.path.join(folder, f"{start:09}.npy")
         chosen = indices[start : start + _CHUNK]
         if not parallel.from_main(np.asarray(os.path.exists(path))):
-            variables = variables or parallel.replicate(extract.variables)
+            variables = variables or parallel.replicate(extract.variables, devices)
             orders = parallel.share(batches.batch_indices(chosen, config.batch), axis=1)
             read = batches.prefetch(source, orders, workers=workers)
             outputs = [apply(variables, batch["images"]) for batch in read]

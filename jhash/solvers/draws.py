@@ -9,7 +9,8 @@ def generator(key: jax.Array, *numbers: int) -> np.random.Generator:
 
     Args:
       key: PRNG key.
-      *numbers: Numbers that tell generators of one key apart, 0 or more.
+      *numbers: Numbers that tell generators of one key apart, 0 or more. Zeros at the end tell
+        nothing: a key alone has the numbers of the key with 0.
     """
     return np.random.default_rng([*np.asarray(jax.random.key_data(key)).tolist(), *numbers])
 

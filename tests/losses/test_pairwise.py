@@ -10,6 +10,7 @@ import pytest
 from jax.test_util import check_grads
 
 from jhash.losses import pairwise
+from tests.support import precisions
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -201,16 +202,8 @@ def test_likelihood_of_nearly_certain_pairs_keeps_its_digits():
 
 
 def test_likelihood_products_are_not_rounded():
-    def precisions(jaxpr):
-        for equation in jaxpr.eqns:
-            if equation.primitive.name == "dot_general":
-                yield equation.params["precision"]
-            inner = getattr(equation.params.get("jaxpr"), "jaxpr", None)
-            if inner is not None:
-                yield from precisions(inner)
-
     function = jax.grad(lambda u: pairwise.likelihood_loss(u, class_pairs(4)).sum())
-    found = list(precisions(jax.make_jaxpr(function)(codes(4, 6)).jaxpr))
+    found = precisions.of_products(function, codes(4, 6))
     assert len(found) == 3, "beta and two factors' gradients"
     assert set(found) == {(jax.lax.Precision.HIGHEST,) * 2}
 

@@ -1,3 +1,4 @@
+import jax
 import ml_collections
 import numpy as np
 import pytest
@@ -120,8 +121,24 @@ def test_bad_fields_are_named(config, source, tmp_path):
     config.name = "inception_v4.InceptionV4"
     with pytest.raises(InputError, match=r"config.method.features.weights: none given"):
         features.extractor(config)
-    config.name, config.batch = "tests.support.feature_source.Pixels", 12
-    message = rf"features.batch: 12 given; .* multiples of .*{parallel.device_count()}"
+
+
+def test_devices_that_cannot_share_a_batch_are_idle(config, source, tmp_path):
+    expected = features.load(config, source, INDICES, str(tmp_path / "all"))
+    config.batch = 12
+    assert 12 % parallel.device_count()
+    assert features.check(config, source) == expected.shape[1]
+    np.testing.assert_array_equal(
+        features.load(config, source, INDICES, str(tmp_path / "some")), expected
+    )
+
+
+def test_processes_cannot_be_idle(config, source, tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    config.batch = 12
+    message = (
+        r"^config\.method\.features\.batch: 12 given; .* multiples of the number of devices, 16"
+    )
     with pytest.raises(InputError, match=message):
         features.load(config, source, INDICES, str(tmp_path))
 
@@ -132,7 +149,7 @@ def test_runs_can_share_a_folder(config, source, tmp_path, monkeypatch):
         first = features.load(config, source, INDICES, str(own))
     assert not own.exists()
 
-    def refuse(_):
+    def refuse(*_):
         raise AssertionError("computed again")
 
     monkeypatch.setattr(features.parallel, "replicate", refuse)

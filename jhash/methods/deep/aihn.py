@@ -11,22 +11,11 @@ import numpy as np
 from jhash import config_fields
 from jhash.errors import InputError
 from jhash.losses import pairwise, quantization
+from jhash.methods import pairs
 
 FIELDS = {"quantization": config_fields.number()}
 
-
-def prepare(config, data, key):
-    """Checks the batch size; there is no state.
-
-    Labels may be class ids or rows of 0/1.
-    """
-    del key
-    if config.batch_size < 2:
-        raise InputError(
-            f"config.batch_size: {config.batch_size} given; allowed: 2 or more, since the loss is "
-            "over the pairs of a batch."
-        )
-    return data, {}
+prepare = pairs.prepare
 
 
 def loss(outputs, batch, state, config):

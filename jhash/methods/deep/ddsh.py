@@ -14,8 +14,9 @@ the pairs with O, so that the sum of S is 0, as in that program. (Its authors se
 ambiguous pairs of NUS-WIDE to 0; here two images are similar if they share a label.)
 
 The codes of an epoch are solved when the one before ends, from the model's signs for all training
-images; those of the first epoch from random bits, as no model has been trained. The authors' step
-of a bit is a 2-approximation by clustering, here it is an ascent; see `solvers.binary_quadratic`.
+images; those of the first epoch from random bits, as no model has been trained. The authors solve
+for them again before each pass, against the outputs of the pass before. Their step of a bit is a
+2-approximation by clustering, here it is an ascent; see `solvers.binary_quadratic`.
 
 bit = u > 0, so sgn(0) = -1. The database's codes are those that the model gives; none are learned
 apart.

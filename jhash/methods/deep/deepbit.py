@@ -8,9 +8,10 @@ numbers are of another objective, and nobody should expect them here.
 With bits b = [u > 0] there are three terms. Their weights alpha, beta and gamma are published as 1,
 1 and 0.001. The first, quantization, is ||(b - 1/2) - u||^2, summed over the bits, the mean over
 images. The second, balance, is (mean over the batch of b_l - 1/2)^2, summed over the bits. A bit
-has no gradient in the paper; here it has that of the output (a straight-through estimator). The
-third, rotation, is the sum over further views of e^{-k^2 / 2} ||u - u_k||^2, the mean over images,
-where view k is turned by k times `config.augment.rotate_step` degrees.
+has no gradient in the paper; here it has half of that of the output, as b = (sgn(u) + 1) / 2 and
+sgn is differentiated as if it were the identity (a straight-through estimator). The third,
+rotation, is the sum over further views of e^{-k^2 / 2} ||u - u_k||^2, the mean over images, where
+view k is turned by k times `config.augment.rotate_step` degrees.
 
 The released code turns images
 by -10, -5, 0, 5 and 10 degrees, compares outputs and not bits, and has its threshold at 1/2 behind

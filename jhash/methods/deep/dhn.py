@@ -11,7 +11,7 @@ Sums and means: the paper sums both terms over pairs and chooses the weight by c
 likelihood is a mean over pairs here, the log cosh a mean over images and bits, and the weight is
 that of swuxyj/DeepHash-pytorch:DHN.py, 0.1. (That code has | |u| - 1 | in place of log cosh, and
 thulab's the square, with the weight 0.) Nothing is clipped: thulab's bound of 15 on products, and
-swuxyj's table of outputs, are left out.
+swuxyj's table of outputs, are left out, and so is thulab's larger weight of similar pairs.
 
 With many bits MAP falls, in AIHN's table and here: products of unbounded outputs grow with the
 number of bits, and the likelihood has no gradient where it is certain.

@@ -1,18 +1,23 @@
 """DSDH: deep supervised discrete hashing (Li, Sun, He and Tan 2017).
 
-Source: the paper, eq. 7, and TreezzZ/DSDH_PyTorch:dsdh.py, an independent program. To a pairwise
+Source: the paper, eq. 7, and liqi-casia/DSDH-HashingCode:train.m by its authors. To a pairwise
 likelihood of the hash outputs u it adds a linear classifier of codes B that are learned for the
 training images: sum_ij likelihood(u_i . u_j / 2) + mu ||Y - B W||^2 + nu ||W||^2 + eta ||B - U||^2.
-Once per epoch W is solved by ridge regression, and B by one sweep of discrete coordinate descent.
+Once per epoch W is solved by ridge regression, and B by sweeps of discrete coordinate descent.
 
-Pairs: the images of a batch with each other.
+Pairs: the images of a batch with each other. The authors pair a batch with all training images, by
+a table of their last outputs.
 
-Sums and means: the training step has the mean over pairs, and with the weight eta the mean over
-images of ||b_i - u_i||^2, as in that program. The steps of W and B depend on nu / mu and eta / mu
-alone.
+Sums and means: the weights mu = 1, nu = 0.1 and eta = 55 are those of the authors, for sums over
+ordered pairs and over images. The training step has this objective divided by n^2: the mean over
+pairs, and with the weight eta / n the mean over images of ||b_i - u_i||^2. The steps of W and B
+depend on nu / mu and eta / mu alone.
 
-The first B is random, as there. (Another public program, swuxyj's, has W and B as constants of its
-graph and no third term, so that it trains DPSH.)
+The authors solve for W and B in each step, for the images of the batch, with W from sgn(U) and B
+from 0. Here both are of all training images, and B goes on from the one before; the first is
+random. (Two other public programs differ more. TreezzZ's has other weights, with eta 0.01 both
+beside means and beside sums. swuxyj's has W and B as constants of its graph and no third term, so
+that it trains DPSH.)
 
 sgn(0) of B leaves a bit as it is. The database's learned codes are B, which know the labels of the
 database; those that the model gives are evaluated beside them, and are what the paper evaluates.
@@ -53,7 +58,8 @@ def loss(outputs, batch, state, config):
     similar = pairwise.similar(batch["labels"])
     likelihood = pairwise.mean_over_pairs(pairwise.likelihood_loss(outputs, similar))
     codes = state["codes"][state["rows"][batch["index"]]]
-    distance = config.method.eta * jnp.square(codes - outputs).sum(1).mean()
+    weight = config.method.eta / len(state["codes"])
+    distance = weight * jnp.square(codes - outputs).sum(1).mean()
     return likelihood + distance, {"likelihood": likelihood, "distance": distance}
 
 

@@ -3,11 +3,13 @@
 import jax
 import numpy as np
 
-from jhash.solvers import pca, rotation
+from jhash.methods.shallow import itq
 
 
 def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str = "") -> np.ndarray:
-    """Computes principal components, rotated toward the corners of the cube; there is no graph.
+    """Computes the outputs of ITQ's hash function for the features that it is fitted to.
+
+    There is no graph.
 
     Args:
       v_Nxz: Features, float.
@@ -22,7 +24,4 @@ def embed(v_Nxz: np.ndarray, bits: int, key: jax.Array, folder: str = "") -> np.
       InputError: There are more bits than features or samples.
     """
     del folder
-    mean, projection = pca.components(v_Nxz, bits)
-    projected_Nxbits = (v_Nxz - mean) @ projection
-    turned, _ = rotation.rotate(projected_Nxbits, key)
-    return np.asarray(projected_Nxbits @ turned)
+    return np.asarray(itq.encode(itq.fit(v_Nxz, None, bits, key), v_Nxz))

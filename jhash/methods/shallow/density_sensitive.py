@@ -21,6 +21,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial import distance
 
 from jhash.errors import InputError
 from jhash.solvers import k_means, pca
@@ -90,7 +91,7 @@ def choose(
 
 def _neighbors(centers_Kxz, bits):
     """Returns the pairs of which one is among the nearest groups of the other, `bits` or more."""
-    distance_KxK = np.square(centers_Kxz[:, None] - centers_Kxz).sum(-1)
+    distance_KxK = distance.cdist(centers_Kxz, centers_Kxz, "sqeuclidean")
     np.fill_diagonal(distance_KxK, np.inf)
     order_KxK = np.argsort(distance_KxK, axis=1, kind="stable")[:, :-1]
     pairs = set()

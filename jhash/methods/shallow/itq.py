@@ -7,6 +7,7 @@ from jhash.solvers import pca, rotation
 encode = pca.apply_layer
 
 
+@jax.default_matmul_precision("highest")
 def fit(features: jax.Array, labels: None, bits: int, key: jax.Array) -> dict[str, jax.Array]:
     """Fits principal components, and a rotation that brings them close to binary values.
 

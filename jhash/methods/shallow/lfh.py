@@ -66,7 +66,7 @@ def _start(x_Nxz, bits, key):
     vectors_zxz = vectors_zxz * np.where(largest_z < 0, -1, 1)
     components = x_Nxz @ vectors_zxz.astype(np.float32)
     shape = len(x_Nxz), bits - components.shape[1]
-    return np.column_stack([components, draws.generator(key).standard_normal(shape)])
+    return np.column_stack([components, draws.generator(key, _DRAWS).standard_normal(shape)])
 
 
 @jax.jit

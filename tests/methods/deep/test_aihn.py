@@ -9,6 +9,7 @@ from jax.test_util import check_grads
 
 from configs import aihn as configs
 from jhash import optimizers
+from jhash.data import ArraySource, Data
 from jhash.errors import InputError
 from jhash.experiment import build
 from jhash.methods.deep import aihn
@@ -188,3 +189,10 @@ def test_both_kinds_of_labels_are_prepared(multi_label):
 def test_bad_fields_are_named(field, value, message):
     with pytest.raises(InputError, match=message):
         build(workdirs.check("none", tiny_config(**{field: value, "idle_devices": True})))
+
+
+def test_data_without_labels_are_refused():
+    images = ArraySource(np.zeros((4, 2, 2, 1), np.uint8), np.zeros((4, 3), np.uint8))
+    data = Data(images, np.arange(3), np.arange(3), np.arange(3, 4))
+    with pytest.raises(InputError, match=r"of which no training image has a label.*aihn learns"):
+        aihn.prepare(tiny_config(), data, jax.random.key(0))

@@ -150,7 +150,9 @@ def test_dsdh_draws_outputs_to_their_own_codes(data):
     indices, u = data.train[4:10], outputs_of(6).astype(np.float64)
     _, terms = dsdh.loss(outputs_of(6), batch_of(data, indices), state, settings)
     b = np.asarray(state["codes"], np.float64)[4:10]
-    np.testing.assert_allclose(terms["distance"], 0.3 * ((b - u) ** 2).sum(1).mean(), rtol=1e-5)
+    np.testing.assert_allclose(
+        terms["distance"], 0.3 / 30 * ((b - u) ** 2).sum(1).mean(), rtol=1e-5
+    )
     a, theta = similar(data, indices, indices), u @ u.T / 2
     values = np.logaddexp(0, theta) - a * theta
     expected = values[~np.eye(6, dtype=bool)].mean()

@@ -4,6 +4,8 @@ The fields of the methods are those of their configs. Kill and resume, and one d
 are in tests/test_hooks.py.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from configs.baselines import unlabeled
 from jhash.data import ArraySource, Data
 from jhash.errors import InputError
 from jhash.experiment import build
+from jhash.losses import contrastive
 from jhash.methods import diffused_codes, load, teachers
 from jhash.methods.deep import tbh, uhscm
 from jhash.runs import workdirs
@@ -151,6 +154,21 @@ def of_uhscm(u, folder):
     assert B <= similar < B**2
     distance = np.mean([np.sum((row - sign(row)) ** 2) for row in u])
     return errors / B**2 + 0.001 * distance + 0.2 * contrast / similar
+
+
+def test_uhscm_s_contrast_is_finite_at_low_temperatures():
+    u = np.random.default_rng(0).normal(size=(B, L)).astype(np.float32)
+    similar = np.eye(B, dtype=bool)
+    similar[0] = similar[:, 0] = True
+    c = np.float64([[cosine(x, y) for y in u] for x in u]) / 0.005
+    # The sum over other images is larger than float32 can have, or there are none, as for image 0.
+    sums = np.where(similar, 0, np.exp(c)).sum(1) + 1e-5
+    expected = np.where(similar, np.log(sums)[:, None] - c, 0)
+    assert sums.max() > np.finfo(np.float32).max
+    loss = functools.partial(contrastive.similar_pairs_loss, temperature=0.005)
+    np.testing.assert_allclose(loss(u, similar), expected, rtol=1e-4)
+    gradient = jax.grad(lambda u: loss(u, similar).sum())(u)
+    assert np.isfinite(gradient).all()
 
 
 def of_cibhash(u, folder):

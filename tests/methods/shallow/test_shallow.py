@@ -8,7 +8,7 @@ from jhash import retrieval
 from jhash.errors import InputError
 from jhash.methods.shallow import itq, lsh, pcah, sh
 from jhash.solvers import pca, rotation
-from tests.support import correlated
+from tests.support import correlated, precisions
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -36,6 +36,12 @@ def test_lsh_bits_differ_as_often_as_angles_say(features):
     angles = np.arccos(np.clip(unit @ unit.T, -1, 1))
     # Five standard deviations of a share of 20,000 draws.
     np.testing.assert_allclose((bits[:, None] != bits).mean(-1), angles / np.pi, atol=0.018)
+
+
+def test_itq_s_products_are_not_rounded(features):
+    found = precisions.of_products(lambda x: itq.fit(x, None, 5, KEY)["kernel"], features)
+    assert len(found) >= 4, "a covariance, a projection, a rotation and the layer"
+    assert set(found) == {(jax.lax.Precision.HIGHEST,) * 2}
 
 
 def test_itq_s_projection_is_rotation_after_components(features):
