@@ -100,7 +100,8 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
 
     Returns:
       The content of `results.json`. Times are in seconds. `train_seconds` is the time of
-      `pretrain` and of all epochs, whichever process ran them, without that of writing checkpoints.
+      `pretrain` and of all epochs, whichever process ran them, without those of features by a
+      pretrained network and of writing checkpoints.
       `encode_seconds_per_image` is the wall time from reading an image to its outputs, without
       compilation, averaged over the database; for shallow methods, over a few batches of it.
     """

@@ -17,6 +17,7 @@ from jhash.encoding import SourceEncoder, kept_features, warm_start
 from jhash.errors import InputError
 from jhash.experiment import Experiment, TrainState, build
 from jhash.optimizers import parts
+from jhash.pretrained import features
 from jhash.runs import best as bests
 from jhash.runs import epochs as runs_epochs
 from jhash.runs import image_record, paths, profile, workdirs
@@ -329,7 +330,7 @@ def _split_order(saved):
 
 def _pretrain(experiment, first, workdir):
     """Runs the method's `pretrain`, and returns the content of the checkpoint after it."""
-    began = time.perf_counter()
+    began, of_features = time.perf_counter(), features.seconds()
     name = experiment.config.method.name
     train_state = first["train_state"]
     params, state = experiment.method.pretrain(
@@ -342,7 +343,8 @@ def _pretrain(experiment, first, workdir):
     _check_structure(name, "params", train_state.params, params)
     _check_structure(name, "state", first["state"], state)
     train_state = experiment.start(params, train_state.batch_stats)
-    seconds = np.asarray(time.perf_counter() - began)
+    of_features = features.seconds() - of_features
+    seconds = np.asarray(time.perf_counter() - began - of_features)
     content = {"train_state": train_state, "state": state, "seconds": seconds}
     return jax.device_get(parallel.from_main({**first, **content}))
 
@@ -471,7 +473,7 @@ def _make_views(experiment):
     config = experiment.config
     if kept_features.trainable(experiment):
         # `SourceEncoder.training_source` has features in place of images.
-        return lambda features, keys, step: features
+        return lambda kept, keys, step: kept
     image, changes = config.image.to_dict(), config.augment.to_dict()
     plain = changes.pop("plain", 0.0)
     first_plain = round((1 - plain) * config.epochs * experiment.steps_per_epoch)

@@ -52,7 +52,7 @@ def get_table() -> Table:
         notes=(
             *dah.NOTES,
             "Times are of other machines and cannot be compared. Ours begin with the image in "
-            "memory: those of LSH, PCAH, SH and ITQ include their features. The paper's times of "
-            "these methods are too short for that.",
+            "memory: those of the methods on features include the features. The paper's times of "
+            "LSH, PCAH, SH, ITQ and DSH are too short for that.",
         ),
     )

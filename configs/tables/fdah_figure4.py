@@ -7,7 +7,7 @@ import dataclasses
 
 from configs.tables import fdah
 from configs.tables.common import FASHION_MNIST, values
-from jhash.sweeps import DataSet, Metric, Table
+from jhash.sweeps import Metric, Table
 
 # Half an hour on two cores would not do for runs of full length.
 _QUICK = {"epochs": 8}
@@ -23,7 +23,7 @@ def get_table() -> Table:
         "gamma3 matter little from 1e-4 to 1e2, and that the learning rate is one of 1e-2 to 1e-6. "
         "It does not give the code length.",
         [dataclasses.replace(fdah.FDAH, quick=_QUICK)],
-        (FASHION_MNIST, DataSet("CIFAR-10", "cifar10")),
+        (FASHION_MNIST, fdah.CIFAR10),
         [
             *values("gamma1", "method.gamma1", (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), (1e-5, 1e-3, 1e-1)),
             *values("m", "method.queries", (500, 1000, 2000, 3000, 5000, 9000), (500, 2000, 9000)),

@@ -60,7 +60,6 @@ def add(commands):
     command.add_argument(
         "--validation",
         type=at_least(1),
-        default=1000,
         metavar="N",
         help="images of the training set to choose with, if the config has none (default: 1000)",
     )
@@ -107,13 +106,19 @@ def run(arguments):
     grid = dict(arguments.grid)
     if len(grid) < len(arguments.grid):
         raise InputError("--grid: a field given twice; allowed: each field once.")
+    for option in ("by", "validation"):
+        if getattr(arguments, option) is not None and not grid:
+            raise InputError(
+                f"--{option}: {getattr(arguments, option)} given without --grid; allowed: with "
+                "--grid only, as it is about the choice of values."
+            )
     options = plan.Options(
         seeds=arguments.seeds,
         grid=grid,
         quick=arguments.quick,
         smoke=arguments.smoke,
         runs=arguments.runs,
-        validation=arguments.validation,
+        validation=arguments.validation or plan.Options.validation,
         folders=dict(arguments.folder),
     )
     folder = arguments.output or _default_folder(arguments)
@@ -151,7 +156,8 @@ def printable_lines(text):
 
 def _default_folder(arguments):
     name = os.path.splitext(os.path.basename(arguments.table))[0]
-    for flag in ("quick", "smoke"):
+    # The runs of another version are other runs, whose table replaces none.
+    for flag in ("quick", "smoke", "grid"):
         name += f"-{flag}" if getattr(arguments, flag) else ""
     return os.path.join("tables", name)
 

@@ -22,6 +22,7 @@ import io
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +42,8 @@ _CHUNK = 2048
 _FIELDS = "config.method.features."
 # The folder of `shared`.
 _shared: contextvars.ContextVar[str | None] = contextvars.ContextVar("shared", default=None)
+# The seconds that this process has spent on features; see `seconds`.
+_seconds = 0.0
 # Max number of characters of an error of another library within an error.
 _REASON = 200
 # What `config.method.features` must have; see the module.
@@ -214,14 +217,33 @@ def load(config, source, indices: np.ndarray, folder: str | None, workers: int =
         with tempfile.TemporaryDirectory() as scratch:
             return load(config, source, indices, scratch, workers)
     _devices(config)
-    extract = extractor(config)
-    digest = _digest(config, extract.variables, source, indices)
-    folder = os.path.join(_shared.get() or folder, f"features-{digest[:16]}")
-    with _alone(folder):
-        features_Nxz = _by_chunks(config, extract, source, indices, folder, workers)
+    with _counted():
+        extract = extractor(config)
+        digest = _digest(config, extract.variables, source, indices)
+        folder = os.path.join(_shared.get() or folder, f"features-{digest[:16]}")
+        with _alone(folder):
+            features_Nxz = _by_chunks(config, extract, source, indices, folder, workers)
     count, size = features_Nxz.shape
     print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
     return features_Nxz
+
+
+def seconds() -> float:
+    """Returns the seconds that this process has spent on features by a network.
+
+    They are no part of a training time: where runs share features, one of them has them all.
+    """
+    return _seconds
+
+
+@contextlib.contextmanager
+def _counted():
+    global _seconds
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        _seconds += time.perf_counter() - began
 
 
 def _alone(folder):

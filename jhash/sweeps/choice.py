@@ -1,12 +1,12 @@
 """The choice of a grid's values, by validation alone."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from jhash.errors import InputError
 from jhash.sweeps import finished
-from jhash.sweeps.plan import Candidate, Place, Plan
+from jhash.sweeps.plan import Candidate, Cell, Place, Plan
 
 
 class Tried(NamedTuple):
@@ -17,12 +17,14 @@ class Tried(NamedTuple):
       chosen: The candidate that is best.
       metric: Name of the metric.
       scores: The metric of each candidate with the first seed; None where it is not finished.
+      failures: The error of each candidate with the first seed; empty where there is none.
     """
 
     place: Place
     chosen: Candidate
     metric: str
     scores: Sequence[float | None]
+    failures: Sequence[str]
 
 
 def first_round(plan: Plan) -> list:
@@ -35,33 +37,43 @@ def first_round(plan: Plan) -> list:
     ]
 
 
-def choose(plan: Plan, by: str | None) -> tuple[Plan, list[Tried]]:
+def choose(
+    plan: Plan, by: str | None, wanted: Callable[[Place], bool], failures: Mapping[str, str]
+) -> tuple[Plan, list[Tried]]:
     """Chooses a candidate for each place; further seeds train the chosen one only.
 
     The highest value of the validation's metric wins; of equal ones, the first in the grid.
 
     Args:
       plan: The plan.
-      by: Name of a metric of the validation, such as `map_encoded`; None: that of each row.
+      by: Name of a metric of the validation, such as `map_encoded`; None: that of each row, as for
+        places that are not wanted.
+      wanted: Function that tells if this sweep trains a place.
+      failures: The errors of runs by their folders.
 
     Returns:
       (plan, tried): the plan with at most one candidate for each place, and what was compared for
       those of which a candidate is finished.
 
     Raises:
-      InputError: A finished run has no such metric.
+      InputError: A finished run of a wanted place has no such metric.
     """
     places, tried = [], []
     for place in plan.places:
         if len(place.candidates) < 2:
             places.append(place)
             continue
-        metric = by or place.row.choose_by
-        scores = [_score(candidate.cells[0], metric) for candidate in place.candidates]
+        metric = metric_of(place, by) if wanted(place) else place.row.choose_by
+        firsts = [candidate.cells[0] for candidate in place.candidates]
+        if wanted(place):
+            for cell in firsts:
+                check_metric(cell, metric)
+        scores = [_score(cell, metric) for cell in firsts]
         known = [score for score in scores if score is not None]
         if known:
             chosen = place.candidates[scores.index(max(known))]
-            tried.append(Tried(place, chosen, metric, scores))
+            errors = [failures.get(cell.workdir, "") for cell in firsts]
+            tried.append(Tried(place, chosen, metric, scores, errors))
         else:  # There is nothing to show but an error, if there is one; no more seeds are trained.
             first = place.candidates[0]
             chosen = dataclasses.replace(first, cells=first.cells[:1])
@@ -69,10 +81,20 @@ def choose(plan: Plan, by: str | None) -> tuple[Plan, list[Tried]]:
     return dataclasses.replace(plan, places=places), tried
 
 
-def _score(cell, metric):
+def metric_of(place: Place, by: str | None) -> str:
+    """Returns the name of the metric that chooses for a place; see `choose`."""
+    return by or place.row.choose_by
+
+
+def check_metric(cell: Cell, metric: str) -> None:
+    """Checks that the validation of a cell has a metric, if the cell is finished.
+
+    Raises:
+      InputError: It has no such metric.
+    """
     results = finished.read(cell)
     if results is None:
-        return None
+        return
     metrics = finished.validation(results)
     if metric not in metrics:
         names = ", ".join(sorted(metrics))
@@ -80,4 +102,7 @@ def _score(cell, metric):
             f"--by: {metric!r} given; allowed: metrics of the validation of {cell.workdir}, "
             + (f"which are {names}." if names else "which has none. Remove the folder.")
         )
-    return metrics[metric]
+
+
+def _score(cell, metric):
+    return finished.validation(finished.read(cell) or {}).get(metric)

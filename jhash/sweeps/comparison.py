@@ -34,7 +34,7 @@ def sentences(plan: Plan, entries: Sequence[Entry]) -> list[str]:
                 pairs = sorted(set(one) & set(other))
                 if pairs:
                     differences = [one[pair] - other[pair] for pair in pairs]
-                    name = f"{data.name}, {metric.name}: {first} less {second}"
+                    name = f"{plan.images(data)}, {metric.name}: {first} less {second}"
                     said.append(f"{name}, {_words(differences, metric.unit)}")
     return said
 

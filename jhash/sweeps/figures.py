@@ -12,7 +12,7 @@ from jhash.report.plots import Line, Picture
 from jhash.runs import log
 from jhash.sweeps.plan import Plan
 from jhash.sweeps.summary import Entry
-from jhash.sweeps.table import UNITS
+from jhash.sweeps.table import UNITS, UNNAMED
 
 _MAX_POINTS = 300  # A curve of the log with more points is averaged to so many.
 _LABELS = {
@@ -44,8 +44,8 @@ def by_column(plan: Plan, entries: Sequence[Entry]) -> list[Picture]:
                 axes = {"xticks": ticks}
                 if axis != "bits":
                     axes["xticklabels"] = [column.name for column in columns]
-                unit = f", {metric.unit}" if metric.unit else ""
-                title = f"{data.name}: {metric.name} by {axis}"
+                unit = "" if metric.unit in UNNAMED else f", {metric.unit}"
+                title = f"{plan.images(data)}: {metric.name} by {axis}"
                 pictures.append(plots.lines(title, lines, axis, f"{metric.name}{unit}", **axes))
     return pictures
 
@@ -89,7 +89,7 @@ def curves(plan: Plan, entries: Sequence[Entry]) -> list[Picture]:
                     continue
                 xlabel, ylabel = _LABELS.get(curve.kind, ("steps", curve.key))
                 words = "" if curve.kind == "training" else f", {curve.key} codes"
-                title = f"{data.name}, {column.name}: {ylabel} by {xlabel}{words}"
+                title = f"{plan.images(data)}, {column.name}: {ylabel} by {xlabel}{words}"
                 axes = {"xscale": "log"} if curve.kind == "precision_at_n" else {}
                 pictures.append(plots.lines(title, lines, xlabel, ylabel, **axes))
     return pictures

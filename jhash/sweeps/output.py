@@ -28,7 +28,7 @@ def write(plan: Plan, failures: Mapping[str, str], tried: Sequence[Tried], folde
     """
     entries = summary.collect(plan, failures)
     blocks = summary.blocks(plan, entries)
-    notes = _notes(plan, tried) + comparison.sentences(plan, entries)
+    notes = _notes(plan, entries, tried) + comparison.sentences(plan, entries)
     pictures = figures.by_column(plan, entries) + figures.curves(plan, entries)
     contents = (
         text_formats.markdown(plan, blocks, notes),
@@ -42,7 +42,7 @@ def write(plan: Plan, failures: Mapping[str, str], tried: Sequence[Tried], folde
     return contents[0]
 
 
-def _notes(plan, tried):
+def _notes(plan, entries, tried):
     """Returns the sentences below a table."""
     notes = list(plan.table.notes)
     for data in plan.table.data:
@@ -59,25 +59,43 @@ def _notes(plan, tried):
         "Bold: the best of a column, of our numbers and of the paper's apart. The paper's numbers "
         "are as it prints them, on its own data."
     )
-    if tried:
-        fields = ", ".join(tried[0].place.candidates[0].values)
+    if plan.options.grid:
         notes.append(
-            f"Values of {fields} were chosen on the validation images, for each place and with "
-            "seed 0. The query images took no part in it. The validation images are "
-            "missing in the training set and in the database."
+            "The validation images are missing in the training set and in the database of these "
+            "runs."
         )
-        notes += [_choice(one) for one in tried]
-    return notes
+    if tried:
+        notes.append(
+            f"Values of {', '.join(plan.options.grid)} were chosen on the validation images, for "
+            "each place and with seed 0. The query images took no part in it."
+        )
+    return [*notes, *(_choice(plan, one) for one in tried), *_mixed(entries)]
 
 
-def _choice(tried):
+def _choice(plan, tried):
     place = tried.place
-    name = f"{place.row.name}, {place.data.name}, {place.column.name}"
-    scores = [
-        f"{_words(candidate.values)}: {'not finished' if score is None else f'{score:.4f}'}"
-        for candidate, score in zip(place.candidates, tried.scores, strict=True)
-    ]
+    name = f"{place.row.name}, {plan.images(place.data)}, {place.column.name}"
+    scores = []
+    for candidate, score, failure in zip(
+        place.candidates, tried.scores, tried.failures, strict=True
+    ):
+        words = f"failed: {failure.rstrip('.')}" if failure else "not finished"
+        scores.append(f"{_words(candidate.values)}: {words if score is None else f'{score:.4f}'}")
     return f"{name}: {_words(tried.chosen.values)} chosen by {tried.metric} of {'; '.join(scores)}."
+
+
+def _mixed(entries):
+    """Says so if the runs were made by more than one version of the code, or on several machines.
+
+    A run counts as finished by its config alone.
+    """
+    found = [summary.origin(results) for entry in entries for results in entry.results]
+    notes = []
+    for name in summary.ORIGIN:
+        values = sorted({one[name] for one in found})
+        if len(values) > 1:
+            notes.append(f"The runs differ in their {name}: {', '.join(values)}.")
+    return notes
 
 
 def _words(values):

@@ -84,7 +84,8 @@ class Place:
       row: The row.
       data: The data set of the paper.
       column: The column.
-      candidates: The ways to fill it; empty if it is not filled.
+      candidates: The ways to fill it, one for each combination of the grid's values; empty if it is
+        not filled.
       reason: The reason for which it is not filled; empty if it is.
       failure: The error that its config makes; empty if there is none.
     """
@@ -117,6 +118,14 @@ class Plan:
     used: Mapping[str, DataSet | None]
     reasons: Mapping[str, str]
 
+    def images(self, data: DataSet) -> str:
+        """Says which images the runs on a data set of the table have."""
+        used = self.used[data.name]
+        if used is None:
+            return data.name
+        name = "random images" if self.options.smoke else used.name
+        return name if name == data.name else f"{name} in place of {data.name}"
+
 
 def make(table: Table, options: Options, load: Callable[[str], ml_collections.ConfigDict]) -> Plan:
     """Lists the runs of a table, and looks which data sets can be opened here.
@@ -127,8 +136,8 @@ def make(table: Table, options: Options, load: Callable[[str], ml_collections.Co
       load: Function that loads the config `FILE.py:ARGUMENT`.
 
     Raises:
-      InputError: A field of the grid does not exist or must not be chosen, or a value does not fit
-        it; or there is no data set of a name.
+      InputError: A field of the grid must not be chosen, or no row has the field or takes a value;
+        or there is no data set of a name, or none in the folder that is given for it.
     """
     for field in options.grid:
         if field == "seed" or field.startswith("data."):
@@ -136,6 +145,12 @@ def make(table: Table, options: Options, load: Callable[[str], ml_collections.Co
                 f"--grid: {field} given; allowed: fields other than seed and those of data, as "
                 "values are compared on the same images and with the same seed."
             )
+        for column in table.columns:
+            if field in _fields_of(column):
+                raise InputError(
+                    f"--grid: {field} given; allowed: fields that no column sets, as {column.name} "
+                    "does."
+                )
     names = _names_of_data(table.data)
     for name in options.folders:
         if name not in names:
@@ -147,7 +162,15 @@ def make(table: Table, options: Options, load: Callable[[str], ml_collections.Co
         for row in table.rows
         for column in table.columns
     ]
+    if maker.error and not any(place.candidates for place in places):
+        raise maker.error
     return Plan(table, options, maker.seeds, places, maker.used, maker.reasons)
+
+
+def _fields_of(column):
+    """Returns the names of the fields that a column sets."""
+    words = [word.partition("=")[0] for word in column.argument.split(",")]
+    return [*words, *column.overrides]
 
 
 def _names_of_data(data):
@@ -166,6 +189,8 @@ class _Maker:
         self._table, self._options, self._load = table, options, load
         # A quick version has one seed, unless the command says otherwise.
         self.seeds = options.seeds or (1 if options.quick else table.seeds)
+        # The first error that the grid makes.
+        self.error: InputError | None = None
         self._opened: dict[str, str] = {}
         self.used: dict[str, DataSet | None] = {}
         self.reasons: dict[str, str] = {}
@@ -187,7 +212,30 @@ class _Maker:
             config, words, fields = self._config(row, used, column)
         except InputError as error:
             return dataclasses.replace(place, failure=str(error))
+        reason = self._no_choice(row, config)
+        if reason:
+            return dataclasses.replace(place, reason=reason)
         name = f"{row.name}, {used.name}, {column.name}"
+        try:
+            candidates = self._candidates(name, row, config, words, fields)
+        except InputError as error:
+            self.error = self.error or error
+            return dataclasses.replace(place, failure=str(error))
+        return dataclasses.replace(place, candidates=candidates)
+
+    def _no_choice(self, row, config):
+        """Returns the reason for which a row has no value of a grid to choose; empty if it has."""
+        for field, values in self._options.grid.items():
+            if field in row.overrides:
+                return f"its {field} is what the row is about, and cannot be chosen"
+            try:
+                _group(config, field, values[0])
+            except InputError as error:
+                self.error = self.error or error
+                return f"has no {field} to choose"
+        return ""
+
+    def _candidates(self, name, row, config, words, fields):
         grid = self._options.grid
         candidates = []
         for values in itertools.product(*grid.values()):
@@ -197,7 +245,7 @@ class _Maker:
                 for seed in range(min(self.seeds, row.seeds or self.seeds))
             ]
             candidates.append(Candidate(chosen, cells))
-        return dataclasses.replace(place, candidates=candidates)
+        return candidates
 
     def _choose(self, data):
         """Returns (data set, reason): what is used for a data set of the table, and why."""
@@ -211,6 +259,11 @@ class _Maker:
             reason = self._cannot_open(one)
             if not reason:
                 return one, "; ".join(reasons)
+            if one.name in self._options.folders:
+                raise InputError(
+                    f"--folder: {self._options.folders[one.name]} given for {one.name}; allowed: a "
+                    f"folder with its images ({reason})"
+                )
             reasons.append(f"{one.name} is not here ({reason})")
             one = one.stand_in
         return None, "; ".join(reasons)
@@ -246,14 +299,19 @@ class _Maker:
         arguments += ["smoke"] if self._options.smoke else []
         words = f"{row.config}:{','.join(filter(None, arguments))}".rstrip(":")
         fields = {**data.overrides, **row.overrides, **column.overrides}
-        if data.name in self._options.folders:
-            fields["data.options.folder"] = self._options.folders[data.name]
         if self._options.quick:
             fields |= row.quick
         config = self._load(words)
+        if data.name in self._options.folders and not self._options.smoke:
+            option = "data_dir" if config.data.source.startswith("tfds:") else "folder"
+            fields[f"data.options.{option}"] = self._options.folders[data.name]
         if self._options.smoke:
-            # A smoke run is as short as it can be already.
-            fields = {name: value for name, value in fields.items() if name != "epochs"}
+            # A smoke run is as short as it can be already, and has images of its own.
+            fields = {
+                name: value
+                for name, value in fields.items()
+                if name not in ("epochs", "data.split")
+            }
         for name, value in fields.items():
             override(config, name, value)
         return config, words, fields
@@ -287,22 +345,10 @@ def override(config: ml_collections.ConfigDict, field: str, value: Any) -> None:
     Raises:
       InputError: There is no such field, or it has values of another type.
     """
-    *groups, name = field.split(".")
-    group = config
-    for one in groups:
-        group = group.get(one) if isinstance(group, ml_collections.ConfigDict) else None
-    is_open = ".".join(groups) in _OPEN
-    if not isinstance(group, ml_collections.ConfigDict) or not (is_open or name in group):
-        names = list(group) if isinstance(group, ml_collections.ConfigDict) else []
-        alike = difflib.get_close_matches(name, names, 1)
-        hint = f" Did you mean {alike[0]}?" if alike else ""
-        raise InputError(
-            f"config.{field}: {value!r} given, but there is no such field; allowed: fields of "
-            f"this config.{hint}"
-        )
+    group, name = _group(config, field, value)
     try:
         with contextlib.ExitStack() as stack:
-            if is_open:
+            if _is_open(field):
                 stack.enter_context(group.unlocked())
                 stack.enter_context(group.ignore_type())
             group[name] = value
@@ -310,6 +356,27 @@ def override(config: ml_collections.ConfigDict, field: str, value: Any) -> None:
         raise InputError(
             f"config.{field}: {value!r} given; allowed: values of the type of {group[name]!r}."
         ) from error
+
+
+def _group(config, field, value):
+    """Returns (group, name): the part of a config that has a field, and the field's name there."""
+    *groups, name = field.split(".")
+    group = config
+    for one in groups:
+        group = group.get(one) if isinstance(group, ml_collections.ConfigDict) else None
+    is_group = isinstance(group, ml_collections.ConfigDict)
+    if not is_group or not (_is_open(field) or name in group):
+        alike = difflib.get_close_matches(name, list(group) if is_group else [], 1)
+        hint = f" Did you mean {alike[0]}?" if alike else ""
+        raise InputError(
+            f"config.{field}: {value!r} given, but there is no such field; allowed: fields of "
+            f"this config.{hint}"
+        )
+    return group, name
+
+
+def _is_open(field):
+    return field.rpartition(".")[0] in _OPEN
 
 
 def _lacking(row):

@@ -11,10 +11,13 @@ import numpy as np
 
 from jhash.sweeps import finished
 from jhash.sweeps.plan import Place, Plan
-from jhash.sweeps.table import UNITS, Column, DataSet, Metric
+from jhash.sweeps.table import UNITS, UNNAMED, Column, DataSet, Metric
 
 # The time per cell, which every table has.
 TIME = Metric("train_seconds", "training time", unit="min", best="none")
+# What tells runs apart that have one config: the code that made them, and the machine.
+ORIGIN = ("revision of jhash", "version of JAX", "processor")
+_UNKNOWN = "unknown"
 # What stands in a table for a number that there is not.
 ABSENT = "–"
 
@@ -151,6 +154,18 @@ def collect(plan: Plan, failures: Mapping[str, str]) -> list[Entry]:
     return entries
 
 
+def origin(results: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what made the results of a run, by the names of `ORIGIN`."""
+    device = results["device"]
+    # Results of older versions have no processor.
+    processor = device.get("processor") if device.get("platform") == "cpu" else device["kind"]
+    values = (results["git_revision"], results["versions"].get("jax"), processor)
+    return {
+        name: value if isinstance(value, str) else _UNKNOWN
+        for name, value in zip(ORIGIN, values, strict=True)
+    }
+
+
 def blocks(plan: Plan, entries: Sequence[Entry]) -> list[Block]:
     """Makes the tables of a plan: one per data set, metric and axis, with the times at the end.
 
@@ -167,7 +182,8 @@ def blocks(plan: Plan, entries: Sequence[Entry]) -> list[Block]:
             if len(columns) > 1:
                 for metric in here:
                     paper = bool(plan.table.paper(metric, data))
-                    words = {"%": ", percent", "": ""}.get(metric.unit, f", {metric.unit}")
+                    words = "percent" if metric.unit == "%" else metric.unit
+                    words = "" if metric.unit in UNNAMED else f", {words}"
                     by = f" by {axis}" if len(plan.table.axes) > 1 else ""
                     title = f"{data.name}: {metric.name}{by}{words}"
                     headings = [Heading(column.name, metric, column, paper) for column in columns]
@@ -176,7 +192,7 @@ def blocks(plan: Plan, entries: Sequence[Entry]) -> list[Block]:
             headings = []
             for metric in here:
                 paper = bool(plan.table.paper(metric, data))
-                name = metric.name + ("" if metric.unit in ("", "%") else f", {metric.unit}")
+                name = metric.name + ("" if metric.unit in (*UNNAMED, "%") else f", {metric.unit}")
                 headings.append(Heading(name, metric, columns[0], paper))
             words = ", percent" if any(metric.unit == "%" for metric in here) else ""
             title = f"{data.name}, {columns[0].name}{words}"
@@ -228,7 +244,11 @@ def _has_row(metric, name):
 def _column(heading, values, paper, names, by_place, most):
     """Makes the cells of a column."""
     metric = heading.metric
-    best = _best(metric, {name: value.mean for name, value in values.items()})
+    # By the digits that are shown.
+    factor, decimals = UNITS[metric.unit]
+    best = _best(
+        metric, {name: round(factor * value.mean, decimals) for name, value in values.items()}
+    )
     paper_best = _best(metric, paper)
     cells = []
     for name in names:

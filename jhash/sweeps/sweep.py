@@ -10,8 +10,8 @@ from typing import NamedTuple
 import tqdm
 
 from jhash.errors import InputError, printable
-from jhash.sweeps import choice, finished, output, plan, training
-from jhash.sweeps.plan import Options, Plan
+from jhash.sweeps import choice, failures, finished, output, plan, training
+from jhash.sweeps.plan import Cell, Options, Plan
 from jhash.sweeps.table import Table
 
 
@@ -61,22 +61,37 @@ def run(
       train: Whether to train what is missing.
 
     Raises:
-      InputError: A name or a field of the grid is not known, or the metric is not there.
+      InputError: A name or a field of the grid is not known, or the validation has no such metric.
+        That is known once the first run is finished, which is kept.
       KeyboardInterrupt: Ctrl-C; a line on stderr says what is done.
     """
     wanted = _Wanted(table, only)
     planned = plan.make(table, options, load)
-    sweep = _Sweep(planned, wanted, workers, command, os.path.join(folder, "logs"))
+    sweep = _Sweep(workers, command, os.path.join(folder, "logs"))
+    first = choice.first_round(_filtered(planned, wanted))
     if train:
-        first = choice.first_round(_filtered(planned, wanted))
-        sweep.train(first)
-    chosen, tried = choice.choose(planned, choose_by) if options.grid else (planned, [])
+        metrics = {
+            candidate.cells[0].workdir: choice.metric_of(place, choose_by)
+            for place in planned.places
+            for candidate in place.candidates
+        }
+        sweep.train(first, lambda cell: choice.check_metric(cell, metrics[cell.workdir]))
+    # Errors of earlier sweeps are shown until the runs are trained.
+    errors = failures.unfinished({**failures.read(folder), **sweep.failures}, _cells(planned))
+    chosen, tried = choice.choose(planned, choose_by, wanted, errors)
+    shown = _cells(_filtered(chosen, wanted))
     if train:
-        sweep.train(_cells(_filtered(chosen, wanted)))
-    failures = dict(sweep.failures)
-    markdown = output.write(chosen, failures, tried, folder)
+        sweep.train(shown)
+        errors = failures.unfinished({**errors, **sweep.failures}, _cells(planned))
+    markdown = output.write(chosen, errors, tried, folder)
+    failures.write(folder, errors)
+    # A candidate that failed is none of the table's runs if another one was chosen.
+    lost = {cell.workdir for one in tried for cell in _cells_of(one.place)}
+    runs = {cell.workdir for cell in (*first, *shown)}
+    failed = {workdir for workdir in runs - lost if workdir in errors}
+    failed |= {cell.workdir for cell in shown if cell.workdir in errors}
     broken = sum(bool(place.failure) for place in _filtered(planned, wanted).places)
-    return Made(markdown, output.NAMES, sweep.total + broken, len(failures) + broken)
+    return Made(markdown, output.NAMES, len(runs) + broken, len(failed) + broken)
 
 
 class _Wanted:
@@ -112,12 +127,11 @@ def _filtered(planned: Plan, wanted):
 
 
 def _cells(planned):
-    return [
-        cell
-        for place in planned.places
-        for candidate in place.candidates
-        for cell in candidate.cells
-    ]
+    return [cell for place in planned.places for cell in _cells_of(place)]
+
+
+def _cells_of(place):
+    return [cell for candidate in place.candidates for cell in candidate.cells]
 
 
 class _Sweep:
@@ -125,20 +139,14 @@ class _Sweep:
 
     Attributes:
       failures: The errors of runs by their folders.
-      total: Number of runs.
     """
 
-    def __init__(self, planned, wanted, workers, command, logs):
+    def __init__(self, workers, command, logs):
         self.failures: dict[str, str] = {}
         self._workers, self._command, self._logs = workers, command, logs
-        places = _filtered(planned, wanted).places
-        # With a grid, all candidates have the first seed, and one of them has the other seeds.
-        several = [place for place in places if place.candidates]
-        self.total = sum(len(place.candidates) + planned.seeds - 1 for place in several)
-        self._done = 0
 
-    def train(self, cells):
-        """Trains the cells that are missing."""
+    def train(self, cells: Sequence[Cell], check: Callable[[Cell], None] = lambda cell: None):
+        """Trains the cells that are missing, and calls a function with each that is trained."""
         unique = {cell.workdir: cell for cell in cells}
         cells = [
             cell
@@ -166,6 +174,7 @@ class _Sweep:
                     done += 1
                     bar.write(_line(cell), file=sys.stderr)
                 bar.update()
+                check(cell)
 
             if self._workers == 1:
                 training.here(cells, ended)

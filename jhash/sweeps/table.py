@@ -8,7 +8,9 @@ from typing import Any
 from jhash.errors import InputError
 
 # What the number of a metric is multiplied by for each unit, and the decimals that are shown.
-UNITS = {"%": (100, 2), "min": (1 / 60, 1), "µs": (1e6, 0), "": (1, 4)}
+UNITS = {"%": (100, 2), "min": (1 / 60, 1), "µs": (1e6, 0), "": (1, 4), "count": (1, 0)}
+# Units that are not named.
+UNNAMED = ("", "count")
 # The values of a metric that are the best: the highest, the lowest, or those nearest to 1.
 BEST = ("max", "min", "one", "none")
 CURVES = ("precision_recall", "precision_at_n", "training")
@@ -173,7 +175,7 @@ class Metric:
     Attributes:
       key: Its place in `results.json`, such as `learned.map` or `train_seconds`.
       name: Heading.
-      unit: "%", "min", "µs" or "".
+      unit: A name of `UNITS`.
       best: Which values are the best: "max", "min", "one" (nearest to 1) or "none".
       paper: The paper's numbers by the name of the data set.
       rows: Names of the rows that have the metric; None: all.

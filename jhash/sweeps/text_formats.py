@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from jhash.errors import printable
+from jhash.sweeps import summary
 from jhash.sweeps.plan import Plan
 from jhash.sweeps.summary import Block, Entry
 from jhash.sweeps.table import UNITS
@@ -104,6 +105,8 @@ COLUMNS = (
     "remark",
     "runs",
     "command",
+    "revisions",
+    "processors",
 )
 
 
@@ -119,6 +122,10 @@ def spreadsheet(plan: Plan, entries: Sequence[Entry], blocks: Sequence[Block]) -
                 entry = by_place[block.data.name, row.name, heading.column.name]
                 writer.writerow(_record(plan, block, row, heading, cell, entry))
     return out.getvalue()
+
+
+def _origins(entry, name):
+    return "; ".join(sorted({summary.origin(results)[name] for results in entry.results}))
 
 
 def _key(entry):
@@ -146,6 +153,8 @@ def _record(plan, block, row, heading, cell, entry):
         "" if seconds is None else repr(seconds.mean),
         "; ".join(filter(None, (entry.place.reason, *entry.failures))),
         " ".join(entry.workdirs),
-        *commands[:1],
+        commands[0] if commands else "",
+        _origins(entry, "revision of jhash"),
+        _origins(entry, "processor"),
     )
     return [printable(one) if isinstance(one, str) else one for one in values]

@@ -8,7 +8,7 @@ import pytest
 from configs import fdah
 from jhash.errors import InputError
 from jhash.runs import workdirs
-from jhash.sweeps import DataSet, Row
+from jhash.sweeps import DataSet, Row, bits
 from jhash.sweeps.plan import override
 
 MISSING = DataSet("ImageNet", "nus_wide")
@@ -75,9 +75,13 @@ def test_data_that_are_missing_have_a_stand_in_or_are_left_out(made):
     assert replaced.used["COCO"] is quick
     assert "COCO is not here" in replaced.reasons["COCO"]
     assert replaced.places[0].candidates[0].cells[0].config["data"]["source"] == "embedded"
-    # A folder that the command names is opened.
-    named = made({"folders": {"ImageNet": "nowhere"}}, rows=rows, metrics=[], data=[MISSING])
-    assert "nowhere" in named.reasons["ImageNet"]
+    # A folder that the command names is opened, and nothing takes its place.
+    given = DataSet("COCO", "nus_wide", stand_in=quick)
+    with pytest.raises(InputError, match=r"--folder: nowhere given for COCO; allowed: .*nowhere"):
+        made({"folders": {"COCO": "nowhere"}}, rows=rows, metrics=[], data=[given])
+    cifar10 = DataSet("CIFAR-10", "cifar10", stand_in=quick)
+    with pytest.raises(InputError, match=r"--folder: nowhere given for CIFAR-10; .*nowhere"):
+        made({"folders": {"CIFAR-10": "nowhere"}}, rows=rows, metrics=[], data=[cifar10])
     with pytest.raises(InputError, match="--folder: 'Imagenet' given; allowed: ImageNet"):
         made({"folders": {"Imagenet": "x"}}, rows=rows, metrics=[], data=[MISSING])
 
@@ -147,6 +151,33 @@ def test_open_groups_take_new_names():
 def test_a_grid_of_an_unknown_field_is_refused(made):
     with pytest.raises(InputError, match=r"config\.optimizer\.rate: 1 given"):
         made({"grid": {"optimizer.rate": (1,)}})
+    with pytest.raises(InputError, match=r"config\.epochs: 'x' given; allowed: values of the type"):
+        made({"grid": {"epochs": ("x",)}})
     for field in ("seed", "data.seed"):
         with pytest.raises(InputError, match=f"--grid: {field} given; allowed: fields other than"):
             made({"grid": {field: (1,)}})
+
+
+def test_a_grid_chooses_for_the_rows_that_have_its_field(made):
+    """Other rows say why they have no number, and B is about the field."""
+    rows = [
+        Row("A", "tests/support/tiny.py"),
+        Row("B", "tests/support/tiny.py", overrides={"method.gamma1": 1.0}),
+        Row("C", "configs/dah.py"),
+        Row("D", "tests/support/tiny.py", overrides={"model": "x"}),
+    ]
+    plan = made({"grid": {"method.gamma1": (1e-3, 1e-2)}}, rows=rows, metrics=[])
+    by_row = {row: place for (row, column), place in places(plan).items() if column == "8 bits"}
+    assert len(by_row["A"].candidates) == 2
+    assert by_row["B"].reason == "its method.gamma1 is what the row is about, and cannot be chosen"
+    assert by_row["C"].reason == "has no method.gamma1 to choose"
+    assert "config.model: 'x' given" in by_row["D"].failure
+    assert not any(by_row[row].candidates for row in "BCD")
+
+
+def test_a_grid_does_not_choose_what_columns_set(made):
+    with pytest.raises(InputError, match=r"--grid: bits given; .* as 8 bits does"):
+        made({"grid": {"bits": (4, 12)}})
+    columns = bits(8, 16)
+    with pytest.raises(InputError, match=r"--grid: bits given; .* as 8 bits does"):
+        made({"grid": {"bits": (4, 12)}}, columns=columns, metrics=[])

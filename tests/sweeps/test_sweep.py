@@ -16,7 +16,7 @@ import pytest
 
 from jhash.errors import InputError
 from jhash.runs import workdirs
-from jhash.sweeps import training
+from jhash.sweeps import DataSet, Metric, training
 from tests.support import stub_run
 
 pytestmark = pytest.mark.usefixtures("undrawn")
@@ -202,6 +202,119 @@ def test_candidates_that_fail_are_shown_and_have_no_further_seeds(run, monkeypat
 def test_a_run_without_validation_cannot_be_chosen(run, stub):
     with pytest.raises(InputError, match=r"--by: 'map_encoded' given; .* which has none"):
         run({"grid": {"method.passes": (1, 2)}, "seeds": 1})
+
+
+def validated(config, workdir, **scores):
+    """Makes up a run with metrics of the validation."""
+    validation = {"metrics": scores, "size": 1000, "epoch": config["epochs"]}
+    validation |= {"chosen_by": None, "stopped_early": False}
+    stub_run.train(config, workdir, validation=validation)
+
+
+def test_a_candidate_that_fails_is_no_failure_of_the_table(run, monkeypatch):
+    """Such as a learning rate that diverges."""
+
+    def train(config, workdir):
+        if config["epochs"] == 3:
+            raise InputError("config.epochs: 3 given; allowed: fewer.")
+        validated(config, workdir, map_encoded=config["epochs"] / 10)
+
+    monkeypatch.setattr(training, "run", train)
+    for _ in range(2):
+        done = run({"grid": {"epochs": (1, 2, 3)}, "seeds": 2}, only=["A", "8 bits"])
+        assert (done.cells, done.failed) == (4, 0)
+        assert (
+            "A, tiny, 8 bits: epochs=2 chosen by map_encoded of epochs=1: 0.1000; "
+            "epochs=2: 0.2000; epochs=3: failed: config.epochs: 3 given; allowed: fewer."
+        ) in done.markdown
+
+
+def test_a_metric_that_there_is_not_is_found_after_one_run(run, monkeypatch):
+    trained = []
+
+    def train(config, workdir):
+        trained.append(workdir)
+        validated(config, workdir, map_encoded=0.5)
+
+    monkeypatch.setattr(training, "run", train)
+    grid = {"grid": {"epochs": (1, 2)}, "seeds": 1}
+    with pytest.raises(InputError, match=r"--by: 'map_lerned' given; .* which are map_encoded"):
+        run(grid, choose_by="map_lerned")
+    assert len(trained) == 1
+    run(grid, only=["A"])
+    # Row A is not wanted, and keeps its own metric.
+    monkeypatch.setattr(training, "run", lambda *run: validated(*run, map_learned=0.5))
+    done = run(grid, only=["B & C"], choose_by="map_learned")
+    assert done.failed == 0
+    assert "A, tiny, 8 bits: epochs=1 chosen by map_encoded" in done.markdown
+
+
+def test_errors_are_kept_until_the_run_is_trained(run, made, monkeypatch, tmp_path):
+    def fail(config, workdir):
+        raise InputError("config.x: 1 given; allowed: 2.")
+
+    monkeypatch.setattr(training, "run", fail)
+    run(only=["A", "8 bits"])
+    monkeypatch.setattr(training, "run", stub_run.train)
+    # Another row is trained, and then none.
+    done = run(only=["B & C"])
+    assert done.failed == 0
+    assert "failed: config.x: 1 given; allowed: 2." in done.markdown
+    done = run(train=False)
+    assert done.failed == 3
+    assert "failed: config.x: 1 given; allowed: 2." in done.markdown
+    kept = tmp_path / "out" / "failures.json"
+    assert len(json.loads(kept.read_text())) == 3
+    done = run()
+    assert done.failed == 0
+    assert "failed" not in done.markdown
+    assert not kept.exists()
+    # What others leave there is data.
+    for bad in ("{", "[1]", '{"runs/a": 3}', "[" * 100_000):
+        kept.write_text(bad)
+        assert run(train=False).failed == 0
+
+
+def test_runs_are_counted_once(run, table, stub):
+    """Columns may share a run, and a row that draws nothing has one seed."""
+    same = [
+        dataclasses.replace(table.columns[0], name="again"),
+        table.columns[0],
+    ]
+    rows = [dataclasses.replace(table.rows[0], seeds=1), *table.rows[1:]]
+    done = run(fields={"columns": same, "rows": rows, "metrics": [Metric("encoded.map", "MAP")]})
+    assert done.cells == len(stub) == 1 + 3
+
+
+def test_runs_of_several_versions_or_machines_are_told_apart(run, monkeypatch, tmp_path):
+    def train(config, workdir):
+        device = {"platform": "cpu", "kind": "cpu", "count": 1, "machine": "m", "cores": 2}
+        device["processor"] = f"CPU {config['seed'] % 2}"
+        stub_run.train(config, workdir, git_revision="ab" * 20, device=device)
+
+    monkeypatch.setattr(training, "run", train)
+    done = run()
+    assert "- The runs differ in their processor: CPU 0, CPU 1." in done.markdown
+    assert "revision" not in done.markdown
+    line = records(tmp_path)["A", "8 bits", "encoded.map"]
+    assert (line["processors"], line["revisions"]) == ("CPU 0; CPU 1", "ab" * 20)
+
+
+def test_numbers_that_look_alike_are_best_together(run, monkeypatch):
+    def train(config, workdir):
+        value = {1.0: 0.93392}.get(config["method"]["gamma2"], 0.93391)
+        stub_run.train(config, workdir, encoded={"map": value})
+
+    monkeypatch.setattr(training, "run", train)
+    assert run({"seeds": 1}).markdown.count("**93.39**") == 4
+
+
+def test_what_stands_in_for_the_papers_data_is_named(run, table, stub):
+    stand_in = DataSet("CIFAR-10", "embedded", {"data.source": "lists"}, stand_in=table.data[0])
+    metrics = [Metric("encoded.map", "MAP")]
+    pairs = [("A", "B & C")]
+    done = run(fields={"data": [stand_in], "metrics": metrics, "pairs": pairs})
+    assert "- tiny in place of CIFAR-10, MAP: A less B & C, mean difference" in done.markdown
 
 
 def test_ctrl_c_says_how_to_go_on(run, monkeypatch, capsys, stub):

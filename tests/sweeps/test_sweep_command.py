@@ -1,5 +1,7 @@
 """The command line of a sweep."""
 
+from pathlib import Path
+
 import pytest
 
 from jhash.commands import main
@@ -71,6 +73,8 @@ def test_a_failed_run_gives_status_1(sweep, monkeypatch):
         (("--grid", "bits="), 2, "'bits=' given; allowed: FIELD=A,B,..."),
         (("--grid", "bits=8", "--grid", "bits=16"), 1, "--grid: a field given twice"),
         (("--grid", "bit=8"), 1, "config.bit: 8 given, but there is no such field"),
+        (("--by", "map_encoded"), 1, "--by: map_encoded given without --grid; allowed: with --g"),
+        (("--validation", "9"), 1, "--validation: 9 given without --grid; allowed: with --grid"),
         (("--folder", "tiny"), 2, "'tiny' given; allowed: DATA=FOLDER"),
         (("--folder", "big=x"), 1, "--folder: 'big' given; allowed: tiny."),
     ],
@@ -101,6 +105,17 @@ def test_a_file_that_makes_no_table_is_refused(sweep, tmp_path, content, message
     assert (status, out) == (1, "")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_grid_has_a_folder_of_its_own(monkeypatch, tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(TABLE.replace("tests/", f"{Path.cwd()}/tests/"))
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["sweep", "mine.py", "--seeds", "1"]) == 0
+    assert main.main(["sweep", "mine.py", "--seeds", "1", "--grid", "epochs=2"]) == 0
+    assert "validation images are missing in the training" in capsys.readouterr().out
+    for name in ("mine", "mine-grid"):
+        assert (tmp_path / "tables" / name / "table.md").exists()
+    assert "validation" not in (tmp_path / "tables" / "mine" / "table.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,30 @@ def test_every_config_of_a_table_exists(name, monkeypatch):
         assert bool(place.candidates) != bool(place.row.missing or unfit)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_share_the_images_and_have_the_metrics(name, monkeypatch):
+    """On the papers' own data sets, none of which are opened here, and on what stands in."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(plan, "_error_of_opening", lambda config: "")
+    table = get_table(name)
+    stand_ins = [data.stand_in for data in table.data if data.stand_in]
+    for data_sets in filter(None, (table.data, stand_ins)):
+        made = plan.make(dataclasses.replace(table, data=data_sets), plan.Options(seeds=1), load)
+        for data in data_sets:
+            places = [place for place in made.places if place.data is data and place.candidates]
+            configs = [place.candidates[0].cells[0].config for place in places]
+            images = {(config["data"]["source"], config["data"]["split"]) for config in configs}
+            assert len(images) <= 1, (data.name, images)
+            for metric in table.metrics:
+                if metric.data is not None and data.name not in metric.data:
+                    continue
+                for config in configs:
+                    if ".map_at_" in metric.key:
+                        assert metric.key.endswith(f"_{config['metrics']['map_at']}")
+                    if "map_top_20_percent" in metric.key:
+                        assert config["metrics"]["map_at_percent"] == 20.0
+
+
 def test_fdah_has_the_rows_of_its_paper():
     table = get_table("fdah_table1")
     rows = "LSH SH BRE ITQ SDH FSDH DPSH DSDH DDSH ADSH FDAH"
