@@ -77,6 +77,7 @@ def get_table() -> Table:
         (
             Metric("encoded.map", "MAP, encoded codes"),
             Metric("learned.map", "MAP, learned codes", rows=_WITH_LEARNED),
+            Metric("encoded.distinct_codes", "distinct encoded codes", "count", best="none"),
         ),
         notes=(
             "Learned codes of a database know its labels; encoded ones are the model's.",

@@ -56,6 +56,23 @@ def test_codes_are_those_of_the_fitted_function(fit, tmp_path):
         assert (saved["codes"] == np.asarray(expected)).mean() > 0.98  # But for rounding.
 
 
+def test_a_training_time_is_without_features(tmp_path, monkeypatch):
+    """Which another run may have computed."""
+    compute = features._by_chunks
+
+    def slow(*arguments):
+        features._seconds -= 1000.0  # As if it had begun so much earlier.
+        return compute(*arguments)
+
+    began = features.seconds()
+    first = train.train(tiny_config("itq"), str(tmp_path / "first"))
+    assert 0 < features.seconds() - began
+    assert first["train_seconds"] > 0
+    monkeypatch.setattr(features, "_by_chunks", slow)
+    second = train.train(tiny_config("itq"), str(tmp_path / "second"))
+    assert second["train_seconds"] > 900
+
+
 def test_a_run_goes_on_after_the_fit(tmp_path):
     """It is validated when it is evaluated."""
     config = tiny_config("itq")
