@@ -85,11 +85,11 @@ def run(
         errors = failures.unfinished({**errors, **sweep.failures}, _cells(planned))
     markdown = output.write(chosen, errors, tried, folder)
     failures.write(folder, errors)
-    # A candidate that failed is none of the table's runs if another one was chosen.
-    lost = {cell.workdir for one in tried for cell in _cells_of(one.place)}
     runs = {cell.workdir for cell in (*first, *shown)}
-    failed = {workdir for workdir in runs - lost if workdir in errors}
-    failed |= {cell.workdir for cell in shown if cell.workdir in errors}
+    # A candidate that failed is no failure of the table if another one was chosen.
+    tried_runs = {cell.workdir for one in tried for cell in _cells_of(one.place)}
+    beaten = tried_runs - {cell.workdir for cell in shown}
+    failed = (runs & errors.keys()) - beaten
     broken = sum(bool(place.failure) for place in _filtered(planned, wanted).places)
     return Made(markdown, output.NAMES, len(runs) + broken, len(failed) + broken)
 
