@@ -250,6 +250,11 @@ def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:
     """Builds the model that a config names, without a head."""
     # A method's head may make fewer bits of more outputs, whose number is then `config.model.bits`.
     fields = {"bits": config.bits, **config.model}
+    if "axis_name" in fields:
+        raise InputError(
+            f"config.model.axis_name: {fields['axis_name']!r} given; allowed: none, as it is that "
+            "of the devices."
+        )
     with in_config({"bits": "config.bits", **_model_fields(config), "fields": "config.model"}):
         return models.build(axis_name=parallel.AXIS, **fields)
 
@@ -305,6 +310,11 @@ def check(config: Any) -> methods.Method:
         config_fields.refuse_unknown(config.method, known, "config.method", bool(config.loss))
     _refuse_unknown(config, method)
     learns = bool(method.loss or method.make_step)
+    if config.loss and (method.make_step or not config.epochs):
+        why = "has a training step of its own" if method.make_step else "is not trained by gradient"
+        raise InputError(
+            f"config.loss: {config.loss!r} given; allowed: none, as {config.method.name} {why}."
+        )
     # A method with `pretrain` needs no epochs, and one without a step cannot have any.
     if config.epochs < 1 and not method.pretrain:
         raise InputError(f"config.epochs: {config.epochs} given; allowed: 1 or more.")

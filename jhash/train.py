@@ -60,9 +60,9 @@ def _train_in(workdir, config, data):
     if data is None:
         _refuse_missing_data(workdir)
     config = workdirs.check(workdir, config)
-    begun = os.path.exists(paths.config(workdir))
+    begun = bool(parallel.from_main(np.asarray(os.path.exists(paths.config(workdir)))))
     # The images of a run that has begun were checked then.
-    examined = image_record.read(workdir) if begun else None
+    examined = image_record.read_for_all(workdir) if begun else None
     experiment = build(config, check_images=not begun, given=data, examined=examined)
     _check_equal(config, experiment)
     if not begun:
@@ -104,7 +104,7 @@ def _check_equal(config, experiment):
     parallel.check_equal("--config", text.encode())
     data = experiment.data
     # An image that one of them cannot read is in none of these.
-    for array in (data.source.labels, data.train, data.database, data.queries):
+    for array in (data.source.labels, data.train, data.database, data.queries, data.validation):
         parallel.check_equal("config.data.source", np.ascontiguousarray(array).tobytes())
 
 
@@ -133,12 +133,19 @@ def _check_profile(config, experiment):
 def _check_lengthening(config, experiment, workdir):
     """Checks that a run that gets more epochs ends as one that had them from the start.
 
-    It does if the steps that were planned have the same learning rates as before. A cosine and a
-    warm-up are stretched by more epochs, so the steps that are done would have had other rates.
+    It does if the steps that were planned have the same learning rates as before, and the same
+    loss. A cosine and a warm-up are stretched by more epochs, so the steps that are done would have
+    had other rates.
     """
     steps, planned = experiment.steps_per_epoch, workdirs.planned_epochs(workdir)
     if planned is None or planned == config.epochs:
         return
+    if experiment.method.reads_epochs:
+        raise InputError(
+            f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
+            f"{planned}, as the loss of {config.method.name} depends on the number of epochs; or a "
+            f"new run with config.init_from={workdir}."
+        )
     if plain := config.augment.get("plain", 0.0):
         raise InputError(
             f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "

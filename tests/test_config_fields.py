@@ -6,7 +6,7 @@ import ml_collections
 import pytest
 
 from configs import aihn, common, dah, dstgeh, fdah
-from configs.baselines import shallow
+from configs.baselines import shallow, unlabeled
 from jhash import config_fields, experiment, train
 from jhash.errors import InputError
 from jhash.runs import workdirs
@@ -179,6 +179,21 @@ def test_relations_and_unknown_fields_are_named(field, value, message):
     put(config, field, value)
     with pytest.raises(InputError, match=rf"^config\.{field}: {message}"):
         experiment.check(config)
+
+
+def test_a_loss_that_nothing_would_call_is_refused():
+    tbh, itq = unlabeled.get_config("tbh"), shallow.get_config("itq")
+    for config, why in ((tbh, "has a training step of its own"), (itq, "is not trained by gradi")):
+        config.loss = "hashnet.loss"
+        with pytest.raises(InputError, match=rf"^config\.loss: 'hashnet\.loss' given; .* {why}"):
+            experiment.check(config)
+
+
+def test_the_axis_of_the_devices_is_no_field():
+    config = fdah.get_config()
+    config.model.axis_name = "x"
+    with pytest.raises(InputError, match=r"^config\.model\.axis_name: 'x' given; allowed: none"):
+        experiment.build_model(config)
 
 
 def test_code_of_ones_own_may_read_further_fields_but_not_misspelled_ones():

@@ -109,6 +109,20 @@ def test_more_epochs_must_leave_the_learning_rates_as_they_were(
     assert allowed == (as_it_was(tmp_path) != before)
 
 
+def test_more_epochs_must_leave_the_loss_as_it_was(tmp_path):
+    """HashNet's steps depend on how many epochs there will be."""
+    fields = {"method": {"name": "hashnet", "alpha": 10.0, "growth": 200.0}}
+    before, after = config(), config(epochs=3)
+    for one in (before, after):
+        one.method = fields["method"]
+    workdirs.claim(str(tmp_path), before)
+    message = (
+        rf"^config\.epochs: 3 given for {tmp_path}, a run of 2; allowed: 2, as the loss of has"
+    )
+    with pytest.raises(InputError, match=message):
+        train.train(after, tmp_path)
+
+
 def test_the_last_epochs_see_images_as_the_evaluation_does(tmp_path, monkeypatch):
     plain = config(augment__plain=0.5)
     experiment = build(workdirs.check("none", plain))

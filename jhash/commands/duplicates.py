@@ -5,7 +5,7 @@ import tempfile
 
 from jhash.commands import add_json, at_least, parser, tell
 from jhash.commands import index as indexes
-from jhash.data import image_changes
+from jhash.data import image_changes, image_files
 from jhash.errors import InputError, printable
 from jhash.system import text
 
@@ -90,13 +90,22 @@ def _described(ids, group, distances):
 
 def _link(arguments, index, groups):
     """Makes a folder of links, whole or not at all."""
-    root = image_changes.place_of(arguments.index, index.metadata).root
+    place = image_changes.place_of(arguments.index, index.metadata)
+    root = place.root
     if root is None or (groups and not isinstance(groups[0][0]["id"], str)):
         raise InputError(
             f"--links: {arguments.links} given, but {arguments.index} does not say where its "
             "images are; allowed: an index of image files."
         )
-    parent, name = os.path.split(os.path.abspath(arguments.links))
+    links = os.path.abspath(arguments.links)
+    for folder in place.folders:
+        if image_files.is_within(links, image_changes.path_of(folder, root)):
+            raise InputError(
+                f"--links: {arguments.links} given; allowed: a folder outside of those of the "
+                f"images, as the next update would add the links: "
+                f"{image_changes.path_of(folder, root)}."
+            )
+    parent, name = os.path.split(links)
     os.makedirs(parent, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=parent) as temporary:
         folder = os.path.join(temporary, name)

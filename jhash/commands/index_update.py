@@ -103,8 +103,9 @@ def _update(arguments):
     place = image_changes.place_of(path, content.metadata)
     since = os.stat(path).st_mtime if place.newest is None else place.newest
     with in_config(_FLAGS):
-        look = image_changes.look(path, place, arguments.images)
-        changes = image_changes.compare(look, content.ids.tolist(), since)
+        ids = content.ids.tolist()
+        look = image_changes.look(path, place, arguments.images, ids)
+        changes = image_changes.compare(look, ids, since)
     if look.moved:
         line = f"{look.moved} is no folder any more; {look.place.root} takes its place."
         print(f"jhash: {printable(line)}", file=sys.stderr)

@@ -107,6 +107,12 @@ def load_config(config, image=None) -> Data:
     with in_config(fields):
         known = inspect.signature(_find_source(config.source)).parameters
     resize = "stretch" if image is None else image.get("resize", "stretch")
+    for name in fields:
+        if name in options:
+            raise InputError(
+                f"config.data.options.{name}: {options[name]!r} given; allowed: config.data.{name} "
+                "in its place."
+            )
     if "resize" in options:
         raise InputError(
             f"config.data.options.resize: {options['resize']!r} given; allowed: "

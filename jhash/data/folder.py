@@ -227,14 +227,14 @@ def _of_folders(names, below, folder):
 
 def _rows(table, folder, found, names) -> dict[str, list[str]]:
     """Returns the classes of the images that a table names, in the order of the images."""
-    name_of = {os.path.normpath(found.path_of[name]): name for name in names}
+    name_of = {os.path.abspath(found.path_of[name]): name for name in names}
     classes = {}
     missing = []
     lacking = []
     rows = label_table.read(table)
     for row in rows:
         # A path may be absolute, too.
-        name = name_of.get(os.path.normpath(os.path.join(os.fspath(folder), row.path)))
+        name = name_of.get(os.path.abspath(os.path.join(os.fspath(folder), row.path)))
         if name is None:
             missing.append(f"{row.path} (line {row.number})")
             continue

@@ -14,7 +14,7 @@ should take no time.
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from jhash.data import image_files
@@ -41,6 +41,8 @@ class Look(NamedTuple):
       newest: The latest time at which one of them was modified; None if not all folders of the
         index were looked at, so that there may be changes before that time in others.
       moved: The root until now, if it is gone and the folder that was given takes its place.
+      ids: The ids of the index before the look. An image that was added since may be one that the
+        look came too early for, and is not gone.
     """
 
     place: Place
@@ -48,6 +50,7 @@ class Look(NamedTuple):
     found: Found
     newest: float | None
     moved: str | None
+    ids: Collection[str]
 
 
 class Changes(NamedTuple):
@@ -107,16 +110,21 @@ def newest(paths: Iterable[str]) -> float:
     return min(max(times, default=0.0), time.time())
 
 
-def look(index_path: str, place: Place, given: Sequence[str]) -> Look:
+def look(index_path: str, place: Place, given: Sequence[str], ids: Sequence[str]) -> Look:
     """Searches the folders of an index.
+
+    A folder takes the place of a root that is gone if an image of the index is in it. Otherwise it
+    is one more, as the root may be on a disk that is not mounted.
 
     Args:
       index_path: The file of the index.
       place: Where its images are.
       given: Folders and files to look at; if there are none, the folders of the index.
+      ids: Ids of the index.
 
     Raises:
-      InputError: The index names no folders and none are given, or as `image_files.find` does.
+      InputError: The index names no folders and none are given, or its ids are integers, or as
+        `image_files.find` does.
     """
     root, folders, _ = place
     moved = None
@@ -131,8 +139,13 @@ def look(index_path: str, place: Place, given: Sequence[str]) -> Look:
                 f"places: none given; allowed: the folder in which the images are now, because "
                 f"{root}, which {index_path} names, is no folder."
             )
-        given = [path_of(folder, root) for folder in folders]
-    elif root is not None and not os.path.isdir(root) and folders == ["."] and len(given) == 1:
+    if len(ids) and not isinstance(ids[0], str):
+        raise InputError(
+            "index: integers as ids given; allowed: an index of image files, whose ids are paths."
+        )
+    if not given:
+        given = _outermost([path_of(folder, root) for folder in folders])
+    elif root is not None and folders == ["."] and _has_moved(root, given, ids):
         moved, root = root, os.path.abspath(given[0])
     elif root is not None:
         given = [_within_root(path, root) for path in given]
@@ -143,11 +156,14 @@ def look(index_path: str, place: Place, given: Sequence[str]) -> Look:
     more = [path for path in dict.fromkeys(searched) if os.path.isdir(path)]
     more = [path for path in more if not any(is_within(path, folder) for folder in known)]
     relative = [os.path.relpath(path, root) if is_within(path, root) else path for path in more]
-    folders = folders + relative
+    # A new folder may have known ones in it.
+    within = [any(is_within(folder, path) for path in more) for folder in known]
+    folders = [folder for folder, inner in zip(folders, within, strict=True) if not inner]
+    folders += relative
     seen = [any(is_within(path_of(folder, root), path) for path in searched) for folder in folders]
     whole = bool(seen) and all(seen) and not found.unread
     latest = newest(found.path_of.values()) if whole else None
-    return Look(Place(root, folders, place.newest), searched, found, latest, moved)
+    return Look(Place(root, folders, place.newest), searched, found, latest, moved, frozenset(ids))
 
 
 def compare(seen: Look, ids: Sequence[str], since: float) -> Changes:
@@ -158,16 +174,9 @@ def compare(seen: Look, ids: Sequence[str], since: float) -> Changes:
 
     Args:
       seen: The look.
-      ids: Ids of the index.
+      ids: Ids of the index; those of images that were added since the look may be among them.
       since: Files that were modified later than this have changed, in seconds since 1970.
-
-    Raises:
-      InputError: The ids are integers, as those of a run's database.
     """
-    if len(ids) and not isinstance(ids[0], str):
-        raise InputError(
-            "index: integers as ids given; allowed: an index of image files, whose ids are paths."
-        )
     root = seen.place.root
     # Names of files need not be text, but ids are; so paths are compared as text, too.
     searched, unread = (
@@ -185,8 +194,10 @@ def compare(seen: Look, ids: Sequence[str], since: float) -> Changes:
             modified = _modified(there[path])
             if modified is not None and modified > since:
                 changed[name] = there[path]
-        elif any(is_within(path, folder) for folder in searched) and not any(
-            is_within(path, folder) for folder in unread
+        elif (
+            name in seen.ids
+            and any(is_within(path, folder) for folder in searched)
+            and not any(is_within(path, folder) for folder in unread)
         ):
             gone.append(name)
     new = {relative_id(path, root): path for name, path in there.items() if name not in known}
@@ -207,6 +218,24 @@ def path_of(identifier: str, root: str) -> str:
 def moved(ids: Iterable[str], root: str, to: str) -> list[str]:
     """Returns ids that begin at one root as ids that begin at another."""
     return [relative_id(os.path.join(text.decodable(root), name), to) for name in ids]
+
+
+def _has_moved(root, given, ids):
+    """Tells if a root is gone, and a folder has images of the index in its place."""
+    if os.path.isdir(root) or len(given) != 1 or not os.path.isdir(given[0]):
+        return False
+    there = os.path.abspath(given[0])
+    return any(not os.path.isabs(name) and os.path.lexists(path_of(name, there)) for name in ids)
+
+
+def _outermost(folders):
+    """Leaves out folders that lie in others."""
+    distinct = list(dict.fromkeys(folders))
+    return [
+        folder
+        for folder in distinct
+        if not any(is_within(folder, other) for other in distinct if other != folder)
+    ]
 
 
 def _is_path(value):

@@ -14,6 +14,8 @@ EXTENSIONS = (
     *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".pgm", ".png"),
     *(".ppm", ".tif", ".tiff", ".webp"),
 )
+# What the server adds to the file of an index for the folder of thumbnails.
+THUMBNAILS = ".thumbnails"
 _ENDINGS = 3  # number of endings that a message shows
 
 
@@ -149,7 +151,8 @@ def _by_ending(others: Mapping[str, int]) -> str:
 def _walk(folder: str, others: collections.Counter[str], unread: list[str]) -> Iterator[str]:
     """Yields the paths of the image files in a folder and below it; counts other files by ending.
 
-    A folder that cannot be read is reported on stderr, added to `unread` and left out.
+    A folder that cannot be read is reported on stderr, added to `unread` and left out. Thumbnails
+    that the server keeps beside an index are left out as well.
     """
 
     def report(error: OSError) -> None:
@@ -160,6 +163,9 @@ def _walk(folder: str, others: collections.Counter[str], unread: list[str]) -> I
     seen = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, onerror=report, followlinks=True):
         for name in sorted(folders):
+            if name.endswith(THUMBNAILS) and name.removesuffix(THUMBNAILS) in names:
+                folders.remove(name)
+                continue
             real = os.path.realpath(os.path.join(parent, name))
             if real in seen:  # A link back up, or a second way to the same folder.
                 folders.remove(name)

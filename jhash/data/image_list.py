@@ -9,6 +9,7 @@ last word, or all columns at the end. So a path may have blanks.
 """
 
 import codecs
+import hashlib
 import os
 import pathlib
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class ImageListSource:
 
     Attributes:
       paths: Paths of the images, by index.
+      digest: Of the names, the labels and the lists of the images.
       as_shown: See the argument.
 
     Args:
@@ -92,6 +94,7 @@ class ImageListSource:
                 f"{len(items)} image files are missing or no regular files, first "
                 f"{_shown(missing[0])}; allowed: a folder with all of them."
             )
+        self.digest = _digest(root, self.paths, labels, self.parts)
         self.labels, self.class_names = _as_labels(labels, parse is _columns)
         self.as_shown = as_shown
         self._reading = Reading(resize, as_shown)
@@ -114,6 +117,15 @@ class ImageListSource:
         """See `usable.examine`."""
         paths = [self.paths[index] for index in indices]
         return decoding.find_errors(paths, paths, self.image_shape)
+
+
+def _digest(root, paths, labels, parts):
+    digest = hashlib.sha256()
+    for path, given in zip(paths, labels, strict=True):
+        digest.update(repr((os.path.relpath(path, root), given)).encode())
+    for part in _PARTS:
+        digest.update(parts[part].astype("<i8").tobytes() + b"end")
+    return digest.hexdigest()[:16]
 
 
 def _wrong(path: pathlib.Path, number: int, given: str, allowed: str) -> InputError:

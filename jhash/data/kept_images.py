@@ -10,14 +10,17 @@ from jhash.system import memory
 
 # Share of the free memory that the images of a source may take. Several runs may start at once.
 _SHARE = 1 / 4
+# Share of it that stays free, however many processes of a host keep images.
+_FREE = 1 / 2
 
 
 class KeptImages:
     """Images of a source, decoded once each while there is room.
 
-    The room is a fourth of the memory that is free when the first images are read. Images beyond it
-    are decoded whenever they are read. The images are the same in either case. A copy in another
-    process keeps none.
+    The room is a fourth of the memory that is free when the first images are read. No more are kept
+    once half of that memory is in use, as by other processes that keep images of their own. Images
+    beyond it are decoded whenever they are read. The images are the same in either case. A copy in
+    another process keeps none.
     """
 
     def __init__(
@@ -83,7 +86,9 @@ class KeptImages:
             return self._slots[indices]
 
     def _make_room(self):
-        most = int(memory.available() * self._share) // math.prod(self._shape)
+        free = memory.available()
+        self._reserve = free * _FREE
+        most = int(free * self._share) // math.prod(self._shape)
         # The system gives an array memory only for what has been written to it.
         self._images = np.empty((min(self._count, most), *self._shape), np.uint8)
         self._slots = np.full(self._count, -1, np.int64)
@@ -95,6 +100,8 @@ class KeptImages:
         with self._lock:
             # Another thread may have kept some of them meanwhile.
             new = np.flatnonzero(self._slots[distinct] < 0)[: len(self._images) - self._used]
+            if len(new) and memory.available() < self._reserve:
+                new = new[:0]
             slots = np.arange(self._used, self._used + len(new))
             self._images[slots] = decoded[new]
             self._slots[distinct[new]] = slots

@@ -80,8 +80,9 @@ def without_unreadable(data: Data, examined: Examined) -> Data:
     """
     source = unwrapped(data.source)
     digest = getattr(source, "digest", "")
-    if (len(source), digest) != (examined.count, examined.digest):
-        other = ", with other names or labels" * (len(source) == examined.count)
+    # Runs of older versions have no digest of lists.
+    if len(source) != examined.count or (examined.digest and digest != examined.digest):
+        other = ", with other names or labels, or other lists" * (len(source) == examined.count)
         raise InputError(
             f"source: {len(source):,} images given, which are not those with which the run began: "
             f"{examined.count:,} images{other}; allowed: the same files as then. For new files, "

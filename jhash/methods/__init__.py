@@ -59,6 +59,9 @@ FIELDS
     The fields of `config.method` besides `name`, by name, and the values that they may have, in the
     words of `jhash.config_fields`. Other values and fields are refused before any work. Without it
     `config.method` may have any fields. A shallow method may leave out `features`, which each has.
+READS_EPOCHS
+    Whether the method, such as its loss, depends on `config.epochs`; then a run of it cannot be
+    lengthened. Default: False.
 QUICK
     Shallow methods: fields with which a fit is quick that is made for the shapes of its parameters
     alone. Default: none.
@@ -125,8 +128,8 @@ def _extra_results(config, data, state):
 class Method:
     """The functions of a method, with the defaults filled in; see the module's docstring.
 
-    `fields` is the module's FIELDS, or None. `own` is true if the method or its loss may read
-    further fields of the config, since it is the user's own.
+    `fields` is the module's FIELDS, or None, and `reads_epochs` its READS_EPOCHS. `own` is true if
+    the method or its loss may read further fields of the config, since it is the user's own.
 
     `initialize(config, data, params) -> params` replaces the model's first parameters. A module
     cannot have it: the loader makes it for shallow methods, whose parameters have the shapes of
@@ -147,10 +150,13 @@ class Method:
     extra_results: Callable[..., dict[str, Any]] = _extra_results
     make_step: Callable[..., Any] | None = None
     fields: Mapping[str, Any] | None = None
+    reads_epochs: bool = False
     own: bool = False
 
 
-_HOOKS = {field.name for field in dataclasses.fields(Method)} - {"initialize", "fields", "own"}
+_HOOKS = {field.name for field in dataclasses.fields(Method)} - {
+    *("initialize", "fields", "reads_epochs", "own")
+}
 
 
 def load(name: str, loss: str = "") -> Method:
@@ -183,7 +189,8 @@ def load(name: str, loss: str = "") -> Method:
         )
     own = bool(loss) or not module.__name__.startswith("jhash.")
     fields = functions.pop("fields", getattr(module, "FIELDS", None))
-    return Method(**functions, fields=fields, own=own)
+    reads_epochs = getattr(module, "READS_EPOCHS", False)
+    return Method(**functions, fields=fields, reads_epochs=reads_epochs, own=own)
 
 
 def _check_loss(function, field, name):

@@ -15,6 +15,7 @@ from jhash.runs.finished import Run
 from jhash.system import files, reading
 
 _MODE = 0o755
+_NAMED = 5  # number of names that a message lists
 
 
 class Exported(NamedTuple):
@@ -136,6 +137,14 @@ def _write(folder, run: Run, file_encoder: FileEncoder, lowered, codes, *license
         file.write(card.write(run, config, *licenses).encode())
 
 
+def _others(folder: str) -> list[str]:
+    """Returns the names in a folder of an export that are not those of its files."""
+    codes = os.path.dirname(os.path.relpath(paths.codes(folder, "encoded"), folder))
+    own = {layout.CARD, layout.CONFIG, layout.FORWARD, codes}
+    own.add(os.path.basename(paths.encoder(folder)))
+    return sorted(set(os.listdir(folder)) - own)
+
+
 def _check_output(output: str, overwrite: bool) -> None:
     """Checks that a folder may be made, or replaced."""
     allowed = "a new folder, or with overwrite (--overwrite) one that an export has written"
@@ -151,6 +160,13 @@ def _check_output(output: str, overwrite: bool) -> None:
                 raise InputError(
                     f"output: {output} given, which no export has written; allowed: {allowed}."
                 ) from error
+            if others := _others(output):
+                more = ", ..." * (len(others) > _NAMED)
+                raise InputError(
+                    f"output: {output} given, where {', '.join(others[:_NAMED])}{more} would be "
+                    f"lost, which no export has written; allowed: {allowed}, and nothing else in "
+                    "it."
+                )
         files.check_folder(os.path.dirname(output))
     except OSError as error:
         raise InputError(f"output: {output} given, which cannot be written: {error}.") from error

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image
 
 from jhash import data, retrieval
-from jhash.data import Source
+from jhash.data import Source, usable
 from jhash.errors import InputError
 from jhash.report.curves import Ranking, has_labels
+from jhash.runs import image_record
 from jhash.runs.code_files import Content
 from jhash.runs.finished import Run
 
@@ -69,11 +70,16 @@ def open_source(run: Run) -> Source:
     """Opens the run's images again.
 
     Raises:
-      InputError: The images cannot be read any more, or have other labels than the codes.
+      InputError: The images cannot be read any more, are others than those of the run, or have
+        other labels than the codes.
     """
     config = ml_collections.FrozenConfigDict(run.results["config"])
     try:
-        source = data.load_config(config.data, config.get("image")).source
+        loaded = data.load_config(config.data, config.get("image"))
+        examined = image_record.read(run.workdir)
+        if examined is not None:
+            usable.without_unreadable(loaded, examined)
+        source = loaded.source
         code_sets = (run.queries, *run.databases.values())
         same = not has_labels(run) or all(
             np.array_equal(source.labels[codes.ids], codes.labels) for codes in code_sets

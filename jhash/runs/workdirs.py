@@ -19,6 +19,8 @@ Config: TypeAlias = ml_collections.ConfigDict | ml_collections.FrozenConfigDict
 
 # The fields that say how a run is computed, measured and watched; they are no part of what it is.
 _FREE = ("devices", "image.mirror", "metrics", "profile_from", "profile_steps", "data.workers")
+# Those of them that say nothing of the results either, and are no part of a folder's name.
+_NAMELESS = ("devices", "profile_from", "profile_steps", "data.workers")
 
 
 def default(config: Config) -> str:
@@ -28,7 +30,10 @@ def default(config: Config) -> str:
       InputError: A field of the config is missing or not allowed.
     """
     config_fields.check(config)
-    digest = hashlib.sha256(json.dumps(plain(config), sort_keys=True).encode()).hexdigest()[:8]
+    named = plain(config)
+    for field in _NAMELESS:
+        _replace(named, {"data": {}}, field)
+    digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{config.method.name}-{config.data.split}-{config.bits}bits-{digest}"
     return os.path.join("runs", name)
 
@@ -62,7 +67,8 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     """Checks that a folder may hold a run of a config; changes nothing on disk.
 
     The fields of `_FREE` may differ, as they do not change what is trained, and `config.epochs` may
-    be larger, for a longer training; `jhash.train` checks that it can go on.
+    be larger, for a longer training; `jhash.train` checks that it can go on. If the best epoch is
+    kept, `image.mirror` may not, as it changes the metric that chooses.
 
     Returns:
       The config as a later process will read it from the folder.
@@ -76,7 +82,8 @@ def check(workdir: str, config: Config) -> ml_collections.FrozenConfigDict:
     if os.path.exists(paths.config(workdir)):
         there = plain(load(workdir))
         for field in _FREE:
-            _replace(there, given, field)
+            if field != "image.mirror" or given.get("keep") != "best":
+                _replace(there, given, field)
         if type(there.get("epochs")) is int and there["epochs"] < given["epochs"]:
             there["epochs"] = given["epochs"]
         different = differences(there, given)

@@ -27,6 +27,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from jhash.serve import limits
 from jhash.serve.metrics import Metrics
 
+# Size of a body that needs no token: strangers send no files.
+_OPEN_BYTES = 16 << 10
 # What needs no token: health, and what the page that asks for it consists of.
 _OPEN = ("/health", "/login")
 _OPEN_FOLDER = "/static/"
@@ -140,18 +142,18 @@ class Guard:
         if self._rules.token and not is_open and not knows_token(request, self._rules.token):
             await refuse("token", 401, "This server needs its token.")
             return
+        limit = min(_OPEN_BYTES, self._rules.max_bytes) if is_open else self._rules.max_bytes
         try:
             async with asyncio.timeout(self._rules.seconds):
-                await self._app(scope, self._bounded(headers, receive), send)
+                await self._app(scope, self._bounded(headers, receive, limit), send)
         except TimeoutError:
             words = f"The request took longer than {self._rules.seconds:g} seconds."
             await refuse("time", 503, words)
 
-    def _bounded(self, headers: Headers, receive: Receive) -> Receive:
+    def _bounded(self, headers: Headers, receive: Receive, limit: int) -> Receive:
         """Returns a `receive` that raises HTTPException for a body that is too large."""
         length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0
-        limit = self._rules.max_bytes
         size = 0
 
         async def refuse(message):
@@ -160,7 +162,8 @@ class Guard:
                 message = await receive()
                 dropped += len(message.get("body", b""))
             self._metrics.refused.labels("bytes").inc()
-            raise HTTPException(413, f"The file is too large: at most {megabytes()} are allowed.")
+            most = megabytes() if limit == self._rules.max_bytes else f"{limit >> 10} kB"
+            raise HTTPException(413, f"The file is too large: at most {most} are allowed.")
 
         async def receive_some() -> Message:
             nonlocal size

@@ -26,6 +26,7 @@ from jhash.serve.verifying import Verifier
 _SAMPLE = 24
 # A file of a form, and its other fields.
 _FIELDS = {"max_files": 1, "max_fields": 8, "max_part_size": 4096}
+_TOKEN_FIELDS = {"max_files": 0, "max_fields": 1, "max_part_size": 4096}
 _YEAR = 365 * 24 * 3600
 
 
@@ -127,12 +128,10 @@ async def thumbnail(request: Request) -> Response:
     """Shows the thumbnail of an image of the index."""
     parts = _parts(request)
     served = parts.watched.served
-    try:
-        identifier, _ = served.find(request.query_params.get("id", ""))
-    except InputError:
-        return parts.pages.no_picture(404)
 
     def get():
+        # The index may be a database elsewhere, which takes a while to ask.
+        identifier, _ = served.find(request.query_params.get("id", ""))
         path = served.folders.path_of(identifier)
         return None if path is None else parts.thumbnails.get(identifier, path)
 
@@ -164,7 +163,7 @@ async def login(request: Request) -> Response:
         return parts.pages.login(request, 200)
     values = request.query_params
     if request.method == "POST":
-        values = await request.form(**_FIELDS)
+        values = await request.form(**_TOKEN_FIELDS)
     token = values.get("token")
     if parts.token is None:
         return RedirectResponse("./", 303)

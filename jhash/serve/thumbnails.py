@@ -11,12 +11,11 @@ from collections.abc import Iterable
 
 from PIL import Image
 
-from jhash.data import decoding
+from jhash.data import decoding, image_files
 from jhash.errors import printable
 from jhash.system import files
 
 # Behind the name of an index: the folder of its thumbnails.
-SUFFIX = ".thumbnails"
 # The longer side in pixels, for screens with two pixels per unit of length.
 SIDE = 400
 _QUALITY = 82
@@ -50,7 +49,7 @@ class Thumbnails:
 
     def __init__(self, index_path: str):
         """Names the folder, which is made with the first thumbnail."""
-        self.folder = os.path.realpath(index_path) + SUFFIX
+        self.folder = os.path.realpath(index_path) + image_files.THUMBNAILS
         self._told = False
         self._guard = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}

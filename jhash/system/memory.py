@@ -2,23 +2,17 @@
 
 import os
 
-# The limits of the container in which a process may run, by version of control groups: the files of
-# the limit, of what is in use, and of what it is in use for, and there the name of the files' part
-# that the system gives up first.
-_GROUPS = (
-    (
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory.current",
-        "/sys/fs/cgroup/memory.stat",
-        "inactive_file",
-    ),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        "/sys/fs/cgroup/memory/memory.stat",
+# The limits of control groups, by version: the folder of all groups, and in that of a group the
+# files of the limit, of what is in use, and of what it is in use for, and there the name of the
+# files' part that the system gives up first.
+_VERSIONS = {
+    1: (
+        "/sys/fs/cgroup/memory",
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"),
         "total_inactive_file",
     ),
-)
+    2: ("/sys/fs/cgroup", ("memory.max", "memory.current", "memory.stat"), "inactive_file"),
+}
 
 
 def available() -> int:
@@ -27,7 +21,26 @@ def available() -> int:
     What it keeps of files, and would give up, counts as free. Where a system says nothing, half of
     its memory is taken for free.
     """
-    return min([_of_machine(), *(_of_group(*group) for group in _GROUPS)])
+    return min([_of_machine(), *(_of_group(*group) for group in _groups())])
+
+
+def _groups():
+    """Yields the files of the groups in which this process may be, from the outermost on.
+
+    A container has its limit at the top. Under Slurm, or as a service, it is further below.
+    """
+    of_process = {1: "", 2: ""}
+    for line in _text("/proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            of_process[2] = path
+        elif "memory" in controllers.split(","):
+            of_process[1] = path
+    for version, (folder, names, given_up) in _VERSIONS.items():
+        parts = [part for part in of_process[version].split("/") if part]
+        for depth in range(len(parts) + 1):
+            group = "/".join([folder, *parts[:depth]])
+            yield (*(f"{group}/{name}" for name in names), given_up)
 
 
 def _of_machine():

@@ -40,7 +40,8 @@ def test_groups_as_words_and_as_json(jhash, photos):
 
 
 def test_links_to_the_images(jhash, photos):
-    links = photos / "new" / "links"
+    new = photos.with_name(f"{photos.name}-new")
+    links = new / "links"
     status, out, _ = jhash("duplicates", "--index", photos / "i.index", "--links", links)
     assert status == 0
     assert out.endswith(f"Links are in {links}.\n")
@@ -48,10 +49,20 @@ def test_links_to_the_images(jhash, photos):
     assert sorted(os.listdir(links / "1")) == ["1-1.png", "2-2.png", "3-\x1b.png"]
     assert os.path.realpath(links / "2" / "1-1.png") == os.path.realpath(photos / "b/1.png")
     assert Image.open(links / "2" / "2-c.png").size == (2, 2)
-    assert os.listdir(photos / "new") == ["links"]
+    assert os.listdir(new) == ["links"]
     status, _, err = jhash("duplicates", "--index", photos / "i.index", "--links", links)
     assert status == 1
     assert err == f"jhash: --links: {links} given, which exists; allowed: a new folder.\n"
+
+
+def test_links_among_the_images_are_refused(jhash, photos):
+    """The next update would take them for images."""
+    status, _, err = jhash(
+        "duplicates", "--index", photos / "i.index", "--links", photos / "l" / "m"
+    )
+    assert status == 1
+    assert f"--links: {photos}/l/m given; allowed: a folder outside of those of the images" in err
+    assert not (photos / "l").exists()
 
 
 def test_what_is_refused(jhash, photos):

@@ -147,6 +147,17 @@ def test_a_table_of_labels(tmp_path, name, content):
     np.testing.assert_array_equal(source.labels, [1, 2, 0])
 
 
+def test_absolute_paths_in_a_table(tmp_path, monkeypatch):
+    """Of a folder that is given as a relative path."""
+    folder = fill(tmp_path / "photos", ["a.png", "b.png"])
+    (tmp_path / "l.csv").write_text(f"{folder}/a.png,cat\nb.png,dog\n")
+    monkeypatch.chdir(tmp_path)
+    for given in ("photos", str(folder)):
+        source = open_folder(given, labels="l.csv")
+        assert source.class_names == ("cat", "dog")
+        np.testing.assert_array_equal(source.labels, [0, 1])
+
+
 def test_ids_and_several_labels_in_a_table(tmp_path):
     folder = fill(tmp_path, [f"{number}.png" for number in range(4)])
     (tmp_path / "ids.csv").write_text("0.png,10\n1.png,2\n2.png,10\n./3.png,7\n")

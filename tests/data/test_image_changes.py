@@ -31,7 +31,7 @@ def place(root, folders=(".",), newest=OLD):
 
 
 def compare(index, ids, *given):
-    look = image_changes.look("i", index, [str(path) for path in given])
+    look = image_changes.look("i", index, [str(path) for path in given], ids)
     changes = image_changes.compare(look, ids, index.newest)
     return changes, look
 
@@ -106,14 +106,56 @@ def test_a_root_that_has_moved(photos, tmp_path):
     assert (look.moved, look.place) == (str(tmp_path / "before"), place(photos))
 
 
+def test_a_disk_that_is_not_mounted_keeps_its_images(photos, tmp_path):
+    """Another folder, or a file, is one more."""
+    gone = place(tmp_path / "before")
+    more = touch(tmp_path / "more" / "c.png")
+    changes, look = compare(gone, IDS, tmp_path / "more")
+    assert changes == ({more: more}, {}, [], 0)
+    assert look.moved is None
+    assert look.place == place(tmp_path / "before", [".", str(tmp_path / "more")])
+    changes, look = compare(gone, IDS, more)
+    assert (changes.gone, look.moved, look.place) == ([], None, gone)
+
+
+def test_a_folder_around_those_of_the_index_takes_their_place(photos, tmp_path):
+    index = place(photos / "sub")
+    changes, look = compare(index, ["a.png", "b.png"], photos)
+    assert changes == ({str(photos / "a.png"): str(photos / "a.png")}, {}, [], 2)
+    assert look.place == place(photos / "sub", [str(photos)])
+    ids = ["a.png", "b.png", str(photos / "a.png")]
+    changes, again = compare(look.place, ids)
+    assert changes == ({}, {}, [], 3)
+    assert again.place == look.place
+    # An index that names both is looked at once.
+    both = place(photos / "sub", [".", str(photos), "."])
+    assert compare(both, ids)[0] == ({}, {}, [], 3)
+
+
+def test_images_that_were_added_since_the_look_are_not_gone(photos):
+    """Another process may have looked later, and added them first."""
+    look = image_changes.look("i", place(photos), [], IDS)
+    touch(photos / "late.png")
+    changes = image_changes.compare(look, [*IDS, "late.png"], OLD)
+    assert changes == ({}, {}, [], 3)
+
+
+def test_thumbnails_of_the_server_are_no_images(photos):
+    touch(photos / "photos.index")
+    touch(photos / "photos.index.thumbnails" / "75" / "e5.jpg")
+    own = touch(photos / "own.thumbnails" / "a.png")
+    changes, _ = compare(place(photos), IDS)
+    assert changes == ({"own.thumbnails/a.png": own}, {}, [], 3)
+
+
 def test_an_index_that_names_no_folders(photos):
     nowhere = image_changes.place_of("i", {})
     assert nowhere == (None, [], None)
     with pytest.raises(InputError, match=r"^places: none given; allowed: folders, because i does"):
-        image_changes.look("i", nowhere, [])
+        image_changes.look("i", nowhere, [], IDS)
     with pytest.raises(InputError, match=r"^places: none given; allowed: folders, because i does"):
-        image_changes.look("i", place(photos, ()), [])
-    look = image_changes.look("i", nowhere, [str(photos)])
+        image_changes.look("i", place(photos, ()), [], IDS)
+    look = image_changes.look("i", nowhere, [str(photos)], IDS)
     assert look.place == (str(photos), ["."], None)
     assert image_changes.compare(look, IDS, OLD) == ({}, {}, [], 3)
 
@@ -126,9 +168,8 @@ def test_names_that_are_no_text(photos):
 
 
 def test_ids_that_are_integers(photos):
-    look = image_changes.look("i", place(photos), [])
     with pytest.raises(InputError, match=r"^index: integers as ids given; allowed: an index of im"):
-        image_changes.compare(look, [0, 1], OLD)
+        image_changes.look("i", place(photos), [], [0, 1])
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,26 @@ def test_unreadable_images_are_left_out_of_all_sets(folder, capsys):
     assert sorted(usable.examine(only_some).unreadable) == [4]
 
 
+def test_other_lists_are_another_data_set(folder):
+    """A run must not go on with queries that it was trained on."""
+
+    def load():
+        return data.load("lists", "lists", folder=str(folder), image_size=4)
+
+    examined = usable.examine(load())
+    assert usable.without_unreadable(load(), examined)
+    before = {part: (folder / f"{part}.txt").read_text() for part in ("train", "test")}
+    for part, other in (("train", "test"), ("test", "train")):
+        write(folder, part, before[other])
+    write(folder, "database", "images/2.png 0 0 1\nimages/3.png 1 0 0")
+    with pytest.raises(
+        InputError, match=r"6 images, with other names or labels, or other lists; al"
+    ):
+        usable.without_unreadable(load(), examined)
+    # Runs of older versions have none.
+    assert usable.without_unreadable(load(), examined._replace(digest=""))
+
+
 @pytest.mark.parametrize(
     ("lines", "labels", "names"),
     [

@@ -74,3 +74,14 @@ def test_a_source_reads_a_file_once(tmp_path, monkeypatch):
         path.unlink()
     np.testing.assert_array_equal(source.images(np.array([0, 2])), first[::-1])
     np.testing.assert_array_equal(first[:, 0, 0], [[80, 7, 9], [0, 7, 9]])
+
+
+def test_no_more_are_kept_once_memory_is_short(monkeypatch):
+    """Other processes of the host may keep images, too."""
+    images, decoded = kept(monkeypatch, 10, 100)
+    images.read(np.arange(3))
+    monkeypatch.setattr(memory, "available", lambda: 4 * 6 * 100 // 2 - 1)
+    for _ in range(2):
+        found = images.read(np.arange(5))
+        np.testing.assert_array_equal(found, np.stack([pixels(index) for index in range(5)]))
+    assert sorted(decoded) == [0, 1, 2, 3, 3, 4, 4]

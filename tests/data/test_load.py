@@ -133,6 +133,8 @@ def test_load_config_is_load_with_the_fields_and_leaves_none_to_the_source():
         ("idx", "official", {"folder": "gone"}, "config.data.options.folder: gone given"),
         ("lists", "lists", {"folder": "gone"}, "config.data.options.folder: gone given"),
         ("random", "official", {"channels": 2}, "config.data.options.channels: 2 given"),
+        ("scenes", "official", {"seed": 1}, "config.data.options.seed: 1 .*: config.data.seed in"),
+        ("random", "official", {"split": "x"}, "config.data.options.split: 'x' given; allowed: c"),
         ("scenes", "official", {"count": 1}, "config.data.options.count: 1 given"),
         ("scenes", "official", {"base": "x"}, "config.data.options.base: 'x' given"),
         ("tfds:none", "official", {"data_dir": "gone"}, "config.data.source: tfds:none given"),

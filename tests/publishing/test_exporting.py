@@ -95,9 +95,13 @@ def test_only_a_folder_of_an_export_is_replaced(trained, tmp_path):
     publishing.export(str(trained), str(output))  # An empty folder holds nothing to lose.
     with pytest.raises(InputError, match=r"output: .* given, which is there; allowed: a new"):
         publishing.export(str(trained), str(output))
-    (output / "mine.txt").write_text("")
+    for name in (".git", "mine.txt"):
+        (output / name).write_text("")
+    with pytest.raises(InputError, match=r"where \.git, mine\.txt would be lost, which no export"):
+        publishing.export(str(trained), str(output), overwrite=True, codes=True)
+    for name in (".git", "mine.txt"):
+        (output / name).unlink()
     publishing.export(str(trained), str(output), overwrite=True, codes=True)
-    assert not (output / "mine.txt").exists()
     assert (output / "codes" / "database.npz").exists()
     with pytest.raises(InputError, match="which no export has written"):
         publishing.export(str(trained), str(trained), overwrite=True)

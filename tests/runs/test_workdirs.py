@@ -12,6 +12,34 @@ from jhash.runs import paths, workdirs
 from tests.support import tiny
 
 
+def test_how_a_run_is_computed_names_no_other_folder():
+    """The same command with more devices or workers goes on."""
+    config = tiny.get_config()
+    name = workdirs.default(config)
+    config.devices, config.data.workers = 4, 2
+    config.profile_from, config.profile_steps = 3, 2
+    assert workdirs.default(config) == name
+    config.seed = 1
+    assert workdirs.default(config) != name
+
+
+def test_the_encoder_that_chooses_the_best_epoch_stays(tmp_path):
+    config, other = tiny.get_config(), tiny.get_config()
+    other.image.mirror = True
+    for keep, differs in (("last", False), ("best", True)):
+        for one in (config, other):
+            one.keep, one.eval_every, one.data.validation = keep, 1, 20
+        workdir = str(tmp_path / keep)
+        workdirs.claim(workdir, config)
+        if differs:
+            with pytest.raises(
+                InputError, match=r"config\.image\.mirror is .* there and True here"
+            ):
+                workdirs.check(workdir, other)
+        else:
+            assert workdirs.check(workdir, other).image.mirror
+
+
 def test_a_folder_that_another_process_claimed_meanwhile(tmp_path):
     """Both had checked the folder before; the first has ended when the second gets the lock."""
     workdir = str(tmp_path / "run")

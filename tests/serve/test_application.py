@@ -228,6 +228,22 @@ def test_no_other_file_is_served(client, path):
     assert client.get("/static/style.css").status_code == 200
 
 
+def test_forms_send_ids_as_they_are(client_of, tmp_path, watched):
+    """Such as Persian names, and emoji that are joined, with characters that cannot be seen."""
+    ids = ["می\u200cرود.png", "👨\u200d👩.png", 'a"<b>.png']
+    old = watched.served.index
+    codes = old.codes(["cats/1.png", "cats/2.png", "cats/3.png"])
+    path = tmp_path / "names.index"
+    HammingIndex.build(codes, 16, ids, {**old.metadata, "root": str(tmp_path)}).save(path)
+    shutil.copy(watched._source.path + ".encoder", tmp_path)  # It has the name that is kept.
+    client = client_of(watched=collection.Watched(collection.Source(str(path))), index=path)
+    for name in ids:
+        page = client.get("/search", params={"id": name})
+        assert page.status_code == 200
+        (sent,) = re.findall('name="id" value="(.*)">', page.text)
+        assert html.unescape(sent) == name
+
+
 def test_an_index_of_a_stranger_shows_nothing_outside_its_folders(client_of, tmp_path, watched):
     draw(tmp_path / "photos/a.png", 1)
     draw(tmp_path / "secret.png", 2)
@@ -390,6 +406,15 @@ def test_the_token(client_of):
     by_address = client_of(guard.Rules(token=token))
     assert by_address.get(f"/login?token={token}").status_code == 303
     assert by_address.get("/").status_code == 200
+
+
+def test_strangers_send_no_files(client_of):
+    client = client_of(guard.Rules(token="correct-horse-battery"))
+    assert client.post("/login", files={"token": TEXT}).status_code == 400
+    long = client.post("/login", data={"token": "x" * 20_000})
+    assert long.status_code == 413
+    assert words(long) == "The file is too large: at most 16 kB are allowed."
+    assert client.post("/login", data={"token": "x" * 4000}).status_code == 403
 
 
 def test_without_a_token_login_leads_to_the_page(client):

@@ -25,6 +25,7 @@ from jhash import config_fields
 from jhash.losses import pairwise
 from jhash.methods import pairs
 
+READS_EPOCHS = True
 FIELDS = {"alpha": config_fields.positive(), "growth": config_fields.number()}
 
 

@@ -35,7 +35,7 @@ def find(
 
     Args:
       codes: Distinct codes of the database, and their positions.
-      queries: Packed queries, uint32 [Q, words]; at most 2^22.
+      queries: Packed queries, uint32 [Q, words]; fewer than 2^22.
       k: Number of results per query; None for all within the radius.
       radius: The largest distance of a result.
       search: Finds the nearest distinct codes.

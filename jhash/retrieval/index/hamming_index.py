@@ -115,7 +115,9 @@ class HammingIndex:
         content = file_format.read(path, mmap)
         try:
             codes = as_codes("codes", content.codes, content.bits)
-            ids = content.ids if mmap else as_ids(content.ids, len(codes))
+            # Integers stay in the file; texts are in memory in any case.
+            lazy = mmap and isinstance(content.ids, np.ndarray) and content.ids.dtype.kind in "iu"
+            ids = content.ids if lazy else as_ids(content.ids, len(codes))
             rows = Rows(codes, ids, lazy=mmap, streamed=stream)
             return cls(rows, content.bits, content.metadata, stream, together)
         except InputError as error:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Among so many queries, equal ones are looked for, and searched once if so few are left.
 _MANY = 16
 _UNLIKE = 0.75
+# Number of queries whose distinct codes are found at a time.
+_PART = 4096
 
 
 class Task(NamedTuple):
@@ -257,5 +259,10 @@ def _search_groups(task, grouped, start):
     codes = grouped.structure.distinct
     if task.state.live is not None:
         codes = distinct.narrow(codes, task.state.live)
-    found = batches.find(codes, task.queries, task.k, task.radius, *start())
-    return _with_later_rows(found, task, grouped)
+    search, max_codes = start()
+    # In parts, as a part of the queries has room for all codes that one of them needs.
+    parts = [
+        batches.find(codes, queries, task.k, task.radius, search, max_codes)
+        for queries in np.split(task.queries, range(_PART, len(task.queries), _PART))
+    ]
+    return _with_later_rows(results.concatenate(parts), task, grouped)

@@ -26,7 +26,8 @@ import numpy as np
 from jax import lax
 
 from jhash.errors import InputError
-from jhash.retrieval.packed import Array, check_bits, check_packed, code_bytes
+from jhash.retrieval.checks import as_codes
+from jhash.retrieval.packed import Array, check_bits, code_bytes
 
 # Rows that a chunk may have. Byte counters hold up to 255; small groups waste less in short chunks.
 _CHUNK_ROWS = (8, 16, 32, 64, 128, 224)
@@ -78,8 +79,7 @@ def distance_histograms(
       InputError: The codes have another length, or the labels do not match the codes or each other.
     """
     bits = check_bits(bits)
-    check_packed("q_codes", q_codes, bits)
-    check_packed("db_codes", db_codes, bits)
+    q_codes, db_codes = as_codes("q_codes", q_codes, bits), as_codes("db_codes", db_codes, bits)
     multi = np.ndim(q_labels) == 2
     q_labels_QxV = _label_words("q_labels", q_labels, q_codes)
     db_labels_NxV = _label_words("db_labels", db_labels, db_codes)
@@ -88,8 +88,7 @@ def distance_histograms(
             f"q_labels: shape {np.shape(q_labels)} given, and {np.shape(db_labels)} for db_labels; "
             "allowed: class ids for both, or 0/1 rows over the same classes for both."
         )
-    q_codes_QxW = np.asarray(q_codes)
-    kind_Q = _kinds(q_codes_QxW, _kinds(q_labels_QxV))
+    kind_Q = _kinds(q_codes, _kinds(q_labels_QxV))
     # From here on, a query is a kind of queries.
     example_K = _examples(kind_Q)
     lines = _padded_lines(-(-len(example_K) // _LANES))
@@ -102,8 +101,8 @@ def distance_histograms(
         rows = np.pad(rows, ((0, padding), (0, 0)))
         return rows.reshape(blocks, lines_per_block, _LANES, -1).transpose(0, 3, 1, 2)
 
-    chunks = _group(np.asarray(db_codes), db_labels_NxV, bits)
-    codes_PxYxTx128 = in_blocks(code_bytes(q_codes_QxW[example_K], bits))
+    chunks = _group(db_codes, db_labels_NxV, bits)
+    codes_PxYxTx128 = in_blocks(code_bytes(q_codes[example_K], bits))
     labels_PxVxTx128 = in_blocks(q_labels_QxV[example_K])
     total, relevant = _count(codes_PxYxTx128, labels_PxVxTx128, chunks, bits, multi)
     return total[kind_Q], relevant[kind_Q]

@@ -12,6 +12,8 @@ Letters in the shapes: N rows of the database, Q queries, V integers of a code, 
 distances and one more, B rows of a block.
 """
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 
@@ -26,6 +28,14 @@ _CANDIDATES = 4
 # A candidate is an integer: its distance, and in these bits its position.
 _PLACE_BITS = 40
 _PLACE = (1 << _PLACE_BITS) - 1
+
+
+def _compiled(function: Callable) -> Callable:
+    """Compiles a function when it is called first, and keeps that on disk where there is room."""
+    try:
+        return numba.njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # Neither this folder nor the user's home can be written.
+        return numba.njit(nogil=True)(function)
 
 
 def nearest(
@@ -91,7 +101,7 @@ def _shape(queries_QxV):
     return (0,) * integers, np.empty(_BLOCK, distance)
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _measure(codes, query, shape, visible, start, distances):
     """Computes the distances of a block of rows that starts at a given one.
 
@@ -119,7 +129,7 @@ def _measure(codes, query, shape, visible, start, distances):
     return whole
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _closer(distances, size, limit):
     """Counts the distances below a limit."""
     total = np.int64(0)
@@ -128,7 +138,7 @@ def _closer(distances, size, limit):
     return total
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _count(codes, queries, shape, visible, chunk, radius, distances, counts):
     """Counts the rows within a radius; `count_within` has the arguments."""
     rows = len(codes) // len(shape)
@@ -139,7 +149,7 @@ def _count(codes, queries, shape, visible, chunk, radius, distances, counts):
                 counts[q] += _closer(distances, size, radius + 1)
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _take(codes, queries, shape, visible, chunk, k, distances, keys, counts, candidates, limits):
     """Takes candidates out of the rows; `nearest` has the arguments."""
     rows = len(codes) // len(shape)
@@ -153,7 +163,7 @@ def _take(codes, queries, shape, visible, chunk, k, distances, keys, counts, can
                 )
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _take_block(distances, size, start, k, keys, counts, candidates, limit):
     """Takes candidates of a query out of a block of rows that starts at a given one.
 
@@ -192,7 +202,7 @@ def _take_block(distances, size, start, k, keys, counts, candidates, limit):
     return candidates, limit
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _fall(distances, size, counts, limit, k):
     """Finds the largest limit that fewer than k rows are closer than.
 
@@ -220,7 +230,7 @@ def _fall(distances, size, counts, limit, k):
     return low
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _keep(keys, candidates, limit, at_limit):
     """Keeps the candidates that are closer than the limit, and the first ones at it.
 
@@ -245,7 +255,7 @@ def _keep(keys, candidates, limit, at_limit):
     return kept
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def _sort(keys, counts, candidates, limits, distances, positions):
     """Sorts the candidates of each query by (distance, position); `nearest` has the arguments."""
     k = distances.shape[1]

@@ -137,7 +137,8 @@ def _search(prepared, queries_QxW, k):
 
     # The groups, in lanes for a single query, else in rows.
     if queries_QxW.shape[0] == 1 and prepared.lanes.size and size >= LANE_GROUP:
-        size = min(size, max(LANE_GROUP, _LANE_TERMS // words))
+        most = max(LANE_GROUP, _LANE_TERMS // words)
+        size = min(size, 1 << most.bit_length() - 1)  # A power of two, as sizes of groups are.
         while len(prepared.lanes) % (size * WORD_BITS):
             size //= 2
         codes_GxMxWxL = prepared.lanes.reshape(-1, size, words, LANES)

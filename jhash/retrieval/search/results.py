@@ -1,7 +1,7 @@
 """Results of several queries, and how those of several parts of a database become one."""
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +34,18 @@ def join(found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Results:
         positions.append(places)
         limits.append(limits[-1] + len(near))
     return Results(np.array(limits), np.concatenate(distances), np.concatenate(positions))
+
+
+def concatenate(parts: Sequence[Results]) -> Results:
+    """Makes the results of all queries of those of one part of them after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    counts = np.concatenate([np.diff(part.limits) for part in parts])
+    return Results(
+        np.append(0, np.cumsum(counts)),
+        np.concatenate([part.distances for part in parts]),
+        np.concatenate([part.positions for part in parts]),
+    )
 
 
 def split(results: Results) -> Iterator[tuple[np.ndarray, np.ndarray]]:

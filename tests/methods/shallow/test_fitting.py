@@ -66,7 +66,7 @@ def test_a_training_time_is_without_features(tmp_path, monkeypatch):
 
     began = features.seconds()
     first = train.train(tiny_config("itq"), str(tmp_path / "first"))
-    assert 0 < features.seconds() - began
+    assert features.seconds() > began
     assert first["train_seconds"] > 0
     monkeypatch.setattr(features, "_by_chunks", slow)
     second = train.train(tiny_config("itq"), str(tmp_path / "second"))

@@ -308,6 +308,9 @@ def forged(tmp_path, *, edit_header=None, tail=bytes(12), **sections):
 def test_right_checksums_over_wrong_content(tmp_path, forgery, message):
     assert content(forged(tmp_path))[1] == [3, 1, 2]  # The forger's own work is accepted.
     path = forged(tmp_path, **forgery)
+    if "of" in forgery:  # Texts are in memory in either case.
+        with pytest.raises(InputError, match=message):
+            HammingIndex.load(path, mmap=True)
     with pytest.raises(InputError, match=message) as error:
         HammingIndex.load(path)
     assert str(error.value).startswith(f"{path}: the file is damaged")

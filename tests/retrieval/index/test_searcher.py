@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from jhash.errors import InputError
-from jhash.retrieval.index import costs, searcher, sublinear
+from jhash.retrieval.index import costs, searcher, sublinear, ways
 from jhash.retrieval.index.hamming_index import HammingIndex
 from jhash.retrieval.index.searcher import Searcher
 from jhash.retrieval.search import host
@@ -101,7 +101,9 @@ def test_grouping_in_vain_is_not_repeated_before_there_are_more_rows(monkeypatch
     assert groupings == [60_000, 60_000, 80_000]
 
 
-def test_a_large_batch_is_grouped_first(gone, groupings):
+@pytest.mark.parametrize("part", [4096, 64])
+def test_a_large_batch_is_grouped_first(monkeypatch, gone, groupings, part):
+    monkeypatch.setattr(ways, "_PART", part)
     codes = repeated(20_000, 50)
     index = HammingIndex.build(codes, 64)
     check(index, random_codes(300, 64, 3)[:200], 9, codes, range(20_000))

@@ -114,6 +114,18 @@ def test_another_database_of_the_same_size_compiles_nothing():
     assert histograms._count._cache_size() == before
 
 
+def test_codes_of_another_length_are_refused():
+    """Of 48 bits, as if they had 40 or 44: the number of words is the same."""
+    codes = np.asarray(retrieval.pack_codes(np.ones((3, 48), bool)))
+    labels = np.arange(3)
+    for bits in (33, 40, 44):
+        with pytest.raises(InputError, match=rf"q_codes: row 0, with bits set beyond the {bits}"):
+            retrieval.mean_average_precision(codes, codes, labels, labels, bits)
+        shorter = codes & np.uint32([2**32 - 1, 1])
+        with pytest.raises(InputError, match=rf"db_codes: row 0, with bits set beyond the {bits}"):
+            retrieval.mean_average_precision(shorter, codes, labels, labels, bits)
+
+
 def test_bad_input():
     codes, labels = np.zeros((4, 1), np.uint32), np.zeros(4, np.int32)
     count = retrieval.distance_histograms

@@ -75,6 +75,25 @@ def test_topk(bits):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("words", [1, 3, 5, 6, 7, 9, 12, 16])
+def test_one_query_in_lanes(words):
+    """Of a word count that divides nothing, too; half of the rows are dead."""
+    rng = np.random.default_rng(words)
+    for n in (20_000, 90_000):
+        database = rng.integers(0, 2**32, (n, words), dtype=np.uint32)
+        live = rng.random(n) < 0.5
+        prepared = layout.prepare(database, live)
+        assert prepared.lanes.size
+        query = rng.integers(0, 2**32, (1, words), dtype=np.uint32)
+        distances = np.bitwise_count(database ^ query).sum(1)
+        distances[~live] = 10**6
+        nearest = np.argsort(distances, kind="stable")[:10]
+        found, positions = hamming.search(prepared, query, 10)
+        np.testing.assert_array_equal(positions[0], nearest)
+        np.testing.assert_array_equal(found[0], distances[nearest])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("k", "min_size", "max_size"), [(1, 16, 64), (100, 2, 4), (700, 1, 1)])
 def test_topk_over_group_sizes(traced, k, min_size, max_size):
     rng = np.random.default_rng(k)

@@ -106,3 +106,24 @@ def test_scans_are_compiled_once_there_were_many(monkeypatch):
     for expected in (0, 0, 0, 0, 0, 1, 2):
         check(codes[:1], codes, 5, 64, None)
         assert len(asked) == expected
+
+
+def test_scans_are_compiled_where_nothing_can_be_kept(monkeypatch):
+    """Such as in a container, as a user without a home."""
+    numba = pytest.importorskip("numba")
+    from jhash.retrieval.search import compiled
+
+    usual, caches = numba.njit, []
+
+    def njit(cache=False, **options):
+        def compile_it(function):
+            caches.append(cache)
+            if cache:
+                raise RuntimeError("cannot cache function: no locator available")
+            return usual(**options)(function)
+
+        return compile_it
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert compiled._compiled(lambda x: x + 1)(2) == 3
+    assert caches == [True, False]
