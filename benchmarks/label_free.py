@@ -57,6 +57,8 @@ def main():
     parser.add_argument("--smoke", action="store_true", help="random images and cheap features")
     add_switch(parser)
     options = parser.parse_args()
+    if (options.data == "folder") != bool(options.folder) or (options.folder and options.smoke):
+        parser.error("--folder goes with --data=folder, which needs it, and not with --smoke")
 
     words = f"itq,{options.data},bits={options.bits}{',smoke' if options.smoke else ''}"
     config = shallow.get_config(words)
@@ -67,6 +69,10 @@ def main():
         raise SystemExit("--labels: given for images without labels; allowed: images with classes.")
     v_Nxz = features.load(config.method.features, data.source, data.train, options.features)
     labels = data.labels(data.train)
+    # ITQ and neighbor diffusion need as many images in each half as bits.
+    least = 2 * config.bits * 5 // 4 + 2
+    if len(v_Nxz) < least:
+        parser.error(f"{len(v_Nxz)} images given for {config.bits} bits; allowed: {least} and more")
     candidates = SMOKE if options.smoke else CANDIDATES
     measured = functools.partial(
         _measured, v_Nxz, labels if options.labels else None, config.bits, options.nearest

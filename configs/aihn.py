@@ -43,8 +43,9 @@ gradient is clipped to 0.3 (`optimizer.clip_norm`), with which 100 blocks train 
 at 32 x 32; neither a warm-up nor a momentum of 0 is enough. See docs/reproduce/aihn.md.
 
 The paper's lambda, 10 or 100 (NUS-WIDE), weighs a sum over the n training images against a sum over
-their n (n - 1) ordered pairs, n = 5,000 or 10,000. The loss here has means in place of the sums;
-its weight is lambda / (n - 1). Unordered pairs would double it.
+their n (n - 1) ordered pairs, n = 5,000 or 10,000. (The text has 1,000 for CIFAR-10, and is taken
+to have exchanged training and test images.) The loss here has means in place of the sums; its
+weight is lambda / (n - 1). Unordered pairs would double it.
 """
 
 import ml_collections

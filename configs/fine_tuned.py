@@ -22,8 +22,8 @@ folder under its usual name. docs/pretrained.md says where people get them.
 `bits=N` and `seed=N` may follow, and `smoke` makes a tiny run without weights.
 
 The hash layer learns ten times as fast as the other layers. Images have the side that the model
-was trained on; small images have 64 pixels where the model takes any size, which costs a twelfth.
-The schedule was chosen here; docs/pretrained.md has scores.
+was trained on; small images have 64 pixels (Inception-v4: 96) where the model takes other sides,
+too, which costs a twelfth. The schedule was chosen here; docs/pretrained.md has scores.
 """
 
 import importlib
@@ -64,21 +64,19 @@ METHODS = ("fdah", "aihn", *BASELINES)
 _WITH_HEAD = ("dnnh", "greedyhash", "hhf", "jmlh", "orthohash", "ssdh_supervised")
 # Side of images whose features are computed once, for models that take any size.
 _FROZEN_SIDE = 96
-# Side of images that are small themselves, for models that take any size.
-_SMALL_SIDE = 64
-# Of each model: its name, the usual name of its file, the side on which it was trained, and whether
-# it takes other sides, too.
+# Of each model: its name, the usual name of its file, the side on which it was trained, and that of
+# images which are small themselves; None if it takes no other.
 MODELS = {
-    "efficientnet_lite0": ("efficientnet_lite.EfficientNetLite0", "published", 224, True),
-    "inception_v4": ("inception_v4.InceptionV4", "inceptionv4-8e4777a0.pth", 299, True),
-    "alexnet": ("alexnet.AlexNet", "alexnet-owt-7be5be79.pth", 224, False),
-    "vgg16": ("vgg.VGG16", "vgg16-397923af.pth", 224, False),
-    "resnet18": ("resnet.ResNet18", "resnet18-f37072fd.pth", 224, True),
-    "resnet34": ("resnet.ResNet34", "resnet34-b627a593.pth", 224, True),
-    "resnet50": ("resnet.ResNet50", "resnet50-0676ba61.pth", 224, True),
-    "vit_b16": ("vit.ViTB16", "vit_b_16-c867db91.pth", 224, True),
-    "vit_s16": ("vit.ViTS16", "vit_small_patch16_224.safetensors", 224, True),
-    "cnn_f": ("cnn_f.CNNF", "imagenet-vgg-f.mat", 224, False),
+    "efficientnet_lite0": ("efficientnet_lite.EfficientNetLite0", "published", 224, 64),
+    "inception_v4": ("inception_v4.InceptionV4", "inceptionv4-8e4777a0.pth", 299, 96),
+    "alexnet": ("alexnet.AlexNet", "alexnet-owt-7be5be79.pth", 224, None),
+    "vgg16": ("vgg.VGG16", "vgg16-397923af.pth", 224, None),
+    "resnet18": ("resnet.ResNet18", "resnet18-f37072fd.pth", 224, 64),
+    "resnet34": ("resnet.ResNet34", "resnet34-b627a593.pth", 224, 64),
+    "resnet50": ("resnet.ResNet50", "resnet50-0676ba61.pth", 224, 64),
+    "vit_b16": ("vit.ViTB16", "vit_b_16-c867db91.pth", 224, 64),
+    "vit_s16": ("vit.ViTS16", "vit_small_patch16_224.safetensors", 224, 64),
+    "cnn_f": ("cnn_f.CNNF", "imagenet-vgg-f.mat", 224, None),
 }
 # Models whose BatchNorm is folded, behind which `fine_tuned.FineTuned` puts a hash layer.
 _BACKBONES = ("efficientnet_lite0", "inception_v4")
@@ -124,7 +122,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
 
 def _model(config, arguments):
     """Puts the model, its weights and the size of its images into the config."""
-    name, config.weights, side, any_side = MODELS[arguments.model]
+    name, config.weights, side, small_side = MODELS[arguments.model]
     # DNNH has more outputs than bits.
     outputs = {"bits": config.model.bits} if "bits" in config.model else {}
     if arguments.model in _BACKBONES:
@@ -136,8 +134,8 @@ def _model(config, arguments):
         if arguments.method in _WITH_HEAD:
             config.optimizer.rates["head"] = 1.0
     photos = arguments.data in (*common.PHOTOS, "folder")
-    if any_side and not photos:
-        side = _SMALL_SIDE
+    if small_side and not photos:
+        side = small_side
     scale = _SCALES.get(arguments.model, 1 / 64)
     config.image.update(size=side, crop=None, scale=scale, channels=3)
     config.augment.pad = 0 if photos else 4

@@ -124,12 +124,14 @@ class InvertibleNet(nn.Module):
         """Computes the images from which the method `features` made these features.
 
         Plain floats give the images back to rounding. With `lattice` the result is bit for bit the
-        image, rounded to multiples of 2^-lattice; `coupling` says why.
+        image, rounded to multiples of 2^-lattice, if B is that of `features`: another number of
+        images is another program, which may round otherwise, and some values then come back a step
+        or more off. `coupling` says more.
 
         Args:
           features: Output of the method `features`, [B, h, w, channels].
-          train: The same value as the method `features` had; with True the batch must be the same,
-            too. The running statistics stay as they are.
+          train: The same value as the method `features` had; with True the images of the batch must
+            be the same, too. The running statistics stay as they are.
 
         Returns:
           Images [B, H, W, C]. With `lattice` there is a NaN somewhere in each image whose values

@@ -19,6 +19,7 @@ import contextvars
 import hashlib
 import inspect
 import io
+import itertools
 import os
 import sys
 import tempfile
@@ -257,24 +258,36 @@ def _by_chunks(config, extract, source, indices, folder, workers):
     """Computes the features, or reads those that the folder has; see `load`."""
     devices = _devices(config)
     apply = parallel.map_batch(extract.apply, devices)
-    variables = None  # They are copied to the devices only if a chunk is missing.
-    chunks = []
-    for start in tqdm.trange(0, len(indices), _CHUNK, desc="features", disable=None):
-        path = os.path.join(folder, f"{start:09}.npy")
-        chosen = indices[start : start + _CHUNK]
-        if not parallel.from_main(np.asarray(os.path.exists(path))):
-            variables = variables or parallel.replicate(extract.variables, devices)
-            orders = parallel.share(batches.batch_indices(chosen, config.batch), axis=1)
-            read = batches.prefetch(source, orders, workers=workers)
-            outputs = [apply(variables, batch["images"]) for batch in read]
-            # The last batch is filled up to its size.
-            rows = [np.asarray(output).reshape(config.batch, -1) for output in outputs]
-            chunk = np.concatenate(rows)[: len(chosen)].astype(np.float32, copy=False)
-            _check_finite("name", config.name, chunk)
-            with files.replacing(path, "wb") as file:
-                npy.write(file, chunk)
-        chunks.append(_from_main(path))
-    return np.concatenate(chunks)
+    starts = range(0, len(indices), _CHUNK)
+    chunks = {
+        os.path.join(folder, f"{start:09}.npy"): indices[start : start + _CHUNK] for start in starts
+    }
+    there = parallel.from_main(np.array([os.path.exists(path) for path in chunks]))
+    missing = [path for path, is_there in zip(chunks, there, strict=True) if not is_there]
+    orders = {
+        path: parallel.share(batches.batch_indices(chunks[path], config.batch), axis=1)
+        for path in missing
+    }
+    # They are copied to the devices only if a chunk is missing.
+    variables = parallel.replicate(extract.variables, devices) if missing else None
+    # One pass over all of them, as processes that decode images start with each.
+    read = batches.prefetch(source, itertools.chain(*orders.values()), workers=workers)
+    found = []
+    with contextlib.closing(read):
+        for path, chosen in tqdm.tqdm(chunks.items(), desc="features", disable=None):
+            if path in orders:
+                outputs = [
+                    apply(variables, batch["images"])
+                    for batch in itertools.islice(read, len(orders[path]))
+                ]
+                # The last batch is filled up to its size.
+                rows = [np.asarray(output).reshape(config.batch, -1) for output in outputs]
+                chunk = np.concatenate(rows)[: len(chosen)].astype(np.float32, copy=False)
+                _check_finite("name", config.name, chunk)
+                with files.replacing(path, "wb") as file:
+                    npy.write(file, chunk)
+            found.append(_from_main(path))
+    return np.concatenate(found)
 
 
 def _from_main(path):

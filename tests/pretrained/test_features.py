@@ -143,6 +143,27 @@ def test_processes_cannot_be_idle(config, source, tmp_path, monkeypatch):
         features.load(config, source, INDICES, str(tmp_path))
 
 
+def test_images_are_decoded_in_one_pass(config, source, tmp_path, monkeypatch):
+    """Processes that decode images start with each; one chunk of three is there already."""
+    expected = features.load(config, source, INDICES, str(tmp_path / "whole"))
+    monkeypatch.setattr(features, "_CHUNK", 2)
+    features.load(config, source, INDICES, str(tmp_path))
+    (kept,) = tmp_path.glob("features-*")
+    for start in (0, 4):
+        (kept / f"{start:09}.npy").unlink()
+    passes, prefetch = [], features.batches.prefetch
+
+    def counted(source, orders, workers):
+        orders = list(orders)
+        passes.append(len(orders))
+        return prefetch(source, orders, workers=workers)
+
+    monkeypatch.setattr(features.batches, "prefetch", counted)
+    found = features.load(config, source, INDICES, str(tmp_path))
+    np.testing.assert_array_equal(found, expected)
+    assert passes == [2]
+
+
 def test_runs_can_share_a_folder(config, source, tmp_path, monkeypatch):
     own, shared = tmp_path / "own", tmp_path / "shared"
     with features.shared(str(shared)):

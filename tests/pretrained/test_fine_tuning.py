@@ -1,14 +1,16 @@
 """The config of fine-tuning, and runs that start from AlexNet's file."""
 
+import functools
 import importlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
 from configs import aihn, fine_tuned
-from jhash import pretrained
+from jhash import models, pretrained
 from jhash.errors import InputError
 from jhash.experiment import build, build_model
 from jhash.optimizers import parts
@@ -99,7 +101,11 @@ def test_every_model_has_weights_that_expect_its_images(model):
     reader = importlib.import_module(f"jhash.pretrained.{name.split('.')[0]}")
     assert config.image.scale == reader.SCALE
     assert hasattr(reader, name.split(".")[1])
-    build_model(fine_tuned.get_config(f"fdah,model={model}"))
+    # Small images have a side that the model takes.
+    config = fine_tuned.get_config(f"fdah,model={model}")
+    images = jnp.zeros((1, config.image.size, config.image.size, 3))
+    init = functools.partial(models.without_axis(build_model(config)).init, train=False)
+    jax.eval_shape(init, jax.random.key(0), images)
     build_model(fine_tuned.get_config(f"fdah,smoke,model={model}"))
     # The whole model or its hash layer: what has no rate learns with the full one.
     rates = config.optimizer.rates.to_dict()

@@ -8,9 +8,14 @@ downsamples and, after it, blocks of equal shape, which are scanned.
 *Bit for bit.* Float addition is inexact, so y' - F(y) is psi(x) to rounding only. It is exact on a
 lattice, where the images and F's outputs are multiples of 2^-s (`snap`): sums below 2^(24 - s) are
 exact in float32, and so is the inverse, if the same compiled code computes F in both directions.
-That is certain outside of `jax.jit`, because the pieces are jitted here and both directions call
-the same ones. In a larger jitted function the pieces are compiled as part of it. A sum beyond the
-range becomes NaN, and no later block takes that away.
+That is certain outside of `jax.jit` for batches of one shape, because the pieces are jitted here
+and both directions call the same ones. For another number of images they are compiled anew, and in
+a larger jitted function as part of it. A sum beyond the range becomes NaN, and no later block takes
+that away.
+
+The reversible gradient computes x from y' as the inverse does. Without a lattice its error is that
+of float32 in every block. A block in bfloat16 rounds its inputs, and a few of them otherwise after
+such an error, which grows from block to block: use a lattice with it.
 """
 
 import dataclasses
