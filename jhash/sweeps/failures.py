@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from jhash.sweeps import finished
 from jhash.sweeps.plan import Cell
-from jhash.system import files
+from jhash.system import files, reading
 
 _NAME = "failures.json"
 
@@ -18,9 +18,8 @@ def read(folder: str) -> dict[str, str]:
     Args:
       folder: The folder of the table. A file that is no such list there counts as empty.
     """
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        with open(os.path.join(folder, _NAME), encoding="utf-8") as file:
-            found = json.load(file)
+    with contextlib.suppress(OSError, ValueError):
+        found = reading.read_json(os.path.join(folder, _NAME))
         if isinstance(found, dict) and all(isinstance(error, str) for error in found.values()):
             return found
     return {}
