@@ -40,6 +40,13 @@ def test_arrays_that_do_not_fit():
         retrieval.neighbors_kept(codes, codes, features[:2], features, 8, 1)
     with pytest.raises(InputError, match=r"^k: 4 given; allowed: 1 to 3"):
         retrieval.neighbors_kept(codes, codes, features, features, 8, 4)
+    for wrong in (np.nan, np.inf):
+        other = features.copy()
+        other[1, 0] = wrong
+        with pytest.raises(InputError, match=r"^db_features: NaN or infinity given; allowed: fini"):
+            retrieval.neighbors_kept(codes, codes, features, other, 8, 1)
+    with pytest.raises(InputError, match=r"^q_features: 1 features given; allowed: \d, as db_feat"):
+        retrieval.neighbors_kept(codes, codes, features[:, :1], features, 8, 1)
 
 
 def test_what_two_encoders_share_is_the_expectation_over_orders_of_ties():

@@ -30,7 +30,7 @@ def neighbors_kept(
       float64 [Q], 0 to 1. Codes at random have k / N on average.
 
     Raises:
-      InputError: The arrays do not fit each other, or k is out of range.
+      InputError: The arrays do not fit each other, features are not finite, or k is out of range.
     """
     q_codes, db_codes = as_codes("q_codes", q_codes, bits), as_codes("db_codes", db_codes, bits)
     k = as_whole("k", k, 1, len(db_codes), "the size of the database")
@@ -43,6 +43,14 @@ def neighbors_kept(
                 f"{name}: {list(np.shape(features))} given; allowed: [{len(codes)}, z], a row per "
                 "code."
             )
+        # A cosine with NaN is none, and would be sorted among the others.
+        if not np.isfinite(features).all():
+            raise InputError(f"{name}: NaN or infinity given; allowed: finite features.")
+    if np.shape(q_features)[1] != np.shape(db_features)[1]:
+        raise InputError(
+            f"q_features: {np.shape(q_features)[1]} features given; allowed: "
+            f"{np.shape(db_features)[1]}, as db_features has."
+        )
     q_features, db_features = _normalized(q_features), _normalized(db_features)
     kept = []
     for start in range(0, len(q_codes), _BLOCK):
