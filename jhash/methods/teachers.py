@@ -41,13 +41,16 @@ def prepare(config, data, key):
     and `rows`, int32, the row of each image of the source in them.
 
     Raises:
-      InputError: The features cannot be computed, or a batch has an odd number of images.
+      InputError: The features cannot be computed, or a batch has a single image, or an odd number
+        of them for `pairs="halves"`.
     """
     del key
-    if config.batch_size % 2:
+    halves = config.method.get("pairs") == "halves"
+    if config.batch_size < 2 or (halves and config.batch_size % 2):
+        allowed = "even numbers" if halves else "2 or more"
         raise InputError(
-            f"config.batch_size: {config.batch_size} given; allowed: even numbers, since the "
-            "images of a batch form pairs."
+            f"config.batch_size: {config.batch_size} given; allowed: {allowed}, since the images "
+            "of a batch form pairs."
         )
     width = features.check(config.method.features, data.source)
     if config.method.get("diffused", False):

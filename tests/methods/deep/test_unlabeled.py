@@ -335,9 +335,19 @@ def test_tbh_needs_outputs_beside_the_bits(folder):
 @pytest.mark.parametrize("name", ["bihalf", "greedyhash_unsupervised", "ssdh_unsupervised", "tbh"])
 def test_what_a_teacher_cannot_teach_is_refused(name, folder, tmp_path):
     config, method = config_of(name, folder), load(name)
-    config.batch_size = 7
-    with pytest.raises(InputError, match=r"^config\.batch_size: 7 given; allowed: even numbers"):
+    if "pairs" in config.method:
+        config.method.pairs, config.batch_size = "halves", 7
+        with pytest.raises(
+            InputError, match=r"^config\.batch_size: 7 given; allowed: even numbers"
+        ):
+            method.prepare(config, data_of(), jax.random.key(0))
+        config.method.pairs = "all"
+    config.batch_size = 1
+    with pytest.raises(InputError, match=r"^config\.batch_size: 1 given; allowed: 2 or more"):
         method.prepare(config, data_of(), jax.random.key(0))
+    # An odd number does where not only halves are compared.
+    config.batch_size = 7
+    method.prepare(config, data_of(), jax.random.key(0))
     config.batch_size = B
     _, state = method.prepare(config, data_of(), jax.random.key(0))
     np.save(tmp_path / "alike.npy", np.ones((N, Z), np.float32))
