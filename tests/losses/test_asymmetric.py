@@ -1,6 +1,5 @@
 """The asymmetric losses against sums written out over all images, in float64."""
 
-import chex
 import jax
 import numpy as np
 import pytest
@@ -81,18 +80,3 @@ def test_mismatched_bits_are_refused(problem):
         )
     with pytest.raises(AssertionError):
         asymmetric.affinity(problem["queries"][:, :2], problem["groups"])
-
-
-def test_losses_are_traced_once(problem):
-    chex.clear_trace_counter()
-    similar = asymmetric.affinity(problem["queries"], problem["groups"])
-    traced = jax.jit(
-        chex.assert_max_traces(
-            lambda u: asymmetric.inner_product_loss(
-                u, problem["predicted"], similar, problem["counts"]
-            ),
-            n=1,
-        )
-    )
-    for shift in (0.0, 0.1, 0.2):
-        traced(problem["u"] + shift)

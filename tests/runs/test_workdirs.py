@@ -1,7 +1,7 @@
 """Folders of runs: one config and one process at a time."""
 
+import os
 import threading
-import time
 from unittest import mock
 
 import pytest
@@ -71,7 +71,7 @@ def test_a_process_that_trains_is_noticed_without_its_lock(tmp_path):
                 pass
             (tmp_path / "run" / ".lock").unlink()
     with workdirs.lock(workdir):
-        assert paths.lock(workdir)
+        assert os.path.exists(paths.lock(workdir))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,12 @@ def test_an_evaluation_waits_for_another(tmp_path, monkeypatch, start):
     order = []
     held = threading.Event()
 
+    go_on = threading.Event()
+
     def hold():
         with workdirs.evaluating(workdir):
             held.set()
-            time.sleep(0.1)
+            go_on.wait(20)
             order.append("ended")
 
     class Checkpoints:
@@ -112,7 +114,9 @@ def test_an_evaluation_waits_for_another(tmp_path, monkeypatch, start):
     thread = threading.Thread(target=hold)
     thread.start()
     held.wait()
+    # The other one is let go once this one has had the time to go on without it.
+    threading.Timer(0.5, lambda: order.append("waited") or go_on.set()).start()
     with pytest.raises(InputError, match="enough"):
         start(workdir)
     thread.join()
-    assert order == ["ended", "read"]
+    assert order == ["waited", "ended", "read"]

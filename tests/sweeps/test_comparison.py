@@ -10,6 +10,7 @@ import scipy.stats
 from jhash.errors import InputError
 from jhash.sweeps import comparison
 from jhash.sweeps.table import check
+from tests.support import stub_run
 
 
 @pytest.mark.parametrize(("count", "shift"), [(6, 0.0), (7, 0.5), (12, 1.0), (12, -0.3)])
@@ -40,7 +41,7 @@ def test_differences_of_equal_size_round_alike():
 
 
 @pytest.mark.usefixtures("stub", "undrawn")
-def test_a_table_compares_its_pairs_by_seed(run):
+def test_a_table_compares_its_pairs_by_seed(run, made):
     fields = {"pairs": [("A", "B & C")]}
     done = run(fields=fields)
     said = re.search(
@@ -48,11 +49,23 @@ def test_a_table_compares_its_pairs_by_seed(run):
         r"standard deviation ([\d.]+), p = ([\d.]+)\.",
         done.markdown,
     )
-    lines = [line for line in done.markdown.splitlines() if line.startswith(("| A", "| B & C"))]
-    cells = [re.findall(r"([\d.]+) ±", line) for line in lines[:2]]
-    means = np.asarray(cells, float).mean(1)
-    np.testing.assert_allclose(float(said[1]), means[0] - means[1], atol=0.02)
-    assert 2 / 2**6 <= float(said[3]) <= 1
+    one, other = (
+        np.array(
+            [
+                stub_run.results(cell.config)["map_encoded"]
+                for place in made().places
+                if place.row.name == name
+                for cell in place.candidates[0].cells
+            ]
+        )
+        for name in ("A", "B & C")
+    )
+    differences = one - other
+    assert float(said[1]) == round(100 * differences.mean(), 2)
+    # Of another pairing it would be another one.
+    assert float(said[2]) == round(100 * differences.std(ddof=1), 2)
+    assert round(100 * (one - np.sort(other)).std(ddof=1), 2) != float(said[2])
+    assert said[3] == f"{comparison.sign_flip_test(differences):.2g}"
     assert "5 pairs of runs, too few" not in done.markdown
     assert "2 pairs of runs, too few for a test; 6 or more" in run({"seeds": 1}, fields).markdown
 

@@ -84,10 +84,10 @@ def of_dhn(u, labels):
     return pairs + 0.1 * np.log(np.cosh(np.abs(u) - 1)).mean()
 
 
-def of_hashnet(u, labels):
-    """Before the first epoch is over: beta = 1."""
+def of_hashnet(u, labels, beta=1.0):
+    """Before the first epoch is over, beta is 1."""
     s = similarity(labels)
-    return balanced(likelihood(np.tanh(u), s, scale=10 / L), s)
+    return balanced(likelihood(np.tanh(beta * u), s, scale=10 / L), s)
 
 
 def of_dsh(u, labels):
@@ -229,12 +229,13 @@ def test_hashnet_grows_its_slope_over_the_epochs():
     config = config_of("hashnet")
     config.epochs = 5
     _, state = hashnet.prepare(config, data_of(IDS), jax.random.key(0))
-    slope = jax.jit(
-        lambda state: hashnet.loss(outputs(), {"labels": IDS}, state, config)[1]["beta"]
-    )
+    loss = jax.jit(lambda state: hashnet.loss(outputs(), {"labels": IDS}, state, config))
     slopes = []
     for _ in range(config.epochs):
-        slopes.append(slope(state))
+        value, aux = loss(state)
+        slopes.append(aux["beta"])
+        expected = of_hashnet(np.float64(outputs()), IDS, np.float64(slopes[-1]))
+        np.testing.assert_allclose(value, expected, rtol=1e-5)
         state, _ = hashnet.end_epoch(config, None, state, None, None)
     # The authors' sqrt(1 + 0.005 step) of 10,000 steps.
     np.testing.assert_allclose(slopes, np.sqrt(1 + 0.005 * np.arange(0, 10_000, 2_000)), rtol=1e-6)

@@ -19,7 +19,8 @@ def path(tmp_path, monkeypatch, request):
 
 def test_texts_are_found_by_id_and_ids_by_text(path):
     table = id_table.IdTable(path)
-    assert len(table) == len(TEXTS) == len(sorted(TEXTS))
+    assert sorted(TEXTS) == TEXTS
+    assert len(table) == len(TEXTS)
     ids = np.array([[8, 0], [3, 3]])
     assert table.texts(ids).tolist() == [["😀", ""], ["a/10.png", "a/10.png"]]
     assert table.texts(np.empty((0, 3), int)).shape == (0, 3)
@@ -65,7 +66,9 @@ def test_a_damaged_file_ends_in_one_line(tmp_path):
         try:  # The texts have no checksum: what is read is another text, or refused.
             table = id_table.IdTable(str(other))
             assert place >= 32
-            assert len(table.texts(np.arange(len(TEXTS)))) == len(TEXTS)
+            found = table.texts(np.arange(len(TEXTS))).tolist()
+            # A byte belongs to one text, or to the border of two.
+            assert sum(one != other for one, other in zip(found, TEXTS, strict=True)) <= 2
         except InputError as error:
             messages.append(str(error))
     assert len(messages) >= 32
