@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
@@ -96,6 +97,34 @@ def test_a_body_that_is_too_large_is_read_to_its_end():
     with pytest.raises(Exception, match="at most 32 MB"):
         client.post("/", content=b"0" * 101)
     assert taken == [100]
+
+
+def test_the_pieces_of_a_body_are_counted_together():
+    """A client may send it without a length, in pieces of which none is too large."""
+    pieces = [(b"0" * 60, more) for more in (True, True, True, False)]
+    read, taken = [], []
+
+    async def receive():
+        body, more = pieces[len(read)]
+        read.append(len(body))
+        return {"type": "http.request", "body": body, "more_body": more}
+
+    async def app(scope, receive, send):
+        while True:
+            taken.append(len((await receive())["body"]))
+
+    async def send(message):
+        raise AssertionError(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b""}
+    scope |= {"headers": [(b"host", b"localhost")], "scheme": "http", "server": ("localhost", 80)}
+    rules = guard.Rules(max_bytes=100)
+    guarded = guard.Guard(app, rules, Metrics(), ["/"], lambda *refused: None)
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(guarded(scope, receive, send))
+    assert refused.value.status_code == 413
+    # The second one is too much; the rest is read and dropped.
+    assert (taken, read) == ([60], [60] * 4)
 
 
 def test_tokens_are_compared_whole():

@@ -4,15 +4,20 @@ import jax
 import numpy as np
 import pytest
 
+from jhash.solvers import pca
 from jhash.solvers import reconstructive_embedding as bre
 
 BITS = 5
 
 
+def features():
+    return np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+
+
 @pytest.fixture(scope="module")
 def problem():
-    rng = np.random.default_rng(0)
-    drawn = bre.draw(rng.normal(size=(60, 4)).astype(np.float32), 40, jax.random.key(0))
+    rng = np.random.default_rng(7)
+    drawn = bre.draw(features(), 40, jax.random.key(0))
     return drawn, rng.uniform(size=len(drawn.pairs.first))
 
 
@@ -68,5 +73,7 @@ def test_the_objective_is_that_of_the_weights_and_falls(problem):
     expected = objective(values, target_P, drawn.pairs)
     assert fitted.objective[-1] == pytest.approx(expected, rel=1e-9)
     # The layer is the same function of features.
-    layer = bre.fit_layer(drawn, target_P, BITS, jax.random.key(2))
+    layer = bre.fit_layer(drawn, target_P, BITS, jax.random.key(1))
     assert {name: leaf.shape for name, leaf in layer.items()} == {"kernel": (4, 5), "bias": (5,)}
+    outputs = np.asarray(pca.apply_layer(layer, features()[drawn.indices]))
+    np.testing.assert_array_equal(outputs > 0, values.T > 0)

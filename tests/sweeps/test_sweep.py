@@ -371,7 +371,8 @@ if order["config"]["seed"] == 2 and sys.argv[2] == "fail":
     os.kill(os.getpid(), signal.SIGKILL)
 os.makedirs(order["workdir"], exist_ok=True)
 if sys.argv[2] == "wait":
-    open(order["workdir"] + "/.begun", "w").close()
+    with open(order["workdir"] + "/.begun", "w") as file:
+        file.write(str(os.getpid()))
     sys.stdin.read()
     time.sleep(60)
 results = json.load(open(sys.argv[1]))
@@ -436,3 +437,8 @@ def test_ctrl_c_ends_the_processes(run, child, tmp_path):
     thread.join()
     assert time.monotonic() < began + 30
     assert not list((tmp_path / "runs").glob("*/results.json"))
+    begun = list((tmp_path / "runs").glob("*/.begun"))
+    assert len(begun) == 2
+    for path in begun:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(path.read_text()), 0)
