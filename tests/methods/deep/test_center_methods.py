@@ -66,24 +66,24 @@ def of_csq(u, labels, state, params):
     return total + 1e-3 * np.square(np.abs(np.tanh(u)) - 1).mean()
 
 
-def of_orthohash(u, labels, state, params):
+def of_orthohash(u, labels, state, params, angular=False):
     """BatchNorm begins with a mean of 0 and a variance of 1."""
     centers, total = state["centers"], 0.0
     v = u / np.sqrt(1 + 1e-5)
     cosines = v @ centers.T / np.outer(np.linalg.norm(v, axis=1), np.linalg.norm(centers, axis=1))
     for x, row in zip(cosines, rows_of(labels), strict=True):
         if row.any():
-            z = 8 * (x - 0.2 * row)
+            z = 8 * (np.cos(np.arccos(x) + 0.2 * row) if angular else x - 0.2 * row)
             total += (row / row.sum()) @ (np.log(np.exp(z).sum()) - z) / len(u)
     return total
 
 
-def of_dpn(u, labels, state, params):
+def of_dpn(u, labels, state, params, square=0.0):
     losses = [
         sum(np.maximum(0, 1 - x * state["centers"][c]).sum() for c in np.flatnonzero(row))
         for x, row in zip(u, rows_of(labels), strict=True)
     ]
-    return np.mean(losses)
+    return np.mean(losses) + square * np.square(u).mean()
 
 
 def of_greedyhash(u, labels, state, params):
@@ -115,9 +115,11 @@ def of_hhf(u, labels, state, params):
     return pulls + pushes + 0.085 * np.square(u - sign(u)).sum(1).mean()
 
 
-def of_dnnh(u, labels, state, params):
+def of_dnnh(u, labels, state, params, epsilon=0.5):
     slices = u.reshape(len(u), L, SLICE) * np.float64(params["kernel"])
-    distance, s = squared(sigmoid(slices.sum(2) + params["bias"])), similarity(labels)
+    h = sigmoid(slices.sum(2) + params["bias"])
+    h = np.where(abs(h - 0.5) <= epsilon, h, h > 0.5)
+    distance, s = squared(h), similarity(labels)
     means = []
     for q in range(len(u)):
         near, far = (distance[q][OTHERS[q] & kind] for kind in (s[q], ~s[q]))
@@ -143,18 +145,18 @@ def outputs(name, seed=0):
     return np.random.default_rng(seed).normal(size=(B, width)).astype(np.float32)
 
 
-def prepared(name, labels, u):
+def prepared(name, labels, u, **fields):
     """Returns the state, and the head's variables and itself, if the method has one."""
-    config, method, data = config_of(name), load(name), data_of(labels)
+    config, method, data = config_of(name, **fields), load(name), data_of(labels)
     _, state = method.prepare(config, data, jax.random.key(0))
     head = method.head(config, data)
     return state, head.init(jax.random.key(1), u, train=False) if head else {"params": {}}, head
 
 
-def loss_of(name, labels, u):
+def loss_of(name, labels, u, **fields):
     """Returns the loss as a function of the outputs and the labels, with what a test looks at."""
-    config, method = config_of(name), load(name)
-    state, variables, head = prepared(name, labels, u)
+    config, method = config_of(name, **fields), load(name)
+    state, variables, head = prepared(name, labels, u, **fields)
 
     def loss(u, labels):
         seen = head.apply(variables, u, train=False) if head else u
@@ -162,7 +164,7 @@ def loss_of(name, labels, u):
         return total, (aux, method.hash_outputs(seen))
 
     expected = EXPECTED[name](
-        np.float64(u), labels, jax.tree.map(np.float64, state), variables["params"]
+        np.float64(u), labels, jax.tree.map(np.float64, state), variables["params"], **fields
     )
     return loss, expected
 
@@ -176,6 +178,22 @@ def test_the_objective_is_the_papers(name):
     np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-6)
     assert all(np.shape(value) == () for value in aux.values())
     assert bits.shape == (B, L)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("dpn", {"square": 0.3}),
+        ("orthohash", {"angular": True}),
+        ("dnnh", {"epsilon": 0.1}),
+    ],
+)
+def test_what_is_off_by_default_is_in_the_objective(name, fields):
+    u = outputs(name)
+    loss, expected = loss_of(name, IDS, u, **fields)
+    np.testing.assert_allclose(loss(u, jnp.asarray(IDS))[0], expected, rtol=1e-5)
+    (_, off) = loss_of(name, IDS, u)
+    assert abs(off - expected) > 1e-3 * abs(expected)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -112,8 +112,8 @@ def of_dch(u, labels):
     return balanced(pairs, s) + 0.05 * np.log(1 + from_code / 20).mean()
 
 
-def of_dfh(u, labels, centers):
-    codes = sign(rows_of(labels) @ centers + u)
+def of_dfh(u, labels, centers, mu=1.0):
+    codes = sign(mu * rows_of(labels) @ centers + u)
     pairs = likelihood(u, similarity(labels), margin=3)[OTHERS].mean()
     return pairs + 0.5 * np.square(codes - u).mean()
 
@@ -190,6 +190,16 @@ def test_the_objective_is_the_papers(name):
         expected = EXPECTED[name](np.float64(u), labels, *centers)
         np.testing.assert_allclose(total, expected, rtol=1e-5, atol=1e-6)
         assert all(np.shape(value) == () for value in aux.values())
+
+
+def test_dfh_weighs_the_centers_against_the_outputs():
+    config, u = config_of("dfh", mu=0.4), outputs()
+    _, state = dfh.prepare(config, data_of(IDS), jax.random.key(0))
+    found, _ = dfh.loss(u, {"labels": jnp.asarray(IDS)}, state, config)
+    centers = np.float64(state["centers"])
+    expected = of_dfh(np.float64(u), IDS, centers, mu=0.4)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert abs(of_dfh(np.float64(u), IDS, centers) - expected) > 1e-3
 
 
 def table_loss(u, table, labels, all_labels):
