@@ -150,6 +150,22 @@ def test_the_best_epoch_is_what_a_run_leaves(kept):
     np.testing.assert_array_equal(bits, databases["encoded"])
 
 
+def test_a_training_time_is_without_validation(kept, tmp_path, monkeypatch):
+    """Here each validation takes a thousand seconds."""
+    clock, validate, later = train.time.perf_counter, evaluate.validate, []
+    monkeypatch.setattr(train.time, "perf_counter", lambda: clock() + 1000 * len(later))
+
+    def slow(*arguments, **options):
+        later.append(1)
+        return validate(*arguments, **options)
+
+    monkeypatch.setattr(evaluate, "validate", slow)
+    results = train.train(best_config(), tmp_path)
+    assert len(later) >= 3
+    assert 0 < results["train_seconds"] < 900
+    assert results["steps"] == kept[1]["steps"]
+
+
 def test_queries_of_the_test_change_nothing_that_is_trained_or_chosen(kept, tmp_path):
     folder, expected = kept
     config = best_config()
