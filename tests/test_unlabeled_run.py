@@ -50,7 +50,7 @@ def test_it_reports_what_needs_no_labels(run):
     assert "map_encoded" not in results
     assert set(ALL) < set(results["encoded"])
     assert not [name for name in results["encoded"] if "map" in name or "precision" in name]
-    assert 0.3 < results["encoded"]["neighbors_kept_10"] <= 1
+    assert 10 / 27 + 0.1 < results["encoded"]["neighbors_kept_10"] <= 1  # By chance 10 / 27.
     assert results["encoded"]["neighbors_by"] == shallow.SMOKE_BACKBONE
     with open(f"{folder}/images.json") as file:
         assert list(json.load(file)["unreadable"]) == ["30"]
