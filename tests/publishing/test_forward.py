@@ -72,6 +72,19 @@ def test_what_needs_a_number_is_lowered_for_single_images():
     assert (np.asarray(codes).tolist(), outputs.shape) == ([[0b1001]], (1, 4))
 
 
+def test_what_other_platforms_lack_is_lowered_for_this_one(monkeypatch):
+    def lower_here(function, platforms, usual=export.export):
+        if len(platforms) > 1:
+            raise NotImplementedError("no such kernel on tpu")
+        return usual(function, platforms=platforms)
+
+    monkeypatch.setattr(export, "export", lower_here)
+    lowered = forward.lower(encoder_of(lambda images: images.reshape(-1, 4).astype(jnp.float32)))
+    assert (lowered.batch, lowered.platforms) == (None, ("cpu",))
+    codes, _ = export.deserialize(lowered.content).call(np.ones((3, 2, 2, 1), np.uint8))
+    assert np.asarray(codes).tolist() == [[0b1111]] * 3
+
+
 def test_what_cannot_be_traced_is_refused():
     with pytest.raises(InputError, match=r"workdir: .* cannot export; .*TracerArrayConversion"):
         forward.lower(encoder_of(lambda images: np.asarray(images)))
