@@ -18,7 +18,7 @@ from jhash.errors import InputError
 from jhash.experiment import build
 from jhash.runs import workdirs
 from jhash.runs.checkpoints import Checkpoints
-from tests.support import tiny
+from tests.support import signals, tiny
 from tests.test_validation import KilledError, assert_same_training, kill
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -235,14 +235,33 @@ def write_encoder(folder, content):
     (folder / "encoder.bin").write_bytes(hashlib.sha256(packed).digest() + packed)
 
 
+def steps_of_traces(folder):
+    steps = []
+    for path in (folder / "profile").rglob("*.trace.json.gz"):
+        events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+        steps += [event["args"]["step_num"] for event in events if event.get("name") == "train"]
+    return sorted(map(int, steps))
+
+
+def test_a_trace_goes_on_where_a_run_was_stopped(finished, tmp_path, monkeypatch):
+    traced = config(profile_from=4, profile_steps=3)
+    at_5 = lambda *arguments: arguments[3] == 5  # noqa: E731
+    with (
+        signals.coming(monkeypatch, train, "_report", at_5),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        train.train(traced, tmp_path)
+    assert steps_of_traces(tmp_path) == [4, 5]
+    train.train(traced, tmp_path)
+    assert steps_of_traces(tmp_path) == [4, 5, 6]
+    assert_same_training(finished, tmp_path)
+
+
 def test_a_trace_of_chosen_steps_changes_nothing(finished, tmp_path):
     traced = tmp_path / "run"
     train.train(config(profile_from=4, profile_steps=3), traced)
     assert_same_training(finished, traced)
-    [path] = (traced / "profile").rglob("*.trace.json.gz")
-    events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
-    steps = [event["args"]["step_num"] for event in events if event.get("name") == "train"]
-    assert steps == ["4", "5", "6"]
+    assert steps_of_traces(traced) == [4, 5, 6]
     assert not (finished / "profile").exists()
     # It is no part of what the run is.
     workdirs.check(str(traced), config())
