@@ -111,8 +111,8 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     evaluated = content["train_state"].averaged()
     train_state = parallel.replicate(evaluated, experiment.devices)
     codes, seconds_per_image = _codes(experiment, data, encode, train_state, state)
-    # The encoder is written before the codes, which name its digest. If the process is killed in
-    # between, the old codes name another digest than the new encoder, so nobody mixes them.
+    # The encoder is written before the codes, and these before the results; both name its digest.
+    # If the process is killed in between, the old ones name another digest, so nobody mixes them.
     variables = evaluated.variables
     digest = encoder.save(experiment, variables, workdir)
     _save_codes(workdir, data, codes, bits=config.bits, network=digest)
@@ -143,6 +143,7 @@ def evaluate(experiment: Experiment, encode: SourceEncoder, saved, workdir: str)
     if reconstructed is not None:
         results["reconstruction"] = reconstructed
     results |= {
+        "network": digest,
         "last_line": log.last_line(workdir),
         "train_seconds": float(saved["seconds"]),
         "encode_seconds_per_image": seconds_per_image,

@@ -81,6 +81,7 @@ def _read(workdir, name):
             for kind in paths.DATABASES
             if kind in results
         }
+        _check_same(workdir, results, (queries, *databases.values()))
     except InputError as error:
         raise InputError(
             f"workdirs: {workdir} given, which holds no finished run: {error}"
@@ -90,6 +91,16 @@ def _read(workdir, name):
             f"workdirs: {workdir} given, which holds no finished run: it has no database codes."
         )
     return Run(name, workdir, results, lines, queries, databases, pretrain_lines)
+
+
+def _check_same(workdir, results, code_sets):
+    """Checks that codes are those of which the results are; older results do not say."""
+    network = results.get("network")
+    if network and any(codes.metadata.get("network") != network for codes in code_sets):
+        raise InputError(
+            f"codes/ are of another evaluation than results.json; python launch.py --mode=eval "
+            f"--workdir={workdir} writes both again."
+        )
 
 
 def _pretrain_lines(folder):

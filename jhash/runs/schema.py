@@ -84,7 +84,8 @@ _RESULTS = {
     "config.data.options": _OBJECT,
     "config.metrics": _OBJECT,
 }
-# The fields of `device` that results of older versions lack.
+# The digest of the encoder, and the fields of `device`, which results of older versions lack.
+_NETWORK = {"network": _TEXT}
 _PROCESSOR = {"device.processor": _TEXT, "device.cores": _whole(1)}
 # The fields for a model with an inverse.
 _RECONSTRUCTION = {
@@ -162,7 +163,11 @@ def check_results(path: str, results: Any, kinds: Sequence[str] = paths.DATABASE
             # Without labels there is no MAP.
             labeled = results["data"].get("labeled", True)
             _check(path, results, {kind: _OBJECT} | ({f"{kind}.map": _NUMBER} if labeled else {}))
-    for name, rules in (("reconstruction", _RECONSTRUCTION), ("validation", _VALIDATION)):
+    for name, rules in (
+        ("network", _NETWORK),
+        ("reconstruction", _RECONSTRUCTION),
+        ("validation", _VALIDATION),
+    ):
         if name in results:
             _check(path, results, rules)
     for name in results["config"]["metrics"]:

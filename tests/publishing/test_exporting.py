@@ -141,7 +141,9 @@ def test_a_failure_leaves_the_old_folder_and_nothing_else(trained, tmp_path, mon
 
 @pytest.mark.usefixtures("quickly")
 def test_codes_of_another_evaluation_are_refused(trained, tmp_path):
-    run = copy_run(trained, tmp_path / "run", {"queries": {"network": "0" * 64}})
+    other = {"network": "0" * 64}
+    codes = {path.stem: other for path in (trained / "codes").glob("*.npz")}
+    run = copy_run(trained, tmp_path / "run", codes, **other)
     with pytest.raises(InputError, match=r"workdir: .* given, whose codes are of another model"):
         publishing.export(str(run), str(tmp_path / "model"))
     with pytest.raises(InputError, match="holds no finished run"):

@@ -1,5 +1,7 @@
 """Finished runs, read back: what is damaged or missing is named."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,20 @@ def test_codes_of_another_length_are_refused(trained, tmp_path):
     run = copy_run(trained, tmp_path / "other", {"queries": {"bits": 11}})
     with pytest.raises(InputError, match=r"queries\.npz: 40 codes of 11 bits"):
         finished.read_all([str(run)])
+
+
+def test_results_of_another_evaluation_are_refused(trained, tmp_path):
+    """An evaluation that is killed has written new codes beside the old results."""
+    run = copy_run(trained, tmp_path / "mixed", network="f" * 64)
+    message = r"mixed given, .*: codes/ are of another evaluation than results\.json; .*--mode=eval"
+    with pytest.raises(InputError, match=message):
+        finished.read_all([str(run)])
+    # Results of older versions do not say.
+    path = run / "results.json"
+    results = json.loads(path.read_text())
+    assert len(results.pop("network")) == 64
+    path.write_text(json.dumps(results))
+    finished.read_all([str(run)])
 
 
 def test_a_run_may_have_no_metrics_or_an_unfinished_line(trained, tmp_path):
