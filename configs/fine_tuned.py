@@ -104,15 +104,12 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
     file = f"{folder}.{arguments.method}"
     words = f"{arguments.data},bits={arguments.bits},seed={arguments.seed}"
     config = importlib.import_module(file).get_config(words)
-    batch_size = config.batch_size
     _model(config, arguments)
     _schedule(config, arguments)
     if frozen:
         common.freeze(config)
         if arguments.data not in (*common.PHOTOS, "folder"):
             config.image.size = _FROZEN_SIDE
-    if frozen or arguments.method in _LARGE_BATCH:
-        config.batch_size = batch_size
     if arguments.method == "ddsh":
         config.epochs = max(1, config.epochs // config.method.passes)
     if arguments.smoke:
@@ -158,7 +155,9 @@ def _schedule(config, arguments):
     config.epochs = 3 if arguments.data == "fashion_mnist" else 10
     if arguments.method == "fdah" and arguments.data == "fashion_mnist":
         config.epochs = 6  # Of 10,000 queries that are passed over three times.
-    config.batch_size, config.eval_batch_size = 64, 256
+    config.eval_batch_size = 256
+    if arguments.variant != "frozen" and arguments.method not in _LARGE_BATCH:
+        config.batch_size = 64
     config.checkpoint_every = 5 if arguments.model in _LARGE else 1
 
 

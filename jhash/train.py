@@ -140,30 +140,27 @@ def _check_lengthening(config, experiment, workdir):
     steps, planned = experiment.steps_per_epoch, workdirs.planned_epochs(workdir)
     if planned is None or planned == config.epochs:
         return
-    if experiment.method.reads_epochs:
-        raise InputError(
-            f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
-            f"{planned}, as the loss of {config.method.name} depends on the number of epochs; or a "
-            f"new run with config.init_from={workdir}."
-        )
-    if plain := config.augment.get("plain", 0.0):
-        raise InputError(
-            f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
-            f"{planned}, as its end had plain images (config.augment.plain is {plain:g}); or a new "
-            f"run with config.init_from={workdir}."
-        )
     before, now = (
         jax.vmap(optimizers.schedule(config.optimizer, epochs * steps, steps))
         for epochs in (planned, config.epochs)
     )
     numbers = jnp.arange(planned * steps)
-    if not np.array_equal(before(numbers), now(numbers)):
-        raise InputError(
-            f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
-            f"{planned}, as the learning rates of its steps depend on the number of epochs "
+    if experiment.method.reads_epochs:
+        why = f"the loss of {config.method.name} depends on the number of epochs"
+    elif plain := config.augment.get("plain", 0.0):
+        why = f"its end had plain images (config.augment.plain is {plain:g})"
+    elif not np.array_equal(before(numbers), now(numbers)):
+        why = (
+            "the learning rates of its steps depend on the number of epochs "
             f"(config.optimizer.schedule is {config.optimizer.schedule}, warmup "
-            f"{config.optimizer.warmup:g}); or a new run with config.init_from={workdir}."
+            f"{config.optimizer.warmup:g})"
         )
+    else:
+        return
+    raise InputError(
+        f"config.epochs: {config.epochs} given for {workdir}, a run of {planned}; allowed: "
+        f"{planned}, as {why}; or a new run with config.init_from={workdir}."
+    )
 
 
 def _started(experiment, first):

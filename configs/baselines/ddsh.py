@@ -26,7 +26,7 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
         # Number of passes over the other training images in an epoch.
         passes=3,
     )
-    config.epochs = max(1, config.epochs // 3)
+    config.epochs = max(1, config.epochs // config.method.passes)
     baselines.smoke(config, arguments)
     if arguments.smoke:
         config.method.update(columns=8, passes=1)

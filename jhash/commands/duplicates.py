@@ -98,12 +98,11 @@ def _link(arguments, index, groups):
             "images are; allowed: an index of image files."
         )
     links = os.path.abspath(arguments.links)
-    for folder in place.folders:
-        if image_files.is_within(links, image_changes.path_of(folder, root)):
+    for folder in image_changes.searched(place):
+        if image_files.is_within(links, folder):
             raise InputError(
                 f"--links: {arguments.links} given; allowed: a folder outside of those of the "
-                f"images, as the next update would add the links: "
-                f"{image_changes.path_of(folder, root)}."
+                f"images, as the next update would add the links: {folder}."
             )
     parent, name = os.path.split(links)
     os.makedirs(parent, exist_ok=True)

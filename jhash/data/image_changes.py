@@ -103,6 +103,11 @@ def place_of(index_path: str, metadata: Mapping[str, Any]) -> Place:
     return Place(None if root is None else os.path.normpath(root), folders, latest)
 
 
+def searched(place: Place) -> list[str]:
+    """Returns the folders that were searched, absolute, of a place with a root."""
+    return [path_of(folder, place.root) for folder in place.folders]
+
+
 def newest(paths: Iterable[str]) -> float:
     """Returns the latest time at which one of the files was modified, no later than now."""
     times = [modified for path in paths if (modified := _modified(path)) is not None]
@@ -144,26 +149,23 @@ def look(index_path: str, place: Place, given: Sequence[str], ids: Sequence[str]
             "index: integers as ids given; allowed: an index of image files, whose ids are paths."
         )
     if not given:
-        given = _outermost([path_of(folder, root) for folder in folders])
+        given = _outermost(searched(place))
     elif root is not None and folders == ["."] and _has_moved(root, given, ids):
         moved, root = root, os.path.abspath(given[0])
     elif root is not None:
         given = [_within_root(path, root) for path in given]
-    searched = [os.path.abspath(path) for path in given]
+    looked_at = [os.path.abspath(path) for path in given]
     found = image_files.find(given)
     root = found.root if root is None else root
+    # New folders may lie in known ones, and known ones in them.
     known = [path_of(folder, root) for folder in folders]
-    more = [path for path in dict.fromkeys(searched) if os.path.isdir(path)]
-    more = [path for path in more if not any(is_within(path, folder) for folder in known)]
-    relative = [os.path.relpath(path, root) if is_within(path, root) else path for path in more]
-    # A new folder may have known ones in it.
-    within = [any(is_within(folder, path) for path in more) for folder in known]
-    folders = [folder for folder, inner in zip(folders, within, strict=True) if not inner]
-    folders += relative
-    seen = [any(is_within(path_of(folder, root), path) for path in searched) for folder in folders]
+    known = _outermost([*known, *(path for path in looked_at if os.path.isdir(path))])
+    seen = [any(is_within(folder, path) for path in looked_at) for folder in known]
     whole = bool(seen) and all(seen) and not found.unread
     latest = newest(found.path_of.values()) if whole else None
-    return Look(Place(root, folders, place.newest), searched, found, latest, moved, frozenset(ids))
+    folders = [os.path.relpath(path, root) if is_within(path, root) else path for path in known]
+    new = Place(root, folders, place.newest)
+    return Look(new, looked_at, found, latest, moved, frozenset(ids))
 
 
 def compare(seen: Look, ids: Sequence[str], since: float) -> Changes:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tqdm
 
-from jhash.data.sources import RelabeledSource
+from jhash.data.sources import RelabeledSource, Source
 from jhash.data.splits import Data
 from jhash.errors import InputError, printable
 
@@ -78,16 +78,7 @@ def without_unreadable(data: Data, examined: Examined) -> Data:
     Raises:
       InputError: The images of the source are others now, or no image of a set can be read.
     """
-    source = unwrapped(data.source)
-    digest = getattr(source, "digest", "")
-    # Runs of older versions have no digest of lists.
-    if len(source) != examined.count or (examined.digest and digest != examined.digest):
-        other = ", with other names or labels, or other lists" * (len(source) == examined.count)
-        raise InputError(
-            f"source: {len(source):,} images given, which are not those with which the run began: "
-            f"{examined.count:,} images{other}; allowed: the same files as then. For new files, "
-            "begin a new run."
-        )
+    check_same(data.source, examined)
     if not examined.unreadable:
         return data
     gone = np.array(list(examined.unreadable))
@@ -101,6 +92,24 @@ def without_unreadable(data: Data, examined: Examined) -> Data:
                 "least one that can."
             )
     return dataclasses.replace(data, **kept)
+
+
+def check_same(source: Source, examined: Examined) -> None:
+    """Checks that a source has the images that were examined.
+
+    Raises:
+      InputError: Its images are others.
+    """
+    source = unwrapped(source)
+    digest = getattr(source, "digest", "")
+    # Runs of older versions have no digest of lists.
+    if len(source) != examined.count or (examined.digest and digest != examined.digest):
+        other = ", with other names or labels, or other lists" * (len(source) == examined.count)
+        raise InputError(
+            f"source: {len(source):,} images given, which are not those with which the run began: "
+            f"{examined.count:,} images{other}; allowed: the same files as then. For new files, "
+            "begin a new run."
+        )
 
 
 def unwrapped(source):

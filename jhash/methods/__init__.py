@@ -154,9 +154,8 @@ class Method:
     own: bool = False
 
 
-_HOOKS = {field.name for field in dataclasses.fields(Method)} - {
-    *("initialize", "fields", "reads_epochs", "own")
-}
+_NO_HOOKS = {"initialize", "fields", "reads_epochs", "own"}
+_HOOKS = {field.name for field in dataclasses.fields(Method)} - _NO_HOOKS
 
 
 def load(name: str, loss: str = "") -> Method:

@@ -217,13 +217,13 @@ def load(config, source, indices: np.ndarray, folder: str | None, workers: int =
     if folder is None:
         with tempfile.TemporaryDirectory() as scratch:
             return load(config, source, indices, scratch, workers)
-    _devices(config)
+    devices = _devices(config)
     with _counted():
         extract = extractor(config)
         digest = _digest(config, extract.variables, source, indices)
         folder = os.path.join(_shared.get() or folder, f"features-{digest[:16]}")
         with _alone(folder):
-            features_Nxz = _by_chunks(config, extract, source, indices, folder, workers)
+            features_Nxz = _by_chunks(config, extract, devices, source, indices, folder, workers)
     count, size = features_Nxz.shape
     print(f"jhash: {size} features of each of {count} images by {config.name}.", file=sys.stderr)
     return features_Nxz
@@ -254,9 +254,8 @@ def _alone(folder):
     return files.lock(os.path.join(folder, ".lock"), wait=True)
 
 
-def _by_chunks(config, extract, source, indices, folder, workers):
+def _by_chunks(config, extract, devices, source, indices, folder, workers):
     """Computes the features, or reads those that the folder has; see `load`."""
-    devices = _devices(config)
     apply = parallel.map_batch(extract.apply, devices)
     starts = range(0, len(indices), _CHUNK)
     chunks = {

@@ -75,11 +75,10 @@ def open_source(run: Run) -> Source:
     """
     config = ml_collections.FrozenConfigDict(run.results["config"])
     try:
-        loaded = data.load_config(config.data, config.get("image"))
+        source = data.load_config(config.data, config.get("image")).source
         examined = image_record.read(run.workdir)
         if examined is not None:
-            usable.without_unreadable(loaded, examined)
-        source = loaded.source
+            usable.check_same(source, examined)
         code_sets = (run.queries, *run.databases.values())
         same = not has_labels(run) or all(
             np.array_equal(source.labels[codes.ids], codes.labels) for codes in code_sets

@@ -32,7 +32,7 @@ def default(config: Config) -> str:
     config_fields.check(config)
     named = plain(config)
     for field in _NAMELESS:
-        _replace(named, {"data": {}}, field)
+        _replace(named, {"data": {}}, field)  # By that of a config without it.
     digest = hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{config.method.name}-{config.data.split}-{config.bits}bits-{digest}"
     return os.path.join("runs", name)

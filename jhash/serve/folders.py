@@ -57,5 +57,5 @@ def of_index(index_path: str, metadata: Mapping[str, Any], given: Sequence[str])
     place = image_changes.place_of(index_path, metadata)
     if place.root is None:
         return Folders((), ())
-    searched = [image_changes.path_of(folder, place.root) for folder in place.folders]
-    return Folders((place.root,), tuple(dict.fromkeys([place.root, *searched])))
+    allowed = dict.fromkeys([place.root, *image_changes.searched(place)])
+    return Folders((place.root,), tuple(allowed))

@@ -15,7 +15,6 @@ from jhash.data import decoding, image_files
 from jhash.errors import printable
 from jhash.system import files
 
-# Behind the name of an index: the folder of its thumbnails.
 # The longer side in pixels, for screens with two pixels per unit of length.
 SIDE = 400
 _QUALITY = 82

@@ -1,7 +1,6 @@
 """The errors of runs that failed, kept beside a table until the runs are trained."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 
@@ -33,8 +32,7 @@ def write(folder: str, failures: Mapping[str, str]) -> None:
     """
     path = os.path.join(folder, _NAME)
     if failures:
-        with files.replacing(path, "wb") as file:
-            file.write(json.dumps(failures, indent=2, sort_keys=True).encode())
+        files.write_json(path, failures)
     elif os.path.lexists(path):
         os.remove(path)
 

@@ -12,7 +12,7 @@ from jhash.report.plots import Line, Picture
 from jhash.runs import log
 from jhash.sweeps.plan import Plan
 from jhash.sweeps.summary import Entry
-from jhash.sweeps.table import UNITS, UNNAMED
+from jhash.sweeps.table import UNITS
 
 _MAX_POINTS = 300  # A curve of the log with more points is averaged to so many.
 _LABELS = {
@@ -44,9 +44,10 @@ def by_column(plan: Plan, entries: Sequence[Entry]) -> list[Picture]:
                 axes = {"xticks": ticks}
                 if axis != "bits":
                     axes["xticklabels"] = [column.name for column in columns]
-                unit = "" if metric.unit in UNNAMED else f", {metric.unit}"
                 title = f"{plan.images(data)}: {metric.name} by {axis}"
-                pictures.append(plots.lines(title, lines, axis, f"{metric.name}{unit}", **axes))
+                pictures.append(
+                    plots.lines(title, lines, axis, metric.name + metric.in_unit, **axes)
+                )
     return pictures
 
 

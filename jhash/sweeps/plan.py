@@ -302,9 +302,6 @@ class _Maker:
         if self._options.quick:
             fields |= row.quick
         config = self._load(words)
-        if data.name in self._options.folders and not self._options.smoke:
-            option = "data_dir" if config.data.source.startswith("tfds:") else "folder"
-            fields[f"data.options.{option}"] = self._options.folders[data.name]
         if self._options.smoke:
             # A smoke run is as short as it can be already, and has images of its own.
             fields = {
@@ -312,6 +309,9 @@ class _Maker:
                 for name, value in fields.items()
                 if name not in ("epochs", "data.split")
             }
+        elif data.name in self._options.folders:
+            option = "data_dir" if config.data.source.startswith("tfds:") else "folder"
+            fields[f"data.options.{option}"] = self._options.folders[data.name]
         for name, value in fields.items():
             override(config, name, value)
         return config, words, fields

@@ -11,7 +11,7 @@ import numpy as np
 
 from jhash.sweeps import finished
 from jhash.sweeps.plan import Place, Plan
-from jhash.sweeps.table import UNITS, UNNAMED, Column, DataSet, Metric
+from jhash.sweeps.table import UNITS, Column, DataSet, Metric
 
 # The time per cell, which every table has.
 TIME = Metric("train_seconds", "training time", unit="min", best="none")
@@ -182,8 +182,7 @@ def blocks(plan: Plan, entries: Sequence[Entry]) -> list[Block]:
             if len(columns) > 1:
                 for metric in here:
                     paper = bool(plan.table.paper(metric, data))
-                    words = "percent" if metric.unit == "%" else metric.unit
-                    words = "" if metric.unit in UNNAMED else f", {words}"
+                    words = ", percent" if metric.unit == "%" else metric.in_unit
                     by = f" by {axis}" if len(plan.table.axes) > 1 else ""
                     title = f"{data.name}: {metric.name}{by}{words}"
                     headings = [Heading(column.name, metric, column, paper) for column in columns]
@@ -192,7 +191,7 @@ def blocks(plan: Plan, entries: Sequence[Entry]) -> list[Block]:
             headings = []
             for metric in here:
                 paper = bool(plan.table.paper(metric, data))
-                name = metric.name + ("" if metric.unit in (*UNNAMED, "%") else f", {metric.unit}")
+                name = metric.name + ("" if metric.unit == "%" else metric.in_unit)
                 headings.append(Heading(name, metric, columns[0], paper))
             words = ", percent" if any(metric.unit == "%" for metric in here) else ""
             title = f"{data.name}, {columns[0].name}{words}"

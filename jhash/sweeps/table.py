@@ -9,8 +9,8 @@ from jhash.errors import InputError
 
 # What the number of a metric is multiplied by for each unit, and the decimals that are shown.
 UNITS = {"%": (100, 2), "min": (1 / 60, 1), "µs": (1e6, 0), "": (1, 4), "count": (1, 0)}
-# Units that are not named.
-UNNAMED = ("", "count")
+# Those that go without saying.
+_UNNAMED = ("", "count")
 # The values of a metric that are the best: the highest, the lowest, or those nearest to 1.
 BEST = ("max", "min", "one", "none")
 CURVES = ("precision_recall", "precision_at_n", "training")
@@ -189,6 +189,11 @@ class Metric:
     paper: Mapping[str, Printed | Sequence[Printed]] = dataclasses.field(default_factory=dict)
     rows: Sequence[str] | None = None
     data: Sequence[str] | None = None
+
+    @property
+    def in_unit(self) -> str:
+        """The unit behind a comma, for headings."""
+        return "" if self.unit in _UNNAMED else f", {self.unit}"
 
 
 @dataclasses.dataclass(frozen=True)

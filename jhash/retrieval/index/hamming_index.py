@@ -116,7 +116,7 @@ class HammingIndex:
         try:
             codes = as_codes("codes", content.codes, content.bits)
             # Integers stay in the file; texts are in memory in any case.
-            lazy = mmap and isinstance(content.ids, np.ndarray) and content.ids.dtype.kind in "iu"
+            lazy = mmap and content.ids.dtype != object
             ids = content.ids if lazy else as_ids(content.ids, len(codes))
             rows = Rows(codes, ids, lazy=mmap, streamed=stream)
             return cls(rows, content.bits, content.metadata, stream, together)
