@@ -141,6 +141,7 @@ def broken(config, steps, steps_per_epoch):
             r"optimizer\.name: 'sgd' given with the arguments \{'momentum': 'much'\}; allowed",
         ),
         ({"name": "lbfgs"}, r"config\.optimizer\.name: 'lbfgs' given .* from gradients alone"),
+        ({"name": "noisy_sgd"}, r"optimizer\.name: 'noisy_sgd' given .*state holds random keys"),
     ],
 )
 def test_bad_fields_are_named(fields, message):

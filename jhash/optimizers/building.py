@@ -46,8 +46,9 @@ def build(config, learning_rate):
       The optimizer.
 
     Raises:
-      InputError: optax has no such optimizer, it does not take these arguments or their values, or
-        it needs more than gradients, as lbfgs does; or a factor of `rates` is not allowed.
+      InputError: optax has no such optimizer, it does not take these arguments or their values, it
+        needs more than gradients, as lbfgs does, or its state holds random keys, as that of
+        noisy_sgd does; or a factor of `rates` is not allowed.
     """
     parts.check_values(config.rates)
     maker, parameters = _maker(config.name)
@@ -58,7 +59,7 @@ def build(config, learning_rate):
         else:
             decay = optax.add_decayed_weights(config.weight_decay)
             made = optax.chain(decay, maker(learning_rate, **arguments))
-        jax.eval_shape(lambda: _step_once(made))
+        _check_state(jax.eval_shape(lambda: _step_once(made)))
     except Exception as error:  # Anything, as optax looks at few of its arguments.
         raise InputError(
             f"config.optimizer.name: {config.name!r} given with the arguments {arguments}; "
@@ -110,3 +111,9 @@ def _step_once(optimizer):
     """Makes a step for a layer, only to see that the optimizer can."""
     params = {"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}
     return optimizer.update(params, optimizer.init(params), params)
+
+
+def _check_state(made):
+    """Refuses random keys, which are no arrays that a checkpoint or NumPy can hold."""
+    if any(jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(made)):
+        raise TypeError("its state holds random keys, which checkpoints cannot keep")

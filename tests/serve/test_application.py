@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from jhash.retrieval import HammingIndex
-from jhash.serve import collection, guard
+from jhash.serve import batching, collection, guard, limits
+from tests.serve.conftest import HOST
 from tests.support.served import HANDLER, SCRIPT, declared_png, draw
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -77,6 +78,26 @@ def test_the_api_takes_numbers_and_radii(client, made, bounds):
         headers={"content-type": "image/png"},
     )
     assert raw.json() == by_image
+
+
+def test_a_radius_alone_says_if_there_is_more(client, made, monkeypatch):
+    near = expected(made[0], "cats/3.png", None, 9)["results"]
+    assert len(near) > 3
+    for most, more in ((len(near) - 1, {"more": True}), (len(near), {})):
+        monkeypatch.setattr(limits, "MAX_RESULTS", most)
+        wanted = {"query": "cats/3.png", "results": near[:most], **more}
+        assert client.get("/api/search?id=cats/3.png&radius=9").json() == wanted
+
+
+def test_too_many_queries_are_told_to_come_again(client, monkeypatch):
+    async def full(*arguments):
+        raise batching.BusyError
+
+    monkeypatch.setattr(batching.Batcher, "search", full)
+    for address in ("/api/search?id=cats/3.png", "/search?id=cats/3.png"):
+        refused = client.get(address)
+        assert refused.status_code == 503
+        assert words(refused).startswith("The server has too much to do at the moment.")
 
 
 def test_an_upload_leads_to_a_page_that_can_be_shown_again(client, made):
@@ -402,10 +423,13 @@ def test_the_token(client_of):
     assert token not in cookie
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie
+    assert "Secure" not in cookie  # A browser would not send it over HTTP.
     assert client.get("/").status_code == 200  # By the cookie.
     by_address = client_of(guard.Rules(token=token))
     assert by_address.get(f"/login?token={token}").status_code == 303
     assert by_address.get("/").status_code == 200
+    encrypted = client.post(f"https{HOST.removeprefix('http')}/login", data={"token": token})
+    assert "Secure" in encrypted.headers["set-cookie"].split("; ")
 
 
 def test_strangers_send_no_files(client_of):

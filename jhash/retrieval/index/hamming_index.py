@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jhash.errors import InputError, in_config
-from jhash.retrieval.checks import as_codes, as_whole
+from jhash.retrieval.checks import as_codes, as_whole, is_whole
 from jhash.retrieval.export import faiss as faiss_codes
 from jhash.retrieval.index import file_format
 from jhash.retrieval.index.ids import Ids, as_ids, as_public, parse
@@ -335,12 +335,17 @@ class HammingIndex:
         """Yields the codes and their ids, some at a time, in insertion order.
 
         Args:
-          size: Number of codes at a time.
+          size: Number of codes at a time, at least 1.
 
         Yields:
           Codes as bytes, uint8 [size, ceil(bits / 8)], as `export` returns them, and ids, int64 or
           an object array of strings [size]. The last ones may be fewer.
+
+        Raises:
+          InputError: `size` is no such number.
         """
+        if not is_whole(size) or size < 1:
+            raise InputError(f"size: {shown(size)} given; allowed: an integer of at least 1.")
         codes, ids = self._living()
         for start in range(0, len(codes), size):
             rows = codes[start : start + size]

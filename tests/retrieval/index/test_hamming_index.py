@@ -407,6 +407,8 @@ def test_bad_codes_and_arguments():
         (lambda: built.search(codes, 1.5), "k: 1.5 given"),
         (lambda: built.search_radius(codes, 41), "radius: 41 given; allowed: 0 to 40"),
         (lambda: built.search_radius(codes, -1), "radius: -1 given"),
+        (lambda: next(built.batches(0)), "size: 0 given; allowed: an integer of at least 1"),
+        (lambda: next(built.batches(2.0)), "size: 2.0 given"),
     ]:
         with pytest.raises(InputError, match=message):
             call()
