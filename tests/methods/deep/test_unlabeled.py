@@ -5,16 +5,19 @@ are in tests/test_hooks.py.
 """
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs.baselines import unlabeled
+from jhash import parallel
 from jhash.data import ArraySource, Data
 from jhash.errors import InputError
-from jhash.experiment import build
+from jhash.experiment import TrainState, build
 from jhash.losses import contrastive
 from jhash.methods import diffused_codes, load, teachers
 from jhash.methods.deep import tbh, uhscm
@@ -172,12 +175,15 @@ def test_uhscm_s_contrast_is_finite_at_low_temperatures():
 
 
 def of_cibhash(u, folder):
-    views = sign(u).reshape(2 * B, L)
-    contrast = 0.0
+    return contrast_of_cibhash(sign(u)) + 0.001 * divergence_of(u)
+
+
+def contrast_of_cibhash(views):
+    views, contrast = views.reshape(2 * B, L), 0.0
     for i in range(2 * B):
         near = [np.exp(cosine(views[i], views[j]) / 0.3) if j != i else 0 for j in range(2 * B)]
         contrast -= np.log(near[(i + B) % (2 * B)] / sum(near)) / (2 * B)
-    return contrast + 0.001 * divergence_of(u)
+    return contrast
 
 
 def divergence_of(u):
@@ -192,11 +198,15 @@ def of_deepbit(u, folder):
     b = (sign(u[0]) + 1) / 2
     quantization = np.mean([np.sum((b[i] - 0.5 - u[0, i]) ** 2) for i in range(B)])
     balance = sum((b[:, bit].mean() - 0.5) ** 2 for bit in range(L))
+    return quantization + balance + 0.001 * rotation_of_deepbit(u)
+
+
+def rotation_of_deepbit(u):
     rotation = 0.0
     for view, steps in ((1, 1), (2, -1), (3, 2), (4, -2)):
         distances = np.sum((u[view] - u[0]) ** 2, axis=1)
         rotation += np.exp(-(steps**2) / 2) * distances.mean()
-    return quantization + balance + 0.001 * rotation
+    return rotation
 
 
 EXPECTED = {
@@ -233,6 +243,49 @@ def test_the_objective_is_the_papers(name, folder):
         (total, _), gradient = compiled(extreme)
         assert np.isfinite(total)
         assert np.isfinite(gradient).all()
+
+
+def differences(function, u):
+    """The gradient of a function at float64 u, by central differences."""
+    gradient = np.zeros_like(u)
+    for place in np.ndindex(u.shape):
+        step = np.zeros_like(u)
+        step[place] = 1e-6
+        gradient[place] = (function(u + step) - function(u - step)) / 2e-6
+    return gradient
+
+
+def gradient_of_cibhash(u):
+    """Through the codes as if they were the probabilities; the view compared with is fixed."""
+    p = sigmoid(u)
+
+    def divergence(view, of):
+        fixed = p[1 - view]
+        one = sigmoid(of)
+        terms = one * np.log(one / fixed) + (1 - one) * np.log((1 - one) / (1 - fixed))
+        return 0.001 * terms.sum(1).mean() / 2
+
+    views = [differences(functools.partial(divergence, view), u[view]) for view in (0, 1)]
+    return p * (1 - p) * differences(contrast_of_cibhash, sign(u)) + np.stack(views)
+
+
+def gradient_of_deepbit(u):
+    """The bits of the quantization are fixed; those of the balance rise by 1/2 with an output."""
+    b, shares = (sign(u[0]) + 1) / 2, sign(u[0]).mean(0) / 2
+    fixed = differences(lambda u: np.sum((b - 0.5 - u) ** 2) / B, u[0])
+    rotation = differences(lambda u: 0.001 * rotation_of_deepbit(u), u)
+    rotation[0] += fixed + 2 * shares / (2 * B)
+    return rotation
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("cibhash", gradient_of_cibhash), ("deepbit", gradient_of_deepbit)]
+)
+def test_what_has_a_gradient_and_what_is_fixed(name, expected, folder):
+    config, method, u = config_of(name, folder), load(name), outputs_of(name)
+    found = jax.grad(lambda u: method.loss(u, {}, {}, config)[0])(u)
+    expected = expected(np.float64(u))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 def test_cibhash_weighs_the_divergence_of_the_views(folder):
@@ -337,6 +390,38 @@ def test_tbh_has_two_players(folder):
     )
     np.testing.assert_allclose([error, critics], expected, rtol=1e-4)
     np.testing.assert_allclose(model, 400 * expected[0] - expected[1], rtol=1e-4)
+
+
+def test_each_player_of_tbh_follows_its_own_loss(folder):
+    """A step of length 1 takes the critics down their loss, and all else down the other one."""
+    config = config_of("tbh", folder)
+    state, head = state_of("tbh", config), tbh.head(config, None)
+    raw = np.random.default_rng(0).normal(size=(B, L + 4)).astype(np.float32)
+    init = jax.jit(head.init, static_argnames="train")
+    params = {"model": raw, "head": init(jax.random.key(1), raw, train=True)["params"]}
+    batch = {"index": jnp.asarray(INDEX), "key": jax.random.key(7)}
+
+    def forward(params, train_state, batch):
+        return head.apply({"params": params["head"]}, params["model"], train=True), batch, {}
+
+    experiment = types.SimpleNamespace(config=config, optimizer=optax.sgd(1.0))
+    before = TrainState(jnp.zeros((), int), params, {}, experiment.optimizer.init(params))
+    step = tbh.make_step(experiment, forward)
+    mapped = parallel.map_devices(lambda train_state, state: step(train_state, state, batch))
+    after, _, _ = mapped(*(parallel.replicate(tree, 1) for tree in (before, state)))
+    moved = jax.tree.map(np.subtract, params, parallel.unreplicate(after.params))
+
+    def loss(params, player):
+        outputs, _, _ = forward(params, None, None)
+        return tbh.players(params["head"], outputs, batch, state, config)[player]
+
+    model, critics = (jax.grad(loss)(params, player) for player in (0, 1))
+    assert {"critic_code", "critic_latent"} < set(moved["head"])
+    for name, found in moved["head"].items():
+        expected = (critics if name.startswith("critic") else model)["head"][name]
+        for kind in ("kernel", "bias"):
+            np.testing.assert_allclose(found[kind], expected[kind], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(moved["model"], model["model"], rtol=1e-3, atol=1e-4)
 
 
 def test_tbh_needs_outputs_beside_the_bits(folder):

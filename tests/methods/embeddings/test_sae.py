@@ -6,6 +6,7 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.sparse
 import scipy.sparse.csgraph
@@ -202,6 +203,45 @@ def test_the_sums_of_the_whole_graph_stay_true(features, tmp_path):
     h, u = np.float64(state["codes"]), np.float64(factored_graph.rows(graph, np.arange(100)))
     expected = (u * np.square(h[:, None] - h).sum(2)).sum() / 100
     assert metrics["first_order"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_step_follows_equation_7(features, monkeypatch):
+    """The gradient of one batch of all nodes is that of the sums over nodes and over pairs."""
+    monkeypatch.setattr(parallel, "training_devices", lambda batch, idle: 1)
+    monkeypatch.setattr(graph_autoencoder.optax, "adam", optax.sgd)
+    nodes, weights = 14, {"mu": 0.7, "alpha": 0.9, "beta": 0.099, "gamma": 0.01}
+    options = graph_autoencoder.Options(hidden=(6, 5), epochs=1, learning_rate=1.0, **weights)
+    graph = factored_graph.cosine(jnp.asarray(features[:nodes]))
+    phase = graph_autoencoder._Phase(graph, None, options._replace(batch=nodes), None, 1)
+    params = stacked_autoencoder.init(KEY, (nodes, 6, 5, 3), 0.2)
+    before = jax.device_get(params)
+    after, _, _ = phase.epoch(params, phase.begin(params), np.arange(nodes), [])
+
+    def equation_7(params, u):
+        outputs = [u]
+        for layer in params:
+            outputs.append(jnp.tanh(0.2 * (outputs[-1] @ layer["kernel"] + layer["bias"])))
+        h = back = outputs[-1]
+        errors = []
+        for layer, output in zip(params[::-1], outputs[-2::-1], strict=True):
+            back = jnp.tanh(0.2 * (back @ layer["kernel_back"] + layer["bias_back"]))
+            errors.append(jnp.square(output - back).sum())
+        second = 0.7 * errors[2] + 0.3 * errors[0]  # Of the rows, and of the second hidden layer.
+        first = (u * jnp.square(h[:, None] - h).sum(2)).sum()
+        kernels = [layer[name] for layer in params for name in ("kernel", "kernel_back")]
+        squares = sum(jnp.square(kernel).sum() for kernel in kernels) / 2
+        return (0.9 * second + 0.099 * first + 0.01 * squares) / nodes
+
+    with jax.enable_x64(True):
+        exact = jax.tree.map(lambda leaf: jnp.asarray(np.float64(leaf)), before)
+        expected = jax.grad(equation_7)(exact, jnp.asarray(cosine_similarity(features[:nodes])))
+    for old, new, gradient in zip(before, after, expected, strict=True):
+        for name, value in gradient.items():
+            # The steps of kernels are divided by the root of their inputs.
+            inputs = len(value) if value.ndim > 1 else 1
+            found = (old[name] - np.asarray(new[name])) * inputs**0.5
+            np.testing.assert_allclose(found, value, rtol=1e-3, atol=1e-4 * np.abs(value).max())
 
 
 @pytest.mark.slow
