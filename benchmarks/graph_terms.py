@@ -11,6 +11,9 @@ the default, and 0.099, the paper's. For each there is, per node,
     mAP@20 % of the codes, a sixth of the images being queries to the others, for which alone labels
     are used.
 
+First come the weights u_ij of the graph, and those without centering of the features: their mean,
+that of their absolute values, and the share that is negative.
+
 The gradient is that in the codes h, where the first-order and the second-order terms meet. The test
 queries take no part. `--features` names a folder that keeps the features for the next call.
 `--smoke` takes 64 random images and cheap features, to see that everything runs.
@@ -56,12 +59,18 @@ def main():
     del fields["name"]
     given = graph_autoencoder.Options(**fields)
     order = np.random.default_rng(options.seed).permutation(len(v_Nxz))
+    counts = [min(count, len(order)) for count in options.images]
     drawn = []
     with Output(options.json) as output:
+        for images in counts:
+            chosen_Nxz = v_Nxz[order[:images]]
+            _weights(output, "centered", chosen_Nxz - chosen_Nxz.mean(0))
+            _weights(output, "not centered", chosen_Nxz)
+        output.line()
         titles = ("nodes", "stack", "beta", *(f"{term}: value, gradient" for term in TERMS))
         output.line(f"| {' | '.join((*titles, 'correlation', 'mAP@20 %'))} |")
         output.line("| --- " * (len(titles) + 2) + "|")
-        for images in (min(count, len(order)) for count in options.images):
+        for images in counts:
             chosen = order[:images]
             nodes_Nxz = v_Nxz[chosen] - v_Nxz[chosen].mean(0)
             labels = data.labels(data.train[chosen])
@@ -100,6 +109,28 @@ def _stages(given, epochs):
     yield "layers trained", given._replace(epochs=0)
     for beta in (0.0, given.beta, PAPER):
         yield "trained", given._replace(epochs=epochs, beta=beta)
+
+
+def _weights(output, name, vectors_Nxz):
+    """Prints what the weights of a graph are like, themselves left out."""
+    graph = factored_graph.cosine(jnp.asarray(vectors_Nxz))
+    nodes = len(vectors_Nxz)
+    sums = np.zeros(3)
+    for batch in np.array_split(np.arange(nodes), -(-nodes // 256)):
+        u_BxN = np.array(factored_graph.rows(graph, batch))
+        u_BxN[np.arange(len(batch)), batch] = 0
+        sums += u_BxN.sum(), np.abs(u_BxN).sum(), (u_BxN < 0).sum()
+    mean, size, negative = sums / (nodes * (nodes - 1))
+    output.row(
+        "weights",
+        f"{nodes:,} nodes, {name}: mean u_ij {mean:.2g}, mean |u_ij| {size:.2g}, "
+        f"{100 * negative:.0f} % negative",
+        nodes=nodes,
+        features=name,
+        mean=mean,
+        mean_absolute=size,
+        negative=negative,
+    )
 
 
 def _terms(params, graph, options):

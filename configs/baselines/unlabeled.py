@@ -103,8 +103,9 @@ def get_config(argument: str | None = None) -> ml_collections.ConfigDict:
             pad=0, flip=True, views=2, crop_area=0.5, jitter=0.4, gray=0.2, blur=0.5
         )
     if method == "deepbit":
-        # The views of an image differ by their turns alone.
+        # The views of an image differ by their turns alone, so the model sees no mirror images.
         config.augment.update(pad=0, flip=False, views=5, rotate_step=5.0)
+        config.image.mirror = False
     config.metrics.map_at_percent = 20.0
     if arguments.smoke:
         _smoke(config, arguments)

@@ -38,7 +38,7 @@ def get_table() -> Table:
         notes=(
             *dstgeh.NOTES,
             "DSTH is DSTGeH with eigenvectors of a graph of 25 neighbors as pseudo labels; the "
-            "graph of its paper could not be verified. DeepBit has the objective of its paper, and "
-            "not that of its released code.",
+            "graph of its paper could not be verified. DeepBit has the terms of its paper with "
+            "their gradients; its released code has others.",
         ),
     )

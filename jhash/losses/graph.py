@@ -124,7 +124,8 @@ def second_order_loss(
 
     References:
       DSTGeH (Liu et al. 2020), eqs. 3 and 4. The last layer, the code, is its own reconstruction
-      and takes no part. With fewer than two hidden layers the second term is 0.
+      and takes no part. With fewer than two hidden layers the second term is 0. In dl-ai/DSTGeH, by
+      the authors, a layer is compared with what its own decoder alone makes of its output.
     """
     errors = []
     for original, reconstruction in zip(inputs, outputs, strict=True):

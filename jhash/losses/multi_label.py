@@ -55,6 +55,7 @@ def margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
     References:
       DSTGeH (Liu et al. 2020), Table 2, "MLML": PyTorch's MultiLabelMarginLoss. It compares the
       logits of an image with each other only, so no threshold between ones and zeros is learned.
+      PyTorch's loss gets the indices of the ones; dl-ai/DSTGeH, by the authors, gives it h itself.
     """
     _check(logits_BxL, labels_BxL)
     one_BxL = labels_BxL == 1
@@ -86,8 +87,8 @@ def soft_margin(logits_BxL: jax.Array, labels_BxL: jax.Array) -> jax.Array:
 
     References:
       DSTGeH (Liu et al. 2020), Table 2, "MLSML": PyTorch's MultiLabelSoftMarginLoss, which is the
-      cross-entropy of the logits divided by L. The table's large difference between the two must
-      have another cause.
+      cross-entropy of the logits divided by L. The table has a large difference between the two. In
+      dl-ai/DSTGeH, by the authors, the loss gets outputs of a sigmoid in place of logits.
     """
     return binary_cross_entropy(logits_BxL, labels_BxL) / logits_BxL.shape[1]
 

@@ -1,22 +1,23 @@
 """DeepBit: binary descriptors that rotations do not change (Lin, Lu, Chen and Zhou 2016).
 
-The objective is that of the paper, not that of its released code. In
-kevinlin311tw/cvpr16-deepbit:src/caffe/layers/ the backward passes of the first two terms are no
-gradients of them: one number, a sum over the batch, is given to every output. So the published
-numbers are of another objective, and nobody should expect them here.
+The terms are those of the paper as its released code computes them forward, and they have their own
+gradients. In kevinlin311tw/cvpr16-deepbit:src/caffe/layers/ they do not: the backward passes of the
+first two terms give one number, a sum over the batch, to every output, and that of the third leaves
+out the weights of the angles. So the published numbers are of another training, and nobody should
+expect them here.
 
 With bits b = [u > 0] there are three terms. Their weights alpha, beta and gamma are published as 1,
-1 and 0.001. The first, quantization, is ||(b - 1/2) - u||^2, summed over the bits, the mean over
-images. The second, balance, is (mean over the batch of b_l - 1/2)^2, summed over the bits. A bit
-has no gradient in the paper; here it has half of that of the output, as b = (sgn(u) + 1) / 2 and
-sgn is differentiated as if it were the identity (a straight-through estimator). The third,
-rotation, is the sum over further views of e^{-k^2 / 2} ||u - u_k||^2, the mean over images, where
-view k is turned by k times `config.augment.rotate_step` degrees.
+1 and 0.001 (there each term is halved, too). The first, quantization, is ||(b - 1/2) - u||^2,
+summed over the bits, the mean over images; b is constant in it. The second, balance, is (mean over
+the batch of b_l - 1/2)^2, summed over the bits. A bit has no gradient of its own; in the balance it
+has half of that of the output, as b = (sgn(u) + 1) / 2 and sgn is differentiated as if it were the
+identity (a straight-through estimator). The third, rotation, is the sum over further views of
+e^{-k^2 / 2} ||u - u_k||^2, the mean over images, where view k is turned by k times
+`config.augment.rotate_step` degrees. It compares outputs and not bits.
 
-The released code turns images
-by -10, -5, 0, 5 and 10 degrees, compares outputs and not bits, and has its threshold at 1/2 behind
+The released code turns images by -10, -5, 0, 5 and 10 degrees, and has its threshold at 1/2 behind
 a ReLU; that is u > 0 with u less by 1/2, but for the ReLU. The first two terms are of the first
-view, which is not turned. Its two stages of training are not here.
+view here, which is not turned. Its two stages of training are not here.
 
 Nothing in the objective tells images apart: it has trivial minima, and learns from what the model
 is at the start. `constant_bits` and `duplicate_bits` of the results tell how far it collapsed.

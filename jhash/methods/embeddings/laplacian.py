@@ -7,7 +7,7 @@ from jhash import config_fields
 from jhash.solvers import knn_graph, thresholds
 from jhash.solvers.eigenmaps import eigenmaps
 
-# The number in the public code of Self-Taught Hashing.
+# As in Self-Taught Hashing: see methods/shallow/sth.py.
 NEIGHBORS = 25
 
 
