@@ -4,6 +4,10 @@ The method needs no labels and has two stages. In the first, `pretrain`, the fea
 training images make a complete graph, and an embedding of the graph's nodes gives each image a
 code. In the second, the model learns the bits of these codes as 0/1 labels of the images ("pseudo
 labels"), so that it can encode images that were never in the graph.
+
+The loss of the second stage is a mean over the images of a batch; `losses.multi_label` says over
+which bits it is a sum. Bits are [u > 0], so sgn(0) is -1. The database has the codes of the first
+stage (learned), and those that the model gives (encoded).
 """
 
 import inspect

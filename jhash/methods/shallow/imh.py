@@ -8,7 +8,7 @@ the coordinates of its 5 nearest centers, weighted by e^{-d^2 / w}, and its bits
 w is the mean of the squared distances d^2 from the samples to their 5 nearest centers, so that it
 suits all features; in that program it is a constant, or their variance. Coordinates are cut at
 their medians over the centers. (There they are cut at 0, which is their mean.) The database's codes
-are those of the fitted function.
+are those of the fitted function; sgn(0) is -1.
 
 Shapes in names: N samples, K centers, M nearest of them, L bits.
 """

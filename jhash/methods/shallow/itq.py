@@ -1,4 +1,7 @@
-"""PCA-ITQ: principal components, rotated toward the corners of the cube (Gong et al. 2013)."""
+"""PCA-ITQ: principal components, rotated toward the corners of the cube (Gong et al. 2013).
+
+sgn(0) is -1. The database has the codes that the fitted function gives.
+"""
 
 import jax
 

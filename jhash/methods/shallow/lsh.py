@@ -1,4 +1,7 @@
-"""LSH: random hyperplanes through the mean of the samples (Charikar 2002)."""
+"""LSH: random hyperplanes through the mean of the samples (Charikar 2002).
+
+sgn(0) is -1. The database has the codes that the fitted function gives.
+"""
 
 import functools
 

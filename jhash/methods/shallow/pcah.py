@@ -1,4 +1,7 @@
-"""PCAH: the signs of the first principal components (Wang, Kumar and Chang 2010)."""
+"""PCAH: the signs of the first principal components (Wang, Kumar and Chang 2010).
+
+sgn(0) is -1. The database has the codes that the fitted function gives.
+"""
 
 import jax
 

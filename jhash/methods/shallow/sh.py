@@ -1,4 +1,7 @@
-"""SH: spectral hashing, by analytical eigenfunctions on principal axes (Weiss et al. 2008)."""
+"""SH: spectral hashing, by analytical eigenfunctions on principal axes (Weiss et al. 2008).
+
+sgn(0) is -1. The database has the codes that the fitted function gives.
+"""
 
 import functools
 

@@ -4,7 +4,7 @@ Source: the paper, sections 3.2 and 3.3; no public code of the authors was at ha
 joined to their 25 nearest neighbors by cosine, the eigenvectors of the graph's Laplacian with the
 smallest eigenvalues, except the constant one, are cut at their medians, and a linear support vector
 machine learns each bit. The codes of the database are those of the machines, too; those of the
-graph serve the fit alone.
+graph serve the fit alone. sgn(0) is -1.
 
 The mean of the samples is subtracted from the features first, since features after a ReLU all point
 to one side, and they are divided by their root mean square length, so that the cost means the same
