@@ -7,7 +7,8 @@ Fashion-MNIST). `bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny
 data set is an argument as well: fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco or
 flickr25k; see `configs/baselines/dpsh.py`. The model and the schedule are those of
 `configs/baselines/common.py`, but an epoch has three
-passes, so that there are a third as many.
+passes, so that there are a third as many. "DDSH-A" of FDAH's tables is
+--config.data.split=cifar10_fdah.
 """
 
 import ml_collections

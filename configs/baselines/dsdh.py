@@ -2,7 +2,8 @@
 
     python launch.py --config=configs/baselines/dsdh.py
 
-`configs/baselines/common.py` has the arguments, the model and the schedule.
+`configs/baselines/common.py` has the arguments, the model and the schedule. "DSDH-A" of FDAH's
+tables is --config.data.split=cifar10_fdah.
 """
 
 import ml_collections

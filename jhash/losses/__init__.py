@@ -1,7 +1,8 @@
 """Losses as pure jitted functions, one family per file.
 
 Arrays come first, hyperparameters are keywords. Most functions return one value per sample or per
-pair, and the caller sums or averages. The package imports nothing else of jhash.
+pair, and the caller sums or averages. Of the rest of jhash the package imports
+`forms` alone.
 """
 
 from jhash.losses import (

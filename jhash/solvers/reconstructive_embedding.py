@@ -147,9 +147,9 @@ def embed(
       The hash functions. No update raises the objective.
 
     References:
-      Kulis and Darrell 2009, section 3, and willard-yuan/hashing-baseline-for-image-retrieval:
-      BRE/trainBRE.m, the authors' code. There the weight can end between thresholds that are
-      equal, where rounding decides; here such places are not among the steps.
+      Kulis and Darrell 2009, section 3, and dengcai78/MatlabFunc:
+      ANNS/Hashing/Unsupervised/BRE/BRE.m, the authors' descent. There the weight can end between
+      thresholds that are equal, where rounding decides; here such places are not among the steps.
     """
     rng = draws.generator(key, _WEIGHTS)
     size = min(_SAMPLES, len(kernel_NxN))

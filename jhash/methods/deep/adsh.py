@@ -19,8 +19,9 @@ The first V: both official programs start with 0, so that their first iteration 
 more. Here V starts with class codes that are far apart, as FDAH does. In their MATLAB program the
 linear term of the step of V has sgn(u) and the quadratic one u; here both have u, as in the paper.
 
-sgn(0) of V leaves a bit as it is. The database's learned codes are V, which know the labels of the
-database; those that the model gives are evaluated beside them.
+sgn(0) of V leaves a bit as it is; in the first V it is +1, where class codes cancel out. The
+database's learned codes are V, which know the labels of the database; those that the model gives
+are evaluated beside them.
 """
 
 import jax.numpy as jnp

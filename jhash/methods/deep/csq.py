@@ -10,7 +10,7 @@ Pairs: none; each image is compared with its center.
 
 Sums and means: means over images and bits, as in that code, so the weights are the published ones:
 0.05 for a ResNet50, 0.0001 to 0.001 for an AlexNet. (An image without any label has no center, and
-a loss of 0 in that mean. In that code its center is the random code.)
+a loss of 0 in that mean. In that code its center, a mean of nothing, is NaN.)
 
 Centers: `hadamard`, the published ones, save that the rows are drawn and half of them negated; see
 `solvers.class_codes.hadamard`. With 12, 24 or 48 bits the published rule is another: random codes

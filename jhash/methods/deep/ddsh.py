@@ -2,12 +2,14 @@
 
 Source: the paper, and jiangqy/DDSH-TIP2018:trainDDSH.m by its authors. An epoch is an outer
 iteration: draw 100 training images O, solve for their codes B bit by bit against the codes of all
-others, then train the model on the others in several passes. Over pairs it lowers
+others, then train the model on the others in several passes. The objective over pairs is
 
     sum_io (b_o . u_i - l S_io)^2 + sum_oo' (b_o . b_o' - l S_oo')^2,
 
-where i is any training image that is not in O and u = tanh of the hash outputs. The loss is the
-first sum divided by m n l, as its gradient is divided by m n in that program.
+where i is any training image that is not in O and u = tanh of the hash outputs. The problem of each
+bit is never made worse, but the whole can rise: see `solvers.sampled_columns`. The loss is the
+first sum as a mean over pairs, divided by l as well. (That program divides its gradient by other
+numbers, which the rate of learning makes up for.)
 
 S of similar pairs is 1, and of dissimilar pairs -r with r = similar pairs / dissimilar pairs among
 the pairs with O, so that the sum of S is 0, as in that program. (Its authors set the similarity of

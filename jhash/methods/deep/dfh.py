@@ -1,9 +1,10 @@
 """DFH: deep Fisher hashing (Li, Pei, Zha and van Gemert 2019).
 
-Source: liyunqianggyn/Push-for-Quantization-Deep-Fisher-Hashing: Main.py, Gradient_center.py and
-models/DFH_loss.py of the authors. The loss is a pairwise likelihood with a margin of the real
-outputs u, plus their distance from b = sgn(mu c + u), sgn(0) = -1, where c is the center of an
-image's class, a code that is learned as well. With several labels c is the sum of their centers.
+Source: liyunqianggyn/Push-for-Quantization-Deep-Fisher-Hashing: Main.py, Gradient_center.py (until
+5f5b9a6) and models/DFH_loss.py of the authors. The loss is a pairwise likelihood with a margin of
+the real outputs u, plus their distance from b = sgn(mu c + u), sgn(0) = -1, where c is the center
+of an image's class, a code that is learned as well. With several labels c is the mean of their
+centers.
 
 Pairs: the images of a batch with each other. (The authors pair a batch with a table of all
 outputs.)
@@ -14,10 +15,10 @@ swuxyj/DeepHash-pytorch:DFH.py.
 
 Centers: after each epoch they are renewed to fit the b of all training images and to be apart from
 each other, mean (C'y - b)^2 + separation mean (C C' - l (2 I - 1 1'))^2. The images are encoded for
-this, which costs one more forward pass. The authors relax the centers and take 200 steps of
-gradient descent after every batch. Here each bit of all centers is a binary quadratic problem
-(`solvers.binary_quadratic`), whose steps never raise this objective. The authors' centers begin at
-0, where the second term has no gradient; here they begin far apart.
+this, which costs one more forward pass. The authors renew them after every batch, by 200 steps of
+gradient descent for relaxed centers, and since 5f5b9a6 bit by bit. Here each bit of all centers is
+a binary quadratic problem (`solvers.binary_quadratic`), whose steps never raise this objective. The
+authors' centers begin at 0, where the second term has no gradient; here they begin far apart.
 
 The database's codes are those that the model gives; none are learned apart.
 """
@@ -50,8 +51,8 @@ def loss(outputs, batch, state, config):
     """Computes the mean likelihood over pairs plus the weighted mean distance over bits."""
     similar = pairwise.similar(batch["labels"])
     values = pairwise.likelihood_loss(outputs, similar, margin=config.method.margin)
-    labels = one_hot(batch["labels"], len(state["centers"]))
-    codes = _codes(jax.lax.stop_gradient(outputs), labels, state["centers"], config.method.mu)
+    shares = _shares(batch["labels"], len(state["centers"]))
+    codes = _codes(jax.lax.stop_gradient(outputs), shares, state["centers"], config.method.mu)
     terms = {
         "likelihood": pairwise.mean_over_pairs(values),
         "quantization": config.method.quantization * jnp.square(codes - outputs).mean(),
@@ -62,9 +63,9 @@ def loss(outputs, batch, state, config):
 def end_epoch(config, data, state, indices, encode):
     """Renews the centers, given the model's outputs for all training images."""
     del indices
-    labels = one_hot(data.labels(data.train), data.num_classes)
-    codes = _codes(encode(data.train), labels, state["centers"], config.method.mu)
-    centers = renew(state["centers"], labels, codes, separation=config.method.separation)
+    shares = _shares(data.labels(data.train), data.num_classes)
+    codes = _codes(encode(data.train), shares, state["centers"], config.method.mu)
+    centers = renew(state["centers"], shares, codes, separation=config.method.separation)
     distinct, min_distance = code_separation(centers)
     metrics = {"distinct_centers": distinct, "min_center_distance": min_distance}
     return {"centers": centers}, metrics
@@ -72,14 +73,14 @@ def end_epoch(config, data, state, indices, encode):
 
 @jax.jit
 @jax.default_matmul_precision("highest")
-def renew(centers_CxL, labels_nxC, codes_nxL, *, separation):
+def renew(centers_CxL, shares_nxC, codes_nxL, *, separation):
     r"""Improves the centers, one bit of all classes after another.
 
     1 / (n L) \sum_i ||C'y_i - b_i||^2 + separation / C^2 ||C C' - L (2 I - 1 1')||^2.
 
     Args:
       centers_CxL: Centers, in {-1, +1}.
-      labels_nxC: 0/1 labels y of the training images.
+      shares_nxC: Shares y of each image in the classes; they add up to 1, or to 0 without labels.
       codes_nxL: Codes b of these.
       separation: Weight of the second term.
 
@@ -87,9 +88,9 @@ def renew(centers_CxL, labels_nxC, codes_nxL, *, separation):
       float32 [C, L] in {-1, +1}, whose objective is not larger.
     """
     classes, bits = centers_CxL.shape
-    count = len(labels_nxC) * bits
-    counts_CxC = labels_nxC.T @ labels_nxC / count
-    sums_CxL = labels_nxC.T @ codes_nxL / count
+    count = len(shares_nxC) * bits
+    counts_CxC = shares_nxC.T @ shares_nxC / count
+    sums_CxL = shares_nxC.T @ codes_nxL / count
     target_CxC = bits * (2 * jnp.eye(classes) - 1)
 
     def bit(k, centers_CxL):
@@ -103,6 +104,12 @@ def renew(centers_CxL, labels_nxC, codes_nxL, *, separation):
     return jax.lax.fori_loop(0, bits, bit, centers_CxL)
 
 
-def _codes(outputs_BxL, labels_BxC, centers_CxL, mu):
+def _shares(labels, classes):
+    """Divides the 0/1 labels of each image by their number, [B, C]."""
+    labels_BxC = one_hot(labels, classes)
+    return labels_BxC / jnp.maximum(labels_BxC.sum(1, keepdims=True), 1)
+
+
+def _codes(outputs_BxL, shares_BxC, centers_CxL, mu):
     """Returns sgn(mu c + u)."""
-    return jnp.where(mu * labels_BxC @ centers_CxL + outputs_BxL > 0, 1.0, -1.0)
+    return jnp.where(mu * shares_BxC @ centers_CxL + outputs_BxL > 0, 1.0, -1.0)

@@ -2,16 +2,16 @@
 
 Source: the later code of its authors' group. The loss is the pairwise likelihood of the real
 outputs u of thulab/DeepHash:DeepHash/model/dhn/dhn.py with alpha = 1/2, plus log cosh(|u| - 1), the
-smooth form of a prior with its modes at -1 and +1, which is in thuml/HashNet:pytorch/src/loss.py,
-there unused and with the wrong sign. 0 counts as the bit -1.
+smooth form of a prior with its modes at -1 and +1. swuxyj/DeepHash-pytorch:DHN.py has both terms,
+too. (thulab's script runs with alpha = 10.) 0 counts as the bit -1.
 
 Pairs: the images of a batch with each other.
 
 Sums and means: the paper sums both terms over pairs and chooses the weight by cross-validation. The
 likelihood is a mean over pairs here, the log cosh a mean over images and bits, and the weight is
-that of swuxyj/DeepHash-pytorch:DHN.py, 0.1. (That code has | |u| - 1 | in place of log cosh, and
-thulab's the square, with the weight 0.) Nothing is clipped: thulab's bound of 15 on products, and
-swuxyj's table of outputs, are left out, and so is thulab's larger weight of similar pairs.
+swuxyj's, 0.1. (thulab's code has the square in place of log cosh, with the weight 0.) Nothing is
+clipped: thulab's bound of 15 on products, and swuxyj's table of outputs, are left out, and so is
+thulab's larger weight of similar pairs.
 
 With many bits MAP falls, in AIHN's table and here: products of unbounded outputs grow with the
 number of bits, and the likelihood has no gradient where it is certain.

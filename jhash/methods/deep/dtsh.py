@@ -10,7 +10,8 @@ and dissimilar ones from a table of all outputs.)
 
 Sums and means: the mean over the triplets of each image, then over the images that have any, and
 the mean over images of the distance, summed over bits. The authors weigh the distance by 100
-against a sum over 22,500 triplets, so the weight here is 100 / 22,500 = 0.0044.
+against a sum over 22,500 triplets, so the weight here is 100 / 22,500 = 0.0044. There only the
+anchor of a triplet has a gradient; here all three images have one.
 
 The margin is half a unit per bit, as in the authors' code.
 

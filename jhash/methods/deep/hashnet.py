@@ -7,9 +7,10 @@ grows in training, so that g approaches the code sgn(u); there is no quantizatio
 Pairs: the images of a batch with each other. (The authors pair two batches of 36.)
 
 Sums and means: a mean over pairs with weights by which similar and dissimilar pairs have the same
-total. The authors' code weighs similar pairs by a number given per data set
-instead. Its likelihood has the factor alpha in the logarithm but not in the product with s; here it
-is in both, as in the paper.
+total. The authors' code weighs similar pairs by a number given per data set instead. alpha is in
+the logarithm and in the product with s, as in the paper and in that code since it was mended. The
+paper's c_ij, the share of labels that two images have in common, is not here: a pair is similar or
+not, as in that code.
 
 beta = sqrt(1 + growth t), with t the share of the epochs that are done. The authors renew beta
 every 200 of 10,000 steps as sqrt(1 + 0.005 step), so growth = 50, up to beta = 7.

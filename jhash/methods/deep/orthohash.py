@@ -58,7 +58,9 @@ def loss(outputs, batch, state, config):
     """Computes the mean cross-entropy, and the share of images whose nearest center is right."""
     method = config.method
     codes_CxL = state["centers"]
-    cosines_BxC = pairwise.unit_rows(outputs["hash"]) @ codes_CxL.T / math.sqrt(config.bits)
+    directions_BxL = pairwise.unit_rows(outputs["hash"])
+    products_BxC = jnp.matmul(directions_BxL, codes_CxL.T, precision="highest")
+    cosines_BxC = products_BxC / math.sqrt(config.bits)
     loss_B = centers.cosine_margin_loss(
         cosines_BxC,
         batch["labels"],

@@ -10,10 +10,9 @@ the same name is another.)
 Pairs: none; each image has a cross-entropy.
 
 Sums and means: means over images, and over images and bits. The paper's weights are those of
-sums over images, which are the same for means; both are 1 in the file above. But the layers of that
-code divide by the batch size once more, which makes their weights 1/32 at its batches of 32. And
-its second layer takes the mean over the whole batch before it squares. Here it is the mean over the
-bits of each image, as in the paper.
+sums over images, which are the same for means; both are 1 in the file above. (Before its commit
+46ccfc8 that code divided by the batch size once more, and took the mean of the second term over the
+whole batch before it squared.)
 
 Several labels: one sigmoid per label in place of the softmax, summed over the labels.
 

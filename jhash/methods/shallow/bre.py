@@ -3,8 +3,10 @@
 The Hamming distances of bits are fitted to the distances of features, |x_i - x_j|^2 / 2 divided by
 the largest of them; `solvers.reconstructive_embedding` has the objective and the descent.
 
-Source: the paper, section 3, and willard-yuan/hashing-baseline-for-image-retrieval:BRE/trainBRE.m,
-the authors' code. As published, BRE is fitted to a sample: 1,000 images, each paired with 5 % of
+Source: the paper, section 3, and dengcai78/MatlabFunc:ANNS/Hashing/Unsupervised/BRE_learn.m and
+BRE/BRE.m, which have the authors' descent. (Another copy of it, BRE/trainBRE.m in
+willard-yuan/hashing-baseline-for-image-retrieval until 2c25c42, has 50 samples a bit in place of
+20.) As published, BRE is fitted to a sample: 1,000 images, each paired with 5 % of
 them. Features are centered and divided by their length for the fit. The sign of an inner product
 does not depend on the length, so the hash function is linear in the features. Sums over pairs;
 sgn(0) is -1. The database has the codes that the fitted function gives.

@@ -1,12 +1,13 @@
 """COSDISH: discrete codes from sampled columns of the similarity (Kang, Li and Zhou 2016).
 
 Ten times, l random samples O are drawn. With G all others and S the similarity of samples, COSDISH
-lowers
+looks for small values of
 
     ||l S_GO - B_G B_O'||^2 + ||l S_OO - B_O B_O'||^2
 
 in three alternations: B_O bit by bit, a binary quadratic problem of l bits each in which the bits
 before it are fixed and those after it absent, and B_G = sgn(S_GO B_O), where 0 keeps the old bit.
+Neither step is the minimum of this sum, which can rise, as in the paper.
 The hash function is a ridge regression of the codes on standardized features, with lambda = 1. (The
 paper's other one has boosted trees.) Sums over pairs.
 

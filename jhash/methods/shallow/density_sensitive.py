@@ -5,7 +5,7 @@ The plane halfway between the means of two neighbors is a candidate for a bit; t
 divide the samples most evenly, with groups taken as whole, are the bits.
 
 Source: the paper, sections 3.1 to 3.3, and willard-yuan/hashing-baseline-for-image-retrieval:
-DSH/trainDSH.m, the authors' code, with its constants. There a pair of groups is known by its
+Method-DSH/trainDSH.m, the authors' code, with its constants. There a pair of groups is known by its
 distance, so that of pairs with equal distances one is used; here it is known by its indices. Where
 three neighbors give too few pairs, there are more. The authors divide samples by their length,
 which is left to the model of the features here. No labels are used; sgn(0) is -1; the database has

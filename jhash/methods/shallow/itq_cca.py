@@ -1,8 +1,9 @@
 """ITQ-CCA: canonical correlations of features and labels, rotated to codes (Gong et al. 2013).
 
-Source: the paper, section 3.4, and willard-yuan/hashing-baseline-for-image-retrieval:cca.m, which
-is the authors' code. Each canonical direction is scaled by its correlation r; copies of the code
-that divide by r are wrong. sgn(0) is -1. The database has the codes that the fitted function gives.
+Source: the paper, section 3.4, and willard-yuan/hashing-baseline-for-image-retrieval:cca.m (until
+e30f1ca), which is the authors' code. Each canonical direction is scaled by its correlation r;
+copies of the code that divide by r are wrong. sgn(0) is -1. The database has the codes that the
+fitted function gives.
 
 Labels of C classes, one per sample, have at most C - 1 canonical directions. Further bits come from
 the rotation of those few, so that they add little.

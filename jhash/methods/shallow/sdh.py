@@ -5,9 +5,9 @@ Over codes B, a classifier W and a hash function P of Gaussian kernels phi, SDH 
     ||Y - B W||^2 + lambda ||W||^2 + nu (||B - phi(X) P||^2 + lambda_F ||P||^2).
 
 Source: the paper, eqs. 5 to 10, and bd622/DiscretHashing:SDH.m, demo_SDH.m, the authors' code, with
-its L2 loss, sums over samples and constants. The B-step goes on from the codes of the last one; the
-authors' starts from zeros, with which it may raise the objective. In the B-step a sgn(0) leaves the
-bit as it is; in the hash function it is -1. The database has the codes that phi(X) P gives.
+its L2 loss, sums over samples and constants. The B-step goes on from the codes of the last one, as
+in that code since it no longer starts from zeros. In the B-step a sgn(0) leaves the bit as it is;
+in the hash function it is -1. The database has the codes that phi(X) P gives.
 
 The authors' width 0.4 is for their features of length 1. Here it is a multiple of the root mean
 square distance to the anchors, so that it fits features of any scale: 0.7, which of 0.4, 0.7, 1 and

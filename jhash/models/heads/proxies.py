@@ -31,4 +31,5 @@ class Proxies(nn.Module):
         # Only their directions matter. They begin with a length of about 1.
         initializer = nn.initializers.variance_scaling(1.0, "fan_out", "normal")
         proxies_CxL = self.param("proxies", initializer, (self.classes, outputs.shape[1]))
-        return {"hash": outputs, "cosines": unit_rows(outputs) @ unit_rows(proxies_CxL).T}
+        directions = unit_rows(outputs), unit_rows(proxies_CxL).T
+        return {"hash": outputs, "cosines": jax.numpy.matmul(*directions, precision="highest")}

@@ -268,6 +268,20 @@ def test_a_divergence_from_fair_bits_is_finite():
     np.testing.assert_allclose(jmlh.divergence(u)[:2], [0, 2 * np.log(2)], atol=1e-6)
 
 
+@pytest.mark.parametrize("noise", [False, True])
+def test_bits_of_jmlh_are_drawn_if_its_noise_is_on(noise):
+    head = jmlh.head(config_of("jmlh", noise=noise), data_of(LABELS["ids"]))
+    u = outputs("jmlh")
+    variables = head.init(jax.random.key(0), u, train=False)
+    logits = [
+        head.apply(variables, u, train=True, rngs={"dropout": jax.random.key(seed)})["classes"]
+        for seed in (1, 2)
+    ]
+    assert (np.abs(logits[0] - logits[1]).max() > 1e-3) == noise
+    fixed = head.apply(variables, u, train=False)["classes"]
+    np.testing.assert_allclose(fixed, classify(u > 0, variables["params"]), atol=1e-5)
+
+
 def test_sigmoids_away_from_a_half_are_rounded():
     h = np.float32([0, 0.39, 0.41, 0.5, 0.59, 0.61, 1])
     rounded = dnnh.threshold(h, 0.1)

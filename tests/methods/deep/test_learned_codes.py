@@ -160,7 +160,8 @@ def test_dsdh_draws_outputs_to_their_own_codes(data):
     settings = config("dsdh")
     _, state = dsdh.prepare(settings, data, jax.random.key(0))
     indices, u = data.train[4:10], outputs_of(6).astype(np.float64)
-    _, terms = dsdh.loss(outputs_of(6), batch_of(data, indices), state, settings)
+    total, terms = dsdh.loss(outputs_of(6), batch_of(data, indices), state, settings)
+    assert total == terms["likelihood"] + terms["distance"]
     b = np.asarray(state["codes"], np.float64)[4:10]
     np.testing.assert_allclose(
         terms["distance"], 0.3 / 30 * ((b - u) ** 2).sum(1).mean(), rtol=1e-5

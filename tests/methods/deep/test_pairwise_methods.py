@@ -113,7 +113,8 @@ def of_dch(u, labels):
 
 
 def of_dfh(u, labels, centers, mu=1.0):
-    codes = sign(mu * rows_of(labels) @ centers + u)
+    rows = rows_of(labels)
+    codes = sign(mu * rows / np.maximum(rows.sum(1, keepdims=True), 1) @ centers + u)
     pairs = likelihood(u, similarity(labels), margin=3)[OTHERS].mean()
     return pairs + 0.5 * np.square(codes - u).mean()
 

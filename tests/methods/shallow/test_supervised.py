@@ -7,15 +7,18 @@ import jax
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.optimize
 import scipy.special
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import StandardScaler
 
 from configs.baselines import shallow
 from jhash import retrieval
 from jhash.errors import InputError
 from jhash.methods import fitting
-from jhash.methods.shallow import cosdish, fsdh, itq_cca, ksh, lfh, lsh, sdh
+from jhash.methods.shallow import bre, bre_supervised, cosdish, fsdh, itq_cca, ksh, lfh, lsh, sdh
+from jhash.solvers import draws, label_groups, reconstructive_embedding
 from tests.support import clusters
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -118,8 +121,11 @@ def test_correlations_are_those_of_the_generalized_eigenproblem(data):
     vectors = vectors[:, ::-1][:, :3]
     vectors *= np.sign((vectors * directions[:, :3]).sum(0))
     np.testing.assert_allclose(directions[:, :3], vectors, rtol=1e-6, atol=1e-9)
-    kernel = itq_cca.fit(features, ids, BITS, KEY)["kernel"]
-    assert np.linalg.matrix_rank(np.asarray(kernel, np.float64), tol=1e-4) == 3
+    kernel = np.float64(itq_cca.fit(features, ids, BITS, KEY)["kernel"])
+    assert np.linalg.matrix_rank(kernel, tol=1e-4) == 3
+    # Directions are scaled by r; a rotation does not change the product.
+    expected = (vectors * squares[::-1][:3]) @ vectors.T
+    np.testing.assert_allclose(kernel @ kernel.T, expected, rtol=1e-3, atol=1e-3)
 
 
 def descend(codes, linear, gram):
@@ -232,6 +238,63 @@ def test_bits_of_ksh_are_no_worse_than_the_relaxed_ones(labels):
             assert smooth(k, residual, column) > smooth(k, residual, relaxed)
         residual -= np.outer(bit, bit)
     assert better
+
+
+def test_a_bit_of_ksh_is_refined_to_a_maximum(labels):
+    ids, _, similar = labels
+    k = np.random.default_rng(4).normal(size=(30, 5))
+    rows, groups = label_groups.group_by_label(ids, 3)
+    residual = BITS * np.where(similar, 1.0, -1.0)
+    start = scipy.linalg.eigh(k.T @ residual @ k, k.T @ k)[1][:, -1]
+    start *= np.sqrt(30 / (start @ k.T @ k @ start))
+    target = BITS * np.where(rows @ rows.T > 0, 1.0, -1.0)
+    found = ksh._refined(k, target, groups, np.zeros((30, BITS)), start)
+    best = -scipy.optimize.minimize(lambda weights: -smooth(k, residual, weights), found).fun
+    assert smooth(k, residual, start) < 0.5 * best
+    assert 0.97 * best < smooth(k, residual, found) <= best
+
+
+@pytest.mark.parametrize(
+    ("method", "draws_of", "penalty"), [(cosdish, 10, 1.0), (lfh, 50, 100 / 12)]
+)
+def test_the_whole_fit_is_draws_and_a_ridge_regression(method, draws_of, penalty, data):
+    features, ids = data
+    rows, x = np.eye(4, dtype=np.float32)[ids], StandardScaler().fit_transform(features)
+    if method is cosdish:
+        values, more = jax.random.rademacher(KEY, (100, BITS), np.float32), []
+    else:
+        values, more = lfh._start(np.float32(x), BITS, KEY), [30 / BITS]
+    for draw in range(draws_of):
+        values = method.improve(values, rows, draws.places(KEY, BITS, 100, draw), *more)
+    expected = Ridge(penalty, fit_intercept=False).fit(x, values).predict(x)
+    found = method.encode(method.fit(features, ids, BITS, KEY), features)
+    # Rounding grows in 50 draws.
+    np.testing.assert_allclose(found, expected, atol=1e-2 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("method", [bre, bre_supervised], ids=["bre", "bre_supervised"])
+def test_the_targets_of_bre(method, data, monkeypatch):
+    """Half the squared distances of directions by their maximum, or 0 and 1 of labels."""
+    features, ids = data
+    given = []
+
+    def fit_layer(drawn, target, bits, key):
+        given.extend([drawn, target])
+
+    monkeypatch.setattr(reconstructive_embedding, "fit_layer", fit_layer)
+    method.fit(features, ids, BITS, KEY)
+    drawn, target = given
+    x = np.float64(features) - np.float64(features).mean(0)
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True))[drawn.indices]
+    pairs = list(zip(drawn.pairs.first, drawn.pairs.second, strict=True))
+    if method is bre:
+        largest = max(np.sum((one - other) ** 2) / 2 for one in x for other in x)
+        expected = [np.sum((x[i] - x[j]) ** 2) / 2 / largest for i, j in pairs]
+    else:
+        labels = ids[drawn.indices]
+        expected = [float(labels[i] != labels[j]) for i, j in pairs]
+    np.testing.assert_allclose(target, expected, atol=1e-6)
+    assert 0 < np.mean(target) < 1
 
 
 def ascend(bits, quadratic, linear):

@@ -47,6 +47,21 @@ def test_few_groups_have_all_pairs_and_no_more():
         density_sensitive.fit(features, None, 7, KEY)
 
 
+def test_groups_are_one_and_a_half_a_bit_after_three_rounds(monkeypatch):
+    """The constants of the authors' code."""
+    features, k_means = clusters.clusters([25, 20, 30, 25], 0.2)[0], density_sensitive.k_means
+    seen, make = [], k_means.k_means
+
+    def spy(features, groups, key, *, iterations):
+        seen.append((groups, iterations))
+        return make(features, groups, key, iterations=iterations)
+
+    monkeypatch.setattr(k_means, "k_means", spy)
+    for bits in (6, 11):
+        density_sensitive.fit(features, None, bits, KEY)
+    assert seen == [(9, 3), (17, 3)]
+
+
 @pytest.mark.parametrize("method", [density_sensitive, bre], ids=["density_sensitive", "bre"])
 def test_clusters_have_codes_of_their_own(method):
     features, which = clusters.clusters([25, 20, 30, 25], 0.2)
