@@ -12,9 +12,9 @@ def solve(codes_NxL: jax.Array, s_NxM: jax.Array, sampled_M: jax.Array) -> jax.A
     """Improves the codes of a few samples, bit by bit, so that products of codes are similarities.
 
     They are codes B_O of samples O, and ||l S_GO - B_G B_O'||^2 + ||l S_OO - B_O B_O'||^2 is to be
-    small. G are all other samples, whose codes stay. A bit of all of O is a binary quadratic problem, in
-    which the bits before it are fixed and those after it absent, as in the authors' code. So a bit
-    never makes its own problem worse, but the sum over all bits can rise.
+    small. G are all other samples, whose codes stay. A bit of all of O is a binary quadratic
+    problem, in which the bits before it are fixed and those after it absent, as in the authors'
+    code. So a bit never makes its own problem worse, but the sum over all bits can rise.
 
     Args:
       codes_NxL: Codes B of all samples, in {-1, +1}; those of O are where the bits start from.
