@@ -2,6 +2,9 @@
 
 import functools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,16 @@ def test_bad_input_gets_one_line_and_no_traceback(launch, tmp_path, arguments, m
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_platform_that_jax_lacks_gets_one_line(tmp_path):
+    words = [sys.executable, str(ROOT / "launch.py"), f"--config={ROOT}/configs/fdah.py:smoke"]
+    environment = {**os.environ, "JAX_PLATFORMS": "nothing", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("jhash: JAX_PLATFORMS: 'nothing' given; allowed: platforms that")
+    assert len(done.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
 
 

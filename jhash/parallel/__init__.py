@@ -12,7 +12,12 @@ from jhash.parallel.collectives import (
     shard,
     unreplicate,
 )
-from jhash.parallel.devices import check_batch_size, device_count, training_devices
+from jhash.parallel.devices import (
+    check_batch_size,
+    device_count,
+    starting,
+    training_devices,
+)
 from jhash.parallel.processes import (
     Agreement,
     any_process,
@@ -54,6 +59,7 @@ __all__ = [
     "replicate",
     "shard",
     "share",
+    "starting",
     "training_devices",
     "unreplicate",
 ]

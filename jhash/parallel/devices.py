@@ -4,6 +4,8 @@ If not all devices can share a batch equally, a config may allow that the first 
 work and the others are idle; see `training_devices`.
 """
 
+import contextlib
+
 import jax
 
 from jhash.errors import InputError
@@ -13,10 +15,21 @@ def device_count():
     """Returns the number of devices, those of all processes together.
 
     Raises:
+      InputError: As for `starting`.
+    """
+    with starting():
+        return jax.local_device_count() * jax.process_count()
+
+
+@contextlib.contextmanager
+def starting():
+    """Names the platform if JAX cannot start it, which the first question about devices does.
+
+    Raises:
       InputError: JAX cannot start the platform that the environment variable JAX_PLATFORMS names.
     """
     try:
-        return jax.local_device_count() * jax.process_count()
+        yield
     except (RuntimeError, AssertionError) as error:  # The latter for cuda without its plugin.
         reason = " ".join(str(error).split())
         raise InputError(

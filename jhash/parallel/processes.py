@@ -16,6 +16,7 @@ from jax.experimental import multihost_utils
 
 from jhash.errors import InputError
 from jhash.parallel.collectives import AXIS
+from jhash.parallel.devices import starting
 
 # Seconds for which processes wait at the start for those that are missing, and at the end for the
 # main process to evaluate the run.
@@ -84,8 +85,13 @@ def process_index() -> int:
 
 
 def is_main() -> bool:
-    """Tells if this is the main process, as every process is that trains alone."""
-    return jax.process_index() == 0
+    """Tells if this is the main process, as every process is that trains alone.
+
+    Raises:
+      InputError: As for `starting`.
+    """
+    with starting():
+        return jax.process_index() == 0
 
 
 def joined() -> bool:

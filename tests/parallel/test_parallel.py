@@ -55,12 +55,14 @@ def test_simulated_devices_end_before_anything_else_begins():
     np.testing.assert_array_equal(product, np.full((300, 300), 300))
 
 
+@pytest.mark.parametrize("question", ["device_count", "is_main"])
 @pytest.mark.parametrize("error", [AssertionError(), RuntimeError("no such\nbackend")])
-def test_a_platform_that_does_not_start_is_named(monkeypatch, error):
+def test_a_platform_that_does_not_start_is_named(monkeypatch, error, question):
     def fail():
         raise error
 
     monkeypatch.setattr(jax, "process_count", fail)
+    monkeypatch.setattr(jax, "process_index", fail)
     with pytest.raises(InputError, match=r"^JAX_PLATFORMS: 'cpu' given; allowed: platforms") as no:
-        parallel.device_count()
+        getattr(parallel, question)()
     assert ("(no such backend)" in str(no.value)) == bool(str(error))

@@ -71,8 +71,8 @@ def check(config, data):
         names += getattr(module, "OPTIONS", options)
     if unknown := sorted(set(options) - set(names)):
         raise InputError(
-            f"config.method.embedding: {', '.join(unknown)} given; allowed: name, "
-            f"{', '.join(names)}."
+            f"config.method.embedding: {', '.join(unknown)} given; allowed: "
+            f"{', '.join(['name', *names])}."
         )
     if hasattr(module, "check"):
         with _errors_in_config(method.embedding):
