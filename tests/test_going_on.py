@@ -18,8 +18,8 @@ from jhash.errors import InputError
 from jhash.experiment import build
 from jhash.runs import workdirs
 from jhash.runs.checkpoints import Checkpoints
-from tests.support import signals, tiny
-from tests.test_validation import KilledError, assert_same_training, kill
+from tests.support import kills, signals, tiny
+from tests.test_validation import assert_same_training
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -73,8 +73,10 @@ def test_a_longer_run_ends_as_if_it_had_been_so_long_from_the_start(
     monkeypatch.setattr(train, "_run_epoch", watched)
     # Before anything but the config is written, and in the fourth epoch.
     killed = tmp_path / "longer"
-    kill(monkeypatch, config(epochs=4), killed, train, "_train", lambda *_: True)
-    kill(monkeypatch, config(epochs=4), killed, train, "_report", lambda *all: all[3] == 17)
+    with kills.during(train, "_train", lambda *_: True):
+        train.train(config(epochs=4), killed)
+    with kills.during(train, "_report", lambda *all: all[3] == 17):
+        train.train(config(epochs=4), killed)
     results = train.train(config(epochs=4), killed)
     assert seen == [2, 3, 3]
     assert (results["epochs"], results["epochs_planned"]) == (4, 4)
@@ -100,11 +102,13 @@ def test_more_epochs_must_leave_the_learning_rates_as_they_were(
     before = as_it_was(tmp_path)
 
     def reached(*_):
-        raise KilledError
+        raise kills.KilledError
 
     monkeypatch.setattr(train, "_train", reached)
     message = rf"^config\.epochs: 3 given for {tmp_path}, a run of 2; allowed: 2, as the .*warmup"
-    with pytest.raises(KilledError if allowed else InputError, match=None if allowed else message):
+    with pytest.raises(
+        kills.KilledError if allowed else InputError, match=None if allowed else message
+    ):
         train.train(config(**fields, epochs=3), tmp_path)
     assert allowed == (as_it_was(tmp_path) != before)
 
@@ -137,7 +141,8 @@ def test_the_last_epochs_see_images_as_the_evaluation_does(tmp_path, monkeypatch
     np.testing.assert_allclose(make_views(images, keys, first_plain), as_they_are, rtol=1e-6)
     train.train(plain, tmp_path / "whole")
     killed = tmp_path / "killed"
-    kill(monkeypatch, plain, killed, train, "_report", lambda *all: all[3] == first_plain + 2)
+    with kills.during(train, "_report", lambda *all: all[3] == first_plain + 2):
+        train.train(plain, killed)
     train.train(plain, killed)
     assert_same_training(tmp_path / "whole", killed)
     message = r"^config\.epochs: 3 given for .*, a run of 2; allowed: 2, .*augment\.plain is 0\.5"
@@ -166,7 +171,8 @@ def test_a_run_starts_with_the_model_of_another(finished, tmp_path, monkeypatch)
     other = tmp_path / "other"
     shutil.copytree(finished, other)
     started, folder = config(init_from=str(other), seed=1, epochs=1), tmp_path / "run"
-    kill(monkeypatch, started, folder, train, "_run_epoch", lambda *_: True)
+    with kills.during(train, "_run_epoch", lambda *_: True):
+        train.train(started, folder)
     there = encoder.read(str(other))[1]["variables"]
     with Checkpoints(str(folder / "checkpoints")) as checkpoints:
         assert checkpoints.newest == 0

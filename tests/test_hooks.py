@@ -2,8 +2,8 @@
 
 `dpsh` has a table of outputs by sample (`after_step`), `adsh` learned codes and `dfh` centers that
 are renewed after an epoch, `bihalf` a teacher and a ranking of the batch, `cibhash` strongly
-augmented views, `tbh` two players. The others are small methods of the tests. All methods of jhash
-go through the first two tests in `tests/campaigns/methods.py`, which takes half an hour.
+augmented views, `tbh` two players. The others are small methods of the tests. All deep methods of
+`configs/baselines/` go through the first two tests in `tests/campaigns/methods.py`.
 """
 
 import importlib

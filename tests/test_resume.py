@@ -6,12 +6,11 @@ import random
 import signal
 import time
 
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
 
 from jhash.runs.checkpoints import Checkpoints
+from tests.support import kills
 from tests.support.child import Child
 
 # What may differ between two runs of one config.
@@ -37,15 +36,6 @@ class Runs:
         assert status == 0, output
 
 
-def final_state(workdir):
-    """Every leaf of the last checkpoint but the time, as bytes."""
-    manager = ocp.CheckpointManager(workdir / "checkpoints")
-    tree = manager.restore(EPOCHS, args=ocp.args.StandardRestore())
-    manager.close()
-    tree.pop("seconds")
-    return jax.tree.map(lambda leaf: np.asarray(leaf).tobytes(), tree)
-
-
 def results(workdir):
     def timeless(value):
         if isinstance(value, dict):
@@ -66,7 +56,7 @@ def has_epoch(workdir, epoch):
 
 
 def assert_same_bits(whole, broken):
-    assert final_state(whole) == final_state(broken)
+    assert kills.checkpoint(whole, EPOCHS) == kills.checkpoint(broken, EPOCHS)
     assert (whole / "metrics.jsonl").read_bytes() == (broken / "metrics.jsonl").read_bytes()
     assert results(whole) == results(broken)
     encoder = (whole / "encoder.bin").read_bytes()

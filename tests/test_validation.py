@@ -15,7 +15,7 @@ from jhash.experiment import build
 from jhash.retrieval import unpack_codes
 from jhash.runs import workdirs
 from jhash.runs.checkpoints import Checkpoints
-from tests.support import signals, tiny
+from tests.support import kills, signals, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation", "one_device")
 
@@ -86,25 +86,6 @@ def fewer_queries(source, seed):
     """The split of `tiny` with other queries."""
     data = tiny.split(source, seed)
     return Data(source, data.train, data.database, data.queries[3:20])
-
-
-class KilledError(Exception):
-    """Raised in place of a signal."""
-
-
-def kill(monkeypatch, config, folder, module, name, at):
-    """Trains until the first call of a function for which `at` is true."""
-    function = getattr(module, name)
-
-    def killing(*arguments, **more):
-        if at(*arguments):
-            raise KilledError
-        return function(*arguments, **more)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, killing)
-        with pytest.raises(KilledError):
-            train.train(config, folder)
 
 
 def test_the_best_epoch_is_what_a_run_leaves(kept):
@@ -184,7 +165,8 @@ def test_a_training_that_stops_early_is_killed_and_stopped_to_the_same_bits(
     config, best = best_config(), expected["validation"]["epoch"]
     steps = expected["steps"] // expected["epochs"]
     after = lambda n: lambda experiment, encode, state, *_: state.step[0] == n * steps  # noqa: E731
-    kill(monkeypatch, config, tmp_path, evaluate, "validate", after(best))
+    with kills.during(evaluate, "validate", after(best)):
+        train.train(config, tmp_path)
     # When the best epoch is known, and one worse than it; then while the last one is validated.
     step = lambda experiment, epochs, epoch, at, *_: at == (best + 1) * steps + 2  # noqa: E731
     for module, name, at in ((train, "_report", step), (evaluate, "validate", after(best + 2))):

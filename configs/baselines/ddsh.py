@@ -6,9 +6,8 @@ trains 32 bits on the embedded data (9,000 images and 1,000 queries from the tes
 Fashion-MNIST). `bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and another
 data set is an argument as well: fashion_mnist, cifar10, scenes, nus_wide, nus_wide81, coco or
 flickr25k; see `configs/baselines/dpsh.py`. The model and the schedule are those of
-`configs/baselines/common.py`, but an epoch has three
-passes, so that there are a third as many. "DDSH-A" of FDAH's tables is
---config.data.split=cifar10_fdah.
+`configs/baselines/common.py`, but an epoch has three passes, so that there are a third as many.
+"DDSH-A" of FDAH's tables is --config.data.split=cifar10_fdah.
 """
 
 import ml_collections

@@ -41,8 +41,8 @@ def distort(
       keys: One random key per image, [B].
       crop_area: Min area of the window, as a share of the image's; 1 for the whole image. The area
         is uniform, the ratio of the sides changes by up to 4/3, and the window is resized to the
-        size of the image. A side that would be longer than the image's is cut to it, so that
-        a window of more than 3/4 of the area may be smaller than was drawn, by up to 13 percent.
+        size of the image. A side that would be longer than the image's is cut to it, so that a
+        window of more than 3/4 of the area may be smaller than was drawn, by up to 13 percent.
       jitter: Strength of the change of colors, 0 to 1. Brightness, contrast and saturation get
         factors in [1 - jitter, 1 + jitter], and the hue a shift of up to jitter / 4 of the circle,
         in 7 of 10 images. Gray images have neither saturation nor hue.

@@ -1,8 +1,8 @@
 """Losses as pure jitted functions, one family per file.
 
 Arrays come first, hyperparameters are keywords. Most functions return one value per sample or per
-pair, and the caller sums or averages. Of the rest of jhash the package imports
-`forms` alone.
+pair, and the caller sums or averages. It imports `forms` and nothing else of
+jhash.
 """
 
 from jhash.losses import (

@@ -75,23 +75,28 @@ def join(
 
 
 def process_count() -> int:
-    """Returns the number of processes that train together."""
-    return jax.process_count()
-
-
-def process_index() -> int:
-    """Returns the number of this process, from 0 on."""
-    return jax.process_index()
-
-
-def is_main() -> bool:
-    """Tells if this is the main process, as every process is that trains alone.
+    """Returns the number of processes that train together.
 
     Raises:
       InputError: As for `starting`.
     """
     with starting():
-        return jax.process_index() == 0
+        return jax.process_count()
+
+
+def process_index() -> int:
+    """Returns the number of this process, from 0 on.
+
+    Raises:
+      InputError: As for `starting`.
+    """
+    with starting():
+        return jax.process_index()
+
+
+def is_main() -> bool:
+    """Tells if this is the main process, as every process is that trains alone."""
+    return process_index() == 0
 
 
 def joined() -> bool:

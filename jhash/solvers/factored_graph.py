@@ -48,9 +48,9 @@ def euclidean(features_Nxz: jax.Array) -> Graph:
     References:
       DSTGeH (Liu et al. 2020), section 3.2, "Influence of distance metric", which gives no formula.
       The code that it points to, dl-ai/DSTGeH, has the distance itself, which is largest for the
-      pairs that are least alike.
-      This one falls with the distance, is the cosine where all vectors have the same length, and
-      has two factors of few columns, which a Gaussian of the distance does not have.
+      pairs that are least alike. The one here falls with the distance, is the cosine where all
+      vectors have the same length, and has two factors of few columns, which a Gaussian of the
+      distance does not have.
     """
     squares_Nx1 = jnp.square(features_Nxz).sum(1, keepdims=True)
     largest = squares_Nx1.max()

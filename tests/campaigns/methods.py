@@ -22,6 +22,7 @@ os.environ["XLA_FLAGS"] = (
 
 import frame
 
+from configs import fine_tuned
 from configs.baselines import unlabeled
 from tests.support import method_runs
 
@@ -30,8 +31,8 @@ CASES = [
     (f"{check}, {kind}", (check, method, kind == "several labels"))
     for check in CHECKS
     for kind, methods in (
-        ("one label", method_runs.SUPERVISED),
-        ("several labels", method_runs.SUPERVISED),
+        ("one label", fine_tuned.BASELINES),
+        ("several labels", fine_tuned.BASELINES),
         ("no labels", unlabeled.METHODS),
     )
     for method in methods

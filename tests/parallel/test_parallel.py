@@ -55,7 +55,7 @@ def test_simulated_devices_end_before_anything_else_begins():
     np.testing.assert_array_equal(product, np.full((300, 300), 300))
 
 
-@pytest.mark.parametrize("question", ["device_count", "is_main"])
+@pytest.mark.parametrize("question", ["device_count", "is_main", "process_count"])
 @pytest.mark.parametrize("error", [AssertionError(), RuntimeError("no such\nbackend")])
 def test_a_platform_that_does_not_start_is_named(monkeypatch, error, question):
     def fail():

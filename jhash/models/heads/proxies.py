@@ -1,6 +1,7 @@
 """Proxies of the classes: a direction for each, which is learned."""
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from jhash.losses.pairwise import unit_rows
@@ -32,4 +33,4 @@ class Proxies(nn.Module):
         initializer = nn.initializers.variance_scaling(1.0, "fan_out", "normal")
         proxies_CxL = self.param("proxies", initializer, (self.classes, outputs.shape[1]))
         directions = unit_rows(outputs), unit_rows(proxies_CxL).T
-        return {"hash": outputs, "cosines": jax.numpy.matmul(*directions, precision="highest")}
+        return {"hash": outputs, "cosines": jnp.matmul(*directions, precision="highest")}

@@ -12,7 +12,7 @@ from jhash import evaluate, train
 from jhash.errors import InputError
 from jhash.methods import graph_autoencoder
 from jhash.methods.deep import dstgeh
-from tests.support import chance, tiny
+from tests.support import chance, kills, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -83,12 +83,8 @@ def test_labels_are_not_used(finished, tmp_path):
     np.testing.assert_array_equal(*codes)
 
 
-class KilledError(Exception):
-    """Raised in place of a signal."""
-
-
 @pytest.mark.slow
-def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path, monkeypatch):
+def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path):
     """The validation is in the log; its pseudo labels are codes of the training images."""
     config = tiny_config()
     config.data.validation, config.eval_every, config.keep = 20, 1, "best"
@@ -100,18 +96,8 @@ def test_a_kill_in_either_stage_leaves_the_same_bits(tmp_path, monkeypatch):
         (graph_autoencoder, "_outputs", 0),
         (train, "_run_epoch", 1),
     ):
-        function, left = getattr(module, name), [calls]
-
-        def some(*arguments, function=function, left=left):
-            if not left[0]:
-                raise KilledError
-            left[0] -= 1
-            return function(*arguments)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, some)
-            with pytest.raises(KilledError):
-                train.train(config, str(tmp_path / "broken"))
+        with kills.during(module, name, kills.after(calls)):
+            train.train(config, str(tmp_path / "broken"))
     assert train.train(config, str(tmp_path / "broken"))["validation"] == validation
     for name in ("metrics.jsonl", "encoder.bin", "pretrain/embedding/metrics.jsonl"):
         whole, broken = ((tmp_path / run / name).read_bytes() for run in ("whole", "broken"))

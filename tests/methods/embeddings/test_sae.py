@@ -19,6 +19,7 @@ from jhash.methods import graph_autoencoder
 from jhash.methods.embeddings import sae, sdne
 from jhash.models import stacked_autoencoder
 from jhash.solvers import factored_graph, knn_graph
+from tests.support import kills
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -151,10 +152,6 @@ def test_without_epochs_the_codes_are_those_of_the_start(features, tmp_path):
     np.testing.assert_allclose(codes, expected, atol=1e-5)
 
 
-class KilledError(Exception):
-    """Raised in place of a signal."""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
@@ -164,24 +161,13 @@ class KilledError(Exception):
         {"first_order": "neighbors", "beta": 100.0},
     ],
 )
-def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, monkeypatch, changed):
+def test_a_killed_training_ends_with_the_same_bits(features, tmp_path, changed):
     options = OPTIONS | changed | {"hidden": (24,)}
     whole = sae.embed(features, 8, KEY, str(tmp_path / "whole"), **options)
-    train_epoch = graph_autoencoder._Phase.epoch
     # In the middle of the first layer, of the code layer, and of the whole stack.
     for epochs in (1, 2, 2):
-        left = [epochs]
-
-        def some(*arguments, left=left):
-            if not left[0]:
-                raise KilledError
-            left[0] -= 1
-            return train_epoch(*arguments)
-
-        monkeypatch.setattr(graph_autoencoder._Phase, "epoch", some)
-        with pytest.raises(KilledError):
+        with kills.during(graph_autoencoder._Phase, "epoch", kills.after(epochs)):
             sae.embed(features, 8, KEY, str(tmp_path / "broken"), **options)
-    monkeypatch.setattr(graph_autoencoder._Phase, "epoch", train_epoch)
     broken = sae.embed(features, 8, KEY, str(tmp_path / "broken"), **options)
     np.testing.assert_array_equal(whole, broken)
     logs = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "broken")]
