@@ -68,11 +68,21 @@ def load(argument: str) -> ml_collections.ConfigDict:
     return config
 
 
+def defines(path: str, name: str) -> bool:
+    """Tells if a file has a function of a name; a file that is not there has none.
+
+    Raises:
+      InputError: The file cannot be run; see `call`.
+    """
+    path = _found(path)
+    return os.path.isfile(path) and callable(getattr(_run(path), name, None))
+
+
 def call(path: str, name: str, arguments: Sequence[str], flag: str, example: str) -> Any:
     """Runs a file and calls one of its functions.
 
     Args:
-      path: The file.
+      path: The file; one of `configs/` that is not here is that of the installed package.
       name: Name of the function.
       arguments: Arguments of the function.
       flag: What errors call the file, such as `--config`.
@@ -85,6 +95,7 @@ def call(path: str, name: str, arguments: Sequence[str], flag: str, example: str
       InputError: There is no such file or function, or it raises an error; the message gives the
         line of the file.
     """
+    path = _found(path)
     if not os.path.exists(path):
         raise InputError(f"{flag}: {path} given; allowed: a file, and there is none of that name.")
     if not os.path.isfile(path):
@@ -107,6 +118,17 @@ def call(path: str, name: str, arguments: Sequence[str], flag: str, example: str
         pass
     with _errors_located(path):
         return function(*arguments)
+
+
+def _found(path):
+    """Returns where a file is: here, or among the configs that are installed with jhash."""
+    package, slash, rest = path.partition("/")
+    if not os.path.exists(path) and package == "configs" and slash:
+        spec = importlib.util.find_spec("configs")
+        for folder in spec.submodule_search_locations or () if spec else ():
+            if os.path.exists(os.path.join(folder, rest)):
+                return os.path.join(folder, rest)
+    return path
 
 
 def _run(path):

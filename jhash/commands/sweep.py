@@ -11,11 +11,12 @@ from jhash.commands import add_json, at_least, parser, tell
 from jhash.errors import InputError, printable
 from jhash.system import files
 
-_SUMMARY = "train the missing runs of a table, and write the table"
+_SUMMARY = "train the missing runs of a table or of a config, and write the table"
 _DETAILS = """
 A table is a Python file with a function get_table; those of the papers are in configs/tables/. Each
 of its runs is an ordinary one, in the folder that launch.py gives it. Stop or kill a sweep whenever
-you like: the same command goes on.
+you like: the same command goes on. A config in place of a table is run with several seeds, or with
+the values of a grid.
 
 --grid chooses the values of fields by validation. It takes images of the training set for that
 (--validation), where the config has none.
@@ -27,13 +28,16 @@ _EXAMPLES = (
     "sweep configs/tables/dah_table2.py --seeds 3 --workers 2",
     "sweep configs/tables/dah_table2.py --only DAH NoneA-DAH '12 bits'",
     "sweep configs/tables/fdah_table1.py --grid optimizer.learning_rate=1e-3,3e-3,1e-2",
+    "sweep configs/fdah.py:bits=24 --seeds 5",
 )
 
 
 def add(commands):
     """Adds the command and its arguments."""
     command = parser(commands, "sweep", _SUMMARY, _DETAILS, _EXAMPLES)
-    command.add_argument("table", metavar="TABLE", help="the file of the table")
+    command.add_argument(
+        "table", metavar="TABLE", help="the file of the table, or FILE.py:ARGUMENT of a config"
+    )
     command.add_argument(
         "--seeds", type=at_least(1), metavar="N", help="number of seeds (default: the table's)"
     )
@@ -96,13 +100,10 @@ def run(arguments):
     # the configs that a table names.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    from jhash import sweeps
     from jhash.commands import cell, config_file
     from jhash.sweeps import plan, sweep
 
-    table = sweeps.check(
-        config_file.call(arguments.table, "get_table", [], "TABLE", "configs/tables/fdah_table1.py")
-    )
+    table = _table(arguments)
     grid = dict(arguments.grid)
     if len(grid) < len(arguments.grid):
         raise InputError("--grid: a field given twice; allowed: each field once.")
@@ -149,13 +150,38 @@ def run(arguments):
         )
 
 
+def _table(arguments):
+    """Loads the table, or makes one of a config."""
+    from jhash import sweeps
+    from jhash.commands import config_file
+    from jhash.sweeps import of_config
+
+    given = arguments.table
+    path = given.partition(":")[0]
+    is_config = config_file.defines(path, "get_config") and not config_file.defines(
+        path, "get_table"
+    )
+    if not is_config:
+        return sweeps.check(
+            config_file.call(given, "get_table", [], "TABLE", "configs/tables/fdah_table1.py")
+        )
+    if arguments.quick:
+        raise InputError(
+            "--quick: given with a config; allowed: with a table, which says what is quick. Fields "
+            "of a config, such as epochs, are shortened by --grid."
+        )
+    return of_config.make(given, config_file.load(given))
+
+
 def printable_lines(text):
     """Escapes what a terminal would obey in the lines of a text."""
     return "\n".join(map(printable, text.splitlines()))
 
 
 def _default_folder(arguments):
-    name = os.path.splitext(os.path.basename(arguments.table))[0]
+    path, _, argument = arguments.table.partition(":")
+    name = os.path.splitext(os.path.basename(path))[0]
+    name += re.sub(r"[^\w.=]+", "-", f"-{argument}").rstrip("-")
     # The runs of another version are other runs, whose table replaces none.
     for flag in ("quick", "smoke", "grid"):
         name += f"-{flag}" if getattr(arguments, flag) else ""

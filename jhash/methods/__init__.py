@@ -153,6 +153,11 @@ class Method:
     reads_epochs: bool = False
     own: bool = False
 
+    @property
+    def learns_codes(self) -> bool:
+        """Whether training may learn codes of the database."""
+        return self.learned_codes is not _learned_codes
+
 
 _NO_HOOKS = {"initialize", "fields", "reads_epochs", "own"}
 _HOOKS = {field.name for field in dataclasses.fields(Method)} - _NO_HOOKS

@@ -53,6 +53,18 @@ def test_what_is_no_file_is_named(argument, message):
         config_file.load(argument)
 
 
+def test_configs_of_the_package_are_found_outside_a_checkout(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = config_file.load("configs/fdah.py:bits=12")
+    assert config.to_dict() == fdah.get_config("bits=12").to_dict()
+    assert config_file.defines("configs/tables/fdah_table1.py", "get_table")
+    assert not config_file.defines("configs/tables/none.py", "get_table")
+    # A file here goes first.
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "fdah.py").write_text(SMOKE + "return fdah.get_config('bits=99')\n")
+    assert config_file.load("configs/fdah.py").bits == 99
+
+
 def test_a_config_is_locked_and_a_frozen_one_can_be_overridden(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(

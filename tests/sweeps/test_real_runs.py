@@ -31,9 +31,9 @@ def without_times(folder):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The folder of a sweep in a process of its own, and what the process printed."""
+    """The folder of a sweep whose two runs had a process each, and what it printed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    done = script.run(PROGRAM, *words(folder), cwd=ROOT, streams=folder)
+    done = script.run(PROGRAM, *words(folder), "--workers", "2", cwd=ROOT, streams=folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -42,6 +42,7 @@ def test_two_cells_of_a_table_are_trained(undisturbed, capsys):
     folder, done = undisturbed
     runs = sorted((folder / "runs").glob("[!.]*"))
     assert [path.name.split("-")[0] for path in runs] == ["itq", "lsh"]
+    assert len(list((folder / "table" / "logs").iterdir())) == 2
     # Both were fitted to the same features, and encode the same images.
     assert len(list((folder / "runs" / ".features").iterdir())) == 2
     for run in runs:

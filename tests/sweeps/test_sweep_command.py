@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from jhash.commands import main
+from jhash.commands import config_file, main
 from jhash.commands.sweep import _grid
 from jhash.errors import InputError
+from jhash.runs import workdirs
+from tests.support import stub_run
 
 TABLE = """
 from jhash.sweeps import Column, DataSet, Metric, Row, Table
@@ -17,6 +19,15 @@ def get_table():
         overrides={"epochs": 3})],
         [DataSet("tiny", "embedded")], [Column("12", x=12)], [Metric("encoded.map", "MAP")],
     )
+"""
+
+OWN = """
+from tests.support import tiny
+
+def get_config():
+    config = tiny.get_config()
+    config.keep_metric = "map_learned"
+    return config
 """
 
 pytestmark = pytest.mark.usefixtures("undrawn", "stub")
@@ -49,6 +60,60 @@ def test_the_table_is_written_and_printed(sweep, tmp_path, stub):
     assert len(stub) == 2
     assert sweep("--seeds", "2", "--table")[0] == 0
     assert len(stub) == 2
+
+
+def test_a_config_in_place_of_a_table_is_run_with_its_seeds(sweep, stub, tmp_path):
+    status, out, _ = sweep("--seeds", "2", table="tests/support/tiny.py:bits=8")
+    assert status == 0
+    assert out.startswith("# tests/support/tiny.py:bits=8\n")
+    assert "| fdah | " in out
+    assert "MAP of learned codes" in out
+    # They are the runs that launch.py makes of it.
+    config = config_file.load("tests/support/tiny.py:bits=8")
+    names = set()
+    for seed in (0, 1):
+        config.seed = seed
+        names.add(Path(workdirs.default(config)).name)
+    assert {Path(folder).name for folder in stub} == names
+
+
+def test_a_grid_of_a_config_is_chosen_by_its_keep_metric(sweep, tmp_path, monkeypatch):
+    from jhash.sweeps import training
+
+    def train(config, workdir):
+        # The two metrics choose differently.
+        gamma = config["method"]["gamma2"]
+        metrics = {"map_encoded": 1 / gamma, "map_learned": gamma / 9}
+        chosen = {"size": 20, "epoch": 1, "chosen_by": None, "stopped_early": False}
+        stub_run.train(config, workdir, validation={"metrics": metrics, **chosen})
+
+    monkeypatch.setattr(training, "run", train)
+    (tmp_path / "mine.py").write_text(OWN)
+    words = ("--grid", "method.gamma2=1.0,9.0", "--validation", "20", "--seeds", "1")
+    status, out, err = sweep(*words, table=tmp_path / "mine.py")
+    assert (status, err.count("seed 0")) == (0, 2)
+    assert "method.gamma2=9.0 chosen by map_learned of" in out
+    assert "method.gamma2=1.0 chosen by map_encoded of" in sweep(*words, "--by", "map_encoded")[1]
+
+
+def test_the_quick_version_of_a_config_is_refused(sweep, stub):
+    status, _, err = sweep("--quick", table="tests/support/tiny.py")
+    assert status == 1
+    assert "--quick: given with a config; allowed: with a table" in err
+    assert not stub
+
+
+def test_a_method_that_learns_no_codes_has_no_place_for_them(sweep):
+    out = sweep("--seeds", "1", table="configs/baselines/dpsh.py:smoke")[1]
+    assert "MAP of encoded codes" in out
+    assert "learned" not in out
+
+
+def test_files_of_a_config_are_named_after_it(monkeypatch, tmp_path):
+    config = Path("tests/support/tiny.py").resolve()
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["sweep", f"{config}:bits=8,seed=1", "--seeds", "1"]) == 0
+    assert [path.name for path in (tmp_path / "tables").iterdir()] == ["tiny-bits=8-seed=1"]
 
 
 def test_a_failed_run_gives_status_1(sweep, monkeypatch):
