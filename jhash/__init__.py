@@ -1,6 +1,28 @@
 """Deep-hashing image retrieval in JAX/Flax."""
 
+from jhash.system import lazy
+
 __version__ = "0.1.0"
+
+# What docs/library.md names, found as `jhash.train` without an import of its own.
+_PUBLIC = (
+    "data",
+    "encoding",
+    "evaluate",
+    "losses",
+    "methods",
+    "models",
+    "pretrained",
+    "publishing",
+    "report",
+    "retrieval",
+    "runs",
+    "solvers",
+    "sweeps",
+    "train",
+)
+
+__getattr__ = lazy.attributes(__name__, {name: name for name in _PUBLIC})
 
 
 def load(folder, trust_modules=()):

@@ -49,11 +49,13 @@ def test_a_notebook_runs(name, tmp_path):
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,  # Of which it takes ten on a machine of its own.
+        timeout=240,  # Of which it takes twenty on a machine of its own.
         check=False,
     )
     assert run.returncode == 0, run.stderr
     assert "(1000, 1) uint32 True" in run.stdout  # Codes of arrays are those of the evaluation.
-    *_, last = run.stdout.splitlines()
-    assert last.startswith("MAP ")
-    assert 0.5 < float(last.split()[1]) <= 1
+    maps = [float(line.split()[1]) for line in run.stdout.splitlines() if line.startswith("MAP ")]
+    assert len(maps) == 3
+    assert maps[0] == maps[1]  # That of the run, and the one that the notebook computes.
+    # The last is of a loss of the notebook itself.
+    assert all(0.5 < value <= 1 for value in maps)

@@ -3,6 +3,8 @@
 import ast
 import importlib
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,15 @@ def test_no_import_runs_upwards():
         if LEVEL[room(other)] >= LEVEL[room(name)]
     ]
     assert not wrong
+
+
+def test_rooms_are_found_without_an_import_of_their_own():
+    code = "import sys, jhash; assert 'jax' not in sys.modules; print(jhash.train.train.__name__)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True)
+    assert run.stdout == b"train\n", run.stderr
+    assert set(jhash._PUBLIC) <= set(LEVEL)
+    with pytest.raises(AttributeError, match="module 'jhash' has no attribute 'tran'"):
+        _ = jhash.tran
 
 
 def test_no_imports_in_a_circle():
