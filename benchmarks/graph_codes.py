@@ -6,7 +6,8 @@
 Images of the embedded training set are drawn, 3,000 unless `--images` says otherwise. All of them
 are nodes of the graph. 500 of them (`--queries`) are queries to the others, and labels are used for
 that alone. The test queries take no part, so settings may be chosen here. `--scan` sets an option
-of the embedding to each of some values, and `--set NAME=VALUE ...` sets further options.
+of the embedding to each of some values, and `--set NAME=VALUE ...` sets further options. The metric
+may also be one of `graph_rows.py`.
 `--uncentered` leaves the mean in the features, as the paper does. `--features` names a folder that
 keeps the features for the next call. `--smoke` takes 64 random images and cheap features, to see
 that everything runs.
@@ -18,12 +19,14 @@ import importlib
 import tempfile
 import time
 
+import graph_rows
 import numpy as np
 from output import Output, add_switch
 
 from configs import dstgeh
 from jhash import data as datasets
 from jhash import retrieval, rng
+from jhash.methods import graph_autoencoder
 from jhash.pretrained import features
 
 
@@ -50,6 +53,7 @@ def main():
     add_switch(parser)
     options = parser.parse_args()
 
+    graph_autoencoder.METRICS.update(graph_rows.METRICS)
     argument = f"embedding={options.embedding},bits={options.bits}"
     config = dstgeh.get_config(argument + (",smoke" if options.smoke else ""))
     data = datasets.load_config(config.data)

@@ -42,7 +42,6 @@ FIRST_ORDERS = ("graph", "neighbors")
 # Functions from features to a graph. The paper's is that of cosines.
 METRICS = {**factored_graph.METRICS, "diffused": diffused_codes.graph}
 _FIELDS = {
-    "metric": config_fields.choice(*METRICS),
     "first_order": config_fields.choice(*FIRST_ORDERS),
     "hidden": config_fields.integers(1),
     "slope": config_fields.positive(1),
@@ -470,7 +469,9 @@ def check(options: Options, nodes: int, bits: int) -> None:
     Raises:
       InputError: An option is not allowed; the message names it.
     """
-    config_fields.check_group(options._asdict(), _FIELDS)
+    # Looked up now, since further metrics may have been added.
+    fields = _FIELDS | {"metric": config_fields.choice(*METRICS)}
+    config_fields.check_group(options._asdict(), fields)
     if options.batch > nodes:
         raise InputError(
             f"batch: {options.batch} given; allowed: 1 to {nodes}, the number of nodes."

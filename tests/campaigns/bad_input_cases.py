@@ -241,7 +241,7 @@ _COMMON = [
     ("checkpoint_every=0", r"checkpoint_every: 0 given"),
     ("keep_checkpoints=0", r"keep_checkpoints: 0 given"),
     ("method.name=", r"method\.name: '' given"),
-    ("method.name=fdha", r"method\.name: module 'fdha' given; allowed: aihn, dah"),
+    ("method.name=fdha", r"method\.name: module 'fdha' given; allowed: adsh, aihn"),
     ("method.name=os", r"method\.name: os given; allowed: modules with a function loss"),
     ("method.name=..", r"method\.name: module '\.\.' given"),
     ("method.queries=0", r"method\.queries: 0 given"),
@@ -354,7 +354,8 @@ _OTHERS = {
     ("smoke", "dstgeh"): [
         ("method.loss=hinge", r"method\.loss: 'hinge' given; allowed: bce"),
         ("method.landmarks=none.npy", r"method\.landmarks: none\.npy given"),
-        ("method.embedding.name=itq", r"method\.embedding\.name: module 'itq' given; allowed"),
+        ("method.embedding.name=iqt", r"method\.embedding\.name: module 'iqt' given; allowed"),
+        ("method.embedding.name=itq", r"method\.embedding: alpha, .*start given; allowed: name"),
         ("method.embedding.batch=1000", r"method\.embedding\.batch: 1000 given; allowed: 1 to 48"),
         ("method.embedding.mu=2", r"method\.embedding\.mu: 2\.0 given"),
         ("method.embedding.hidden=(0,)", r"method\.embedding\.hidden: \(0,\) given"),
@@ -612,9 +613,11 @@ def _files():
     damaged = {"own.index": b"JHASHIDX" + bytes(500)}
     search = jhash("search", "--id", "1", "--index", "own.index")
     yield "a damaged index", search(pattern=r"own\.index", files=damaged)
-    image = io.BytesIO()
-    Image.new("L", (8, 8)).save(image, "PNG")
-    good = {f"lists/{number}.png": image.getvalue() for number in range(6)}
+    good = {}
+    for number in range(6):
+        image = io.BytesIO()
+        Image.new("L", (8, 8), 40 * number).save(image, "PNG")
+        good[f"lists/{number}.png"] = image.getvalue()
     lines = [f"{number}.png {number % 2} {1 - number % 2}\n" for number in range(6)]
     lists = good | {
         "lists/train.txt": "".join(lines[:4]),
@@ -631,13 +634,17 @@ def _files():
     split = "--config.data.split=lists"
     for name, words, changes, pattern in (
         ("another split", (), {}, r"data\.split: 'embedded' given; allowed for this .*lists"),
-        ("an unreadable image in test", (split,), {"lists/5.png": b"x"}, r"5\.png"),
         ("a missing image", (split,), {"lists/test.txt": "9.png 0 1\n"}, r"9\.png"),
         ("no line in test", (split,), {"lists/test.txt": ""}, r"test"),
         ("a text as label", (split,), {"lists/test.txt": "5.png a b\n"}, r"test\.txt"),
         ("an image in two lists", (split,), {"lists/test.txt": lines[0]}, r"test|quer|0\.png"),
     ):
         yield f"lists, {name}", train(*words, pattern=pattern, files=lists | changes)
+    # Images that cannot be read are named and left out, and then no query is left.
+    changes = {"lists/5.png": b"x", "lists/test.txt": lines[5]}
+    pattern = "quer|test"
+    train = train(split, pattern=pattern, files=lists | changes, lines=3)
+    yield "lists, no image in test that can be read", train
     embedded = launch("--config=CONFIGS/fdah.py", "--config.data.split=official")
     for source, pattern in (
         ("tfds:image_folder", r"config\.data\.source: .*image_folder"),
