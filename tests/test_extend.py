@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import script
+from jhash import encoding, runs, train
+from tests.support import script, tiny
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -86,3 +87,15 @@ def test_a_file_of_ones_own_runs_without_touching_jhash(folder, config):
     if CONFIGS[config]:
         assert CONFIGS[config] in logged, "the loss of the config was not the one that ran"
     assert ("map_learned" in results) == (config == "my_loss_config")
+
+
+def test_a_module_of_nnx_is_trained_and_encodes(tmp_path):
+    config = tiny.get_config()
+    config.model = {"name": "tests.support.nnx_net.Net"}
+    results = train.train(config, tmp_path / "run")
+    assert results["parameters"] == 64 * 16 + 16 + 16 * 12 + 12
+    assert results["map_encoded"] > 0.8  # A random order has 0.25.
+    encoder = encoding.load(tmp_path / "run", ["tests.support.nnx_net"])
+    source = tiny.source()
+    queries = runs.code_files.read(runs.paths.codes(tmp_path / "run", "queries"))
+    assert (encoder.encode_arrays(source.images(queries.ids)) == queries.codes).all()

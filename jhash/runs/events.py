@@ -31,7 +31,10 @@ class Events:
         self._path = folder
         with files.naming(folder):
             os.makedirs(folder, exist_ok=True)
-            self._writer = event_file_writer.EventsWriter(os.path.join(folder, "events"))
+            # The name has seconds alone: a second file of that second would replace the first.
+            self._writer = event_file_writer.EventsWriter(
+                os.path.join(folder, "events"), f".{time.time_ns()}"
+            )
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(step=first_step, file_version="brain.Event:2")
         self._add(step=first_step, session_log=start)
