@@ -276,7 +276,7 @@ def _check_choice(config):
     if keep == "best" and not eval_every:
         raise InputError(
             "config.keep: best given; allowed: last, as config.eval_every is 0, so that no epoch "
-            "is validated."
+            "is validated. config.eval_every=1 and config.data.validation=1000 would do it."
         )
     if patience and keep != "best":
         raise InputError(
