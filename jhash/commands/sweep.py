@@ -21,7 +21,7 @@ the values of a grid.
 --grid chooses the values of fields by validation. It takes images of the training set for that
 (--validation), where the config has none.
 
-exit status: 1 if a run has failed; its place in the table says why.
+exit status: 1 if a run has failed, or none can be made here; the table says why.
 """
 _EXAMPLES = (
     "sweep configs/tables/fdah_table1.py --quick",
@@ -143,6 +143,11 @@ def run(arguments):
         runs=made.cells,
         failed=made.failed,
     )
+    if not made.cells:
+        raise InputError(
+            f"TABLE: {arguments.table} given, and none of the runs asked for can be made here; the "
+            "table says why."
+        )
     if made.failed:
         raise InputError(
             f"{made.failed} of {made.cells} runs failed; the table says why. The same command "

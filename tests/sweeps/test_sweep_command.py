@@ -109,6 +109,13 @@ def test_a_method_that_learns_no_codes_has_no_place_for_them(sweep):
     assert "learned" not in out
 
 
+def test_a_config_without_its_data_makes_no_table_in_silence(sweep, stub):
+    status, out, err = sweep(table="configs/fdah.py:folder")
+    assert (status, stub) == (1, [])
+    assert "folder is not here (config.data.source: 'folder' given without the option" in out
+    assert "none of the runs asked for can be made here; the table says why." in err
+
+
 def test_files_of_a_config_are_named_after_it(monkeypatch, tmp_path):
     config = Path("tests/support/tiny.py").resolve()
     monkeypatch.chdir(tmp_path)
