@@ -55,10 +55,7 @@ def _notes(plan, entries, tried):
         )
     if plan.options.smoke:
         notes.append("These are tiny runs on random images. The numbers mean nothing.")
-    notes.append(
-        "Bold: the best of a column, of our numbers and of the paper's apart. The paper's numbers "
-        "are as it prints them, on its own data."
-    )
+    notes.append("Bold: the best of a column" + _of_paper(plan.table))
     if plan.options.grid:
         notes.append(
             "The validation images are missing in the training set and in the database of these "
@@ -70,6 +67,15 @@ def _notes(plan, entries, tried):
             "each place and with seed 0. The query images took no part in it."
         )
     return [*notes, *(_choice(plan, one) for one in tried), *_mixed(entries)]
+
+
+def _of_paper(table):
+    if not any(metric.paper for metric in table.metrics):
+        return "."
+    return (
+        ", of our numbers and of the paper's apart. The paper's numbers are as it prints them, on "
+        "its own data."
+    )
 
 
 def _choice(plan, tried):

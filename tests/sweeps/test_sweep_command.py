@@ -68,6 +68,7 @@ def test_a_config_in_place_of_a_table_is_run_with_its_seeds(sweep, stub, tmp_pat
     assert out.startswith("# tests/support/tiny.py:bits=8\n")
     assert "| fdah | " in out
     assert "MAP of learned codes" in out
+    assert "- Bold: the best of a column.\n" in out  # There is no paper.
     # They are the runs that launch.py makes of it.
     config = config_file.load("tests/support/tiny.py:bits=8")
     names = set()
