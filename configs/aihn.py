@@ -37,7 +37,7 @@ mirrored images, batches of 64, and SGD whose learning rate of 0.05 is divided b
 epochs. The paper does not give the number of epochs (here 150), weight decay and momentum (here
 1e-4 and 0.9, i-RevNet's). They are meant for a GPU and were not run in full.
 
-Taken alone, that rate makes the loss explode in four steps. All images share a part of the 3,072
+Taken alone, that rate makes the loss explode in six steps. All images share a part of the 3,072
 features, which are not negative, and the hash layer is too steep along it. So the norm of the
 gradient is clipped to 0.3 (`optimizer.clip_norm`), with which 100 blocks train on the embedded data
 at 32 x 32; neither a warm-up nor a momentum of 0 is enough. See docs/reproduce/aihn.md.
