@@ -1,14 +1,17 @@
 """The pages keep their promises: the table of methods is the folder's, links lead somewhere."""
 
 import ast
+import itertools
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
-from jhash.commands import config_file, overrides
+from jhash.commands import config_file, main, overrides
+from jhash.commands import sweep as sweep_command
 from jhash.runs import workdirs
+from jhash.sweeps import plan, sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 REPRODUCE = sorted((ROOT / "docs" / "reproduce").glob("*.md"))
@@ -19,6 +22,7 @@ PAGES = [
     *REPRODUCE,
     *sorted((ROOT / "docs" / "results").glob("*.md")),
 ]
+TABLES = ROOT / "configs" / "tables"
 # The two commands that the README must print in one line each.
 COMMAND = "python3 -m venv .venv && . .venv/bin/activate && pip install -e "
 # [text](target), and images; the text may go on on the next line.
@@ -106,3 +110,37 @@ def test_every_script_of_the_reproduced_tables_exists():
     for page in REPRODUCE:
         for script in re.findall(r"python (benchmarks/\S+)", page.read_text()):
             assert (ROOT / script).exists(), script
+
+
+def sweeps(page):
+    """The sweeps of a page, as lists of words behind `python -m jhash`."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = re.findall(r"python -m jhash (sweep configs/.*?)`?$", text, re.MULTILINE)
+    return [shlex.split(line, comments=True) for line in lines if "my_config" not in line]
+
+
+@pytest.mark.parametrize("page", [*PAGES, TABLES], ids=lambda page: str(page.relative_to(ROOT)))
+def test_sweeps_name_what_their_tables_have(page, monkeypatch):
+    """Rows, columns and data sets of `--only`, and fields of `--grid`; nothing is trained."""
+    monkeypatch.chdir(ROOT)
+    files = page.glob("*.py") if page.is_dir() else [page]
+    found = [words for file in files for words in sweeps(file)]
+    assert found or (page not in REPRODUCE and not page.is_dir())
+    for words in found:
+        options = main._parser().parse_args(words)
+        table = sweep_command._table(options)
+        wanted = sweep._Wanted(table, options.only)
+        places = itertools.product(table.rows, table.data, table.columns)
+        assert any(wanted(plan.Place(*place)) for place in places)
+        rows = [row for row in table.rows if row.config]
+        for field, values in options.grid:
+            configs = [config_file.load(f"{row.config}:{row.argument}") for row in rows]
+            known = [config for config in configs if field in config.to_dict() | flat(config)]
+            for value in values:
+                plan.override(known[0], field, value)
+
+
+def flat(config):
+    """The fields of a config's groups, as `group.field`."""
+    groups = {name: fields for name, fields in config.to_dict().items() if isinstance(fields, dict)}
+    return {f"{group}.{name}": value for group in groups for name, value in groups[group].items()}
