@@ -25,5 +25,6 @@ def make(words: str, config) -> Table:
         rows=(Row(config.method.name, path, argument, choose_by=config.keep_metric),),
         data=(DataSet(config.data.split, ""),),
         columns=(Column(f"{config.bits} bits"),),
+        seeds=1,
         metrics=[Metric(f"{kind}.map", _KINDS[kind]) for kind in kinds],
     )

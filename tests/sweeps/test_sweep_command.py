@@ -69,6 +69,8 @@ def test_a_config_in_place_of_a_table_is_run_with_its_seeds(sweep, stub, tmp_pat
     assert "| fdah | " in out
     assert "MAP of learned codes" in out
     assert "- Bold: the best of a column.\n" in out  # There is no paper.
+    assert sweep(table="tests/support/tiny.py:bits=8")[0] == 0  # One seed, which is done.
+    assert len(stub) == 2
     # They are the runs that launch.py makes of it.
     config = config_file.load("tests/support/tiny.py:bits=8")
     names = set()
