@@ -140,13 +140,18 @@ def compare(left, right):
     for name in ("table.md", "table.tex", "table.html"):
         if not (right / "tables" / "fdah_table1-smoke" / name).exists():
             differences.append(name)
-    runs = sorted(path.name for path in (left / "runs").iterdir())
-    if runs != sorted(path.name for path in (right / "runs").iterdir()) or len(runs) != CELLS:
+    runs = runs_of(left)
+    if runs != runs_of(right) or len(runs) != CELLS:
         return [*differences, "runs"]
     for run in runs:
         for name in files_of(left / "runs" / run, right / "runs" / run):
             differences.append(f"{run}: {name}")
     return differences
+
+
+def runs_of(folder):
+    """Returns the names of the runs, beside which lie the features that they share."""
+    return sorted(path.name for path in (folder / "runs").glob("[!.]*"))
 
 
 def numbers(folder):
