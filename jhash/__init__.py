@@ -1,7 +1,5 @@
 """Deep-hashing image retrieval in JAX/Flax."""
 
-from jhash.system import lazy
-
 __version__ = "0.1.0"
 
 # What docs/library.md names, found as `jhash.train` without an import of its own.
@@ -22,7 +20,15 @@ _PUBLIC = (
     "train",
 )
 
-__getattr__ = lazy.attributes(__name__, {name: name for name in _PUBLIC})
+
+def __getattr__(name):
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Not before it is needed: `python -m jhash` runs this file while the current folder, which may
+    # hold a hostile importlib.py, is on the import path.
+    import importlib
+
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def load(folder, trust_modules=()):

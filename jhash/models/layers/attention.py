@@ -70,8 +70,8 @@ class SpatialAttention(nn.Module):
 
     The kernel is the parameter divided by the square root of its 98 inputs. The same functions can
     be learned, but an optimizer such as Adam, whose steps are equally large for every parameter,
-    moves a sum of 98 similar inputs only a tenth as far. Without the division four epochs of AIHN at
-    48 bits gave MAP 0.849 in place of 0.854 (without attention: 0.853; one seed).
+    moves a sum of 98 similar inputs only a tenth as far. Without the division four epochs of AIHN
+    with 48 bits gave MAP 0.849 in place of 0.854 (without attention: 0.853; one seed).
 
     Attributes:
       kernel: "scaled" as described; or the parameter itself, which starts as "zeros" or at "random"
