@@ -8,8 +8,8 @@ cores.
 
     configs/fdah.py:fashion_mnist,bits=24
 
-trains a larger model on all of Fashion-MNIST, in 80 minutes on one core: map_learned 0.949 and
-map_encoded 0.920, 0.947 and 0.920 with 48 bits, seed 0. docs/reproduce/fdah.md says how its
+trains a larger model on all of Fashion-MNIST, in 80 to 140 minutes on one core: map_learned 0.949
+and map_encoded 0.920, 0.947 and 0.920 with 48 bits, seed 0. docs/reproduce/fdah.md says how its
 settings were chosen.
 
 `bits=N` and `seed=N` may follow the colon, `smoke` makes a tiny run, and there are these arguments:

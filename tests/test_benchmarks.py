@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from jhash.solvers import factored_graph, neighbor_diffusion
 from tests.support.quick import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
@@ -16,7 +18,7 @@ SMALL = {
     "baselines": "--smoke --bits=8 --methods lsh itq",
     "evaluation_speed": "--queries=20 --database=300 --numpy_queries=5 --repeats=1",
     "fdah_updates": "--n=300 --m=20 --bits=8",
-    "graph_codes": "--smoke --images=40 --queries=10 --scan metric limit",
+    "graph_codes": "--smoke --embedding=itq --images=40 --queries=10",
     "hamming_search": "--n=1000 --rounds=1 --ks 10 --numpy",
     "index_threads": "--n=3000 --large=5000 --seconds=0.2",
     "label_free": "--smoke --bits=8 --seeds=2 --labels",
@@ -75,6 +77,18 @@ def test_help(script):
 def test_every_script_is_tested():
     scripts = {path.stem for path in FOLDER.glob("*.py")} - {"output", "dah_sides", "graph_rows"}
     assert scripts == {*SMALL, *LARGE, *ELSEWHERE}
+
+
+def test_the_limit_of_diffusion_is_that_of_many_rounds(monkeypatch):
+    """As a matrix of the benchmark, against the rounds of jhash."""
+    monkeypatch.syspath_prepend(FOLDER)
+    import graph_rows
+
+    features = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    graph = graph_rows.METRICS["limit"](features)
+    limit = factored_graph.rows(graph, np.arange(60)) @ factored_graph.unit(features)
+    rounds = neighbor_diffusion.diffuse(features, graph_rows.NEIGHBORS, graph_rows.WEIGHT, 300)
+    np.testing.assert_allclose(limit, rounds, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.slow

@@ -68,14 +68,15 @@ def load(argument: str) -> ml_collections.ConfigDict:
     return config
 
 
-def defines(path: str, name: str) -> bool:
-    """Tells if a file has a function of a name; a file that is not there has none.
+def first_of(path: str, names: Sequence[str]) -> str | None:
+    """Returns the first of some names that is a function of a file; a missing file has none.
 
     Raises:
       InputError: The file cannot be run; see `call`.
     """
     path = _found(path)
-    return os.path.isfile(path) and callable(getattr(_run(path), name, None))
+    module = _run(path) if os.path.isfile(path) else None
+    return next((name for name in names if callable(getattr(module, name, None))), None)
 
 
 def call(path: str, name: str, arguments: Sequence[str], flag: str, example: str) -> Any:

@@ -163,10 +163,7 @@ def _table(arguments):
 
     given = arguments.table
     path = given.partition(":")[0]
-    is_config = config_file.defines(path, "get_config") and not config_file.defines(
-        path, "get_table"
-    )
-    if not is_config:
+    if config_file.first_of(path, ("get_table", "get_config")) != "get_config":
         return sweeps.check(
             config_file.call(given, "get_table", [], "TABLE", "configs/tables/fdah_table1.py")
         )

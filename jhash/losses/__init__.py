@@ -1,8 +1,7 @@
 """Losses as pure jitted functions, one family per file.
 
 Arrays come first, hyperparameters are keywords. Most functions return one value per sample or per
-pair, and the caller sums or averages. It imports `forms` and nothing else of
-jhash.
+pair, and the caller sums or averages. The package imports `forms` and nothing else of jhash.
 """
 
 from jhash.losses import (

@@ -57,8 +57,10 @@ def test_configs_of_the_package_are_found_outside_a_checkout(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     config = config_file.load("configs/fdah.py:bits=12")
     assert config.to_dict() == fdah.get_config("bits=12").to_dict()
-    assert config_file.defines("configs/tables/fdah_table1.py", "get_table")
-    assert not config_file.defines("configs/tables/none.py", "get_table")
+    names = ("get_table", "get_config")
+    assert config_file.first_of("configs/tables/fdah_table1.py", names) == "get_table"
+    assert config_file.first_of("configs/fdah.py", names) == "get_config"
+    assert config_file.first_of("configs/tables/none.py", names) is None
     # A file here goes first.
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "fdah.py").write_text(SMOKE + "return fdah.get_config('bits=99')\n")
