@@ -16,6 +16,7 @@ import ml_collections
 import numpy as np
 import optax
 from flax import linen as nn
+from flax import traverse_util
 
 from jhash import (
     config_fields,
@@ -132,16 +133,8 @@ class Experiment:
           far}, on the host, and with `config.keep` "best" also the entry of `runs.best`. Parameters
           are drawn from `config.seed`.
         """
-        variables = jax.jit(self._init)(rng.stream(self.config.seed, "init"))
-        params = variables.get("params", {})  # A model without parameters has no such entry.
-        batch_stats = variables.get("batch_stats", {})
-        if self.weights:
-            params = self._start_from(self.weights.params, params)
-        if self.weights and self.weights.batch_stats:
-            batch_stats = self._start_from(self.weights.batch_stats, batch_stats)
-        if self.method.initialize:
-            params = self.method.initialize(self.config, self.data, params)
-        train_state = self.start(params, batch_stats)
+        variables = self._variables()
+        train_state = self.start(variables["params"], variables["batch_stats"])
         first = {"train_state": train_state, "state": self.state, "seconds": np.zeros(())}
         first = jax.device_get(first)
         if self.config.keep == "best":
@@ -167,15 +160,40 @@ class Experiment:
         average = jax.tree.map(np.array, {"params": params, "batch_stats": batch_stats})
         return AveragedTrainState(**state, average=average)
 
+    def _variables(self):
+        """Makes the model's variables: those that are given, and draws of all others.
+
+        Nothing else is drawn, as the program that draws all of a large network takes long to
+        compile.
+        """
+        key = rng.stream(self.config.seed, "init")
+
+        def init(key):
+            return _init(self.config, self.model, self.data.source, self.mean, key)
+
+        given = jax.eval_shape(init, key)
+        if self.weights:
+            given["params"] = self._start_from(self.weights.params, given["params"])
+        if self.weights and self.weights.batch_stats:
+            given["batch_stats"] = self._start_from(self.weights.batch_stats, given["batch_stats"])
+        if self.method.initialize:
+            given["params"] = self.method.initialize(self.config, self.data, given["params"])
+        flat = traverse_util.flatten_dict(given, keep_empty_nodes=True)
+        missing = [place for place, x in flat.items() if isinstance(x, jax.ShapeDtypeStruct)]
+
+        @jax.jit
+        def draw(key):
+            drawn = traverse_util.flatten_dict(init(key))
+            return {place: drawn[place] for place in missing}
+
+        return traverse_util.unflatten_dict(flat | draw(key))
+
     def _start_from(self, loaded, params):
         """Replaces the model's parameters or statistics by published ones; a head's stay."""
         with in_config({"loaded": "config.weights"}):
             if isinstance(self.model, WithHead):
                 return {**params, "model": pretrained.merge(params["model"], loaded)}
             return pretrained.merge(params, loaded)
-
-    def _init(self, key):
-        return _init(self.config, self.model, self.data.source, self.mean, key)
 
 
 def build(
@@ -240,10 +258,11 @@ def build(
 
 
 def _init(config, model, source, mean, key):
-    """Draws the variables of a model."""
+    """Draws the variables of a model: its parameters and its statistics of BatchNorm, if any."""
     x = np.zeros((1, *source.image_shape), np.uint8)
     x = preprocess.eval_images(x, mean, **config.image)
-    return models.without_axis(model).init(key, x, train=False)
+    variables = models.without_axis(model).init(key, x, train=False)
+    return {name: variables.get(name, {}) for name in ("params", "batch_stats")}
 
 
 def build_model(config: ml_collections.FrozenConfigDict) -> nn.Module:

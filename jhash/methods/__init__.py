@@ -131,9 +131,9 @@ class Method:
     `fields` is the module's FIELDS, or None, and `reads_epochs` its READS_EPOCHS. `own` is true if
     the method or its loss may read further fields of the config, since it is the user's own.
 
-    `initialize(config, data, params) -> params` replaces the model's first parameters. A module
-    cannot have it: the loader makes it for shallow methods, whose parameters have the shapes of
-    what `fit` returns.
+    `initialize(config, data, params) -> params` replaces the model's first parameters, of which it
+    gets the shapes, as `jax.ShapeDtypeStruct`; what it leaves so is drawn. A module cannot have it:
+    the loader makes it for shallow methods, whose parameters have the shapes of what `fit` returns.
     """
 
     loss: Callable[..., tuple[Any, dict[str, Any]]] | None = None

@@ -79,10 +79,10 @@ def _check(module, config, data):
 
 
 def _initialize(module, config, data, params):
-    """Adds the parameters of a fit to random features; only their shapes matter.
+    """Adds the weights of the backbone and the parameters of a fit to random features.
 
-    `FeatureHash` cannot make them itself: without parameters of the hash function it returns its
-    features.
+    Of the latter only their shapes matter. `FeatureHash` cannot make them itself: without
+    parameters of the hash function it returns its features.
     """
     few = data.train[:_FEW]
     if not data.multi_label:  # Every class is among them: shapes may depend on their number.
@@ -91,11 +91,14 @@ def _initialize(module, config, data, params):
     width = features.check(config.method.features, data.source)
     random = jax.random.normal(jax.random.key(0), (len(few), width))
     quick = getattr(module, "QUICK", {})
-    return {**params, "hash": _fit(module, config, data, few, random, **quick)}
+    params = {**params, "hash": _fit(module, config, data, few, random, **quick)}
+    if backbone := features.extractor(config.method.features).variables.get("params"):
+        params["backbone"] = backbone
+    return params
 
 
 def _pretrain(module, config, data, params, state, folder):
-    """Puts the fitted hash function and the weights of the backbone into `params`."""
+    """Puts the fitted hash function into `params`."""
     workers = config.data.get("workers", 0)
     v_Nxz = features.load(config.method.features, data.source, data.train, folder, workers)
     fitted = _fit(module, config, data, data.train, v_Nxz)
@@ -105,10 +108,7 @@ def _pretrain(module, config, data, params, state, folder):
             f"the fit of {config.method.name} is NaN or infinite; allowed: smaller features, whose "
             "squares are finite in float32."
         )
-    params = {**params, "hash": fitted}
-    if backbone := features.extractor(config.method.features).variables.get("params"):
-        params["backbone"] = backbone
-    return jax.tree.map(np.asarray, params), state
+    return jax.tree.map(np.asarray, {**params, "hash": fitted}), state
 
 
 def _fit(module, config, data, indices, v_Nxz, **changed):

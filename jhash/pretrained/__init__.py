@@ -145,7 +145,8 @@ def merge(params: Mapping[str, Any], loaded: Mapping[str, Any], place: str = "")
     """Replaces initialized layers by loaded ones; layers that were not loaded stay.
 
     Args:
-      params: Freshly initialized parameters of a model: {layer: {name: array}}, or deeper.
+      params: Freshly initialized parameters of a model: {layer: {name: array}}, or deeper. Of an
+        array, its `jax.ShapeDtypeStruct` is enough.
       loaded: Some of the parameters, as a module's `load` reads them.
       place: What errors put before the names.
 
@@ -165,7 +166,7 @@ def merge(params: Mapping[str, Any], loaded: Mapping[str, Any], place: str = "")
         if isinstance(params[name], Mapping) and isinstance(value, Mapping):
             merged[name] = merge(params[name], value, f"{place}{name}.")
             continue
-        shape = np.shape(params[name])
+        shape = params[name].shape
         if np.shape(value) != shape:
             raise InputError(
                 f"loaded: {place}{name} of shape {np.shape(value)} given; allowed: shape {shape}, "

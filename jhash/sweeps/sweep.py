@@ -10,7 +10,7 @@ from typing import NamedTuple
 import tqdm
 
 from jhash.errors import InputError, printable
-from jhash.sweeps import choice, failures, finished, output, plan, training
+from jhash.sweeps import choice, failures, finished, output, plan, programs, training
 from jhash.sweeps.plan import Cell, Options, Plan
 from jhash.sweeps.table import Table
 
@@ -157,6 +157,7 @@ class _Sweep:
             return
         done = len(unique) - len(cells)
         with (
+            programs.shared(),
             _goes_on(lambda: (done, len(unique))),
             tqdm.tqdm(
                 total=len(unique), initial=done, desc="cells", unit="cell", mininterval=0.5
