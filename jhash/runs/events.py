@@ -1,16 +1,17 @@
 """Events for TensorBoard, written in the thread that makes them.
 
-The writers of TensorBoard and tensorboardX write in a thread of their own. If the disk is full, it
-ends with a traceback, and so does the process, or it waits forever.
+TensorBoard's own writer of files has a thread. If the disk is full, it ends with a traceback, and
+so does the process, or it waits forever.
 """
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Mapping
 
-from tensorboardX import event_file_writer, summary
-from tensorboardX.proto import event_pb2
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from jhash.system import files
 
@@ -31,10 +32,11 @@ class Events:
         self._path = folder
         with files.naming(folder):
             os.makedirs(folder, exist_ok=True)
-            # The name has seconds alone: a second file of that second would replace the first.
-            self._writer = event_file_writer.EventsWriter(
-                os.path.join(folder, "events"), f".{time.time_ns()}"
-            )
+            # TensorBoard reads the files in the order of their names.
+            now = time.time_ns()
+            name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{now}"
+            self._file = open(os.path.join(folder, name), "xb")
+            self._writer = RecordWriter(self._file)
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(step=first_step, file_version="brain.Event:2")
         self._add(step=first_step, session_log=start)
@@ -43,18 +45,21 @@ class Events:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes scalars by name."""
         for name, value in values.items():
-            self._add(step=step, summary=summary.scalar(name, value))
+            scalar = summary_pb2.Summary.Value(tag=name, simple_value=value)
+            self._add(step=step, summary=summary_pb2.Summary(value=[scalar]))
 
     def flush(self) -> None:
         """Writes everything so far to disk."""
         with files.naming(self._path):
-            self._writer.flush()
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Closes the file; what a full disk does not take is lost."""
         with contextlib.suppress(OSError):
-            self._writer.close()
+            self._file.close()
 
     def _add(self, **fields):
         with files.naming(self._path):
-            self._writer.write_event(event_pb2.Event(wall_time=time.time(), **fields))
+            event = event_pb2.Event(wall_time=time.time(), **fields)
+            self._writer.write(event.SerializeToString())
