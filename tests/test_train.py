@@ -369,6 +369,12 @@ def test_published_weights_are_the_start_of_a_run(tmp_path):
     params = experiment.first()["train_state"].params
     for name, kernel in kernels.items():
         np.testing.assert_array_equal(params[name]["kernel"], kernel)
+    # The other layers begin as they do without weights.
+    drawn = dataclasses.replace(experiment, weights=None).first()["train_state"].params
+    others = drawn.keys() - kernels.keys()
+    assert others
+    for name in others:
+        jax.tree.map(np.testing.assert_array_equal, params[name], drawn[name])
     config.image.scale = 1 / 64
     with pytest.raises(InputError, match=r"config\.image\.scale: 0\.015625 given with config"):
         build(workdirs.check("none", config))
