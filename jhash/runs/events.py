@@ -35,7 +35,7 @@ class Events:
             # TensorBoard reads the files in the order of their names.
             now = time.time_ns()
             name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{now}"
-            self._file = open(os.path.join(folder, name), "xb")  # noqa: SIM115 - see `close`
+            self._file = open(os.path.join(folder, name), "xb")  # noqa: SIM115 - closed by close()
             self._writer = RecordWriter(self._file)
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._add(step=first_step, file_version="brain.Event:2")

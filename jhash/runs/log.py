@@ -11,6 +11,7 @@ import numpy as np
 
 from jhash.errors import InputError, NonFiniteError
 from jhash.runs import paths, schema
+from jhash.runs.events import Events
 from jhash.system import files, reading
 
 
@@ -34,9 +35,6 @@ class Log:
         self._path = paths.metrics(workdir)
         _keep_until(self._path, step, math.inf if epoch is None else epoch)
         self._file = open(self._path, "a", buffering=1)  # noqa: SIM115 - closed by close()
-        # Imported by trainings alone, since it imports PyTorch, if that is installed, for seconds.
-        from jhash.runs.events import Events
-
         self._events = Events(paths.tensorboard(workdir), step + 1)
 
     def __enter__(self):

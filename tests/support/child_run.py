@@ -9,7 +9,6 @@ import jax
 from jhash import parallel
 from jhash import train as training
 from jhash.commands import boundary, together
-from jhash.runs import events  # noqa: F401 - takes seconds, which the server spends once
 from tests.support import fork_server
 
 

@@ -8,7 +8,6 @@ from absl import app  # noqa: F401 - this and what follows take seconds, which t
 from ml_collections import config_flags  # noqa: F401
 
 from jhash import evaluate, report, train  # noqa: F401
-from jhash.runs import events  # noqa: F401
 from tests.support import fork_server
 
 
