@@ -157,7 +157,7 @@ class _Sweep:
             return
         done = len(unique) - len(cells)
         with (
-            programs.shared(),
+            programs.shared(here=self._workers == 1),
             _goes_on(lambda: (done, len(unique))),
             tqdm.tqdm(
                 total=len(unique), initial=done, desc="cells", unit="cell", mininterval=0.5
